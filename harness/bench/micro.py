@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The micro-benchmarks: cost in counter ticks, and exits to L0 in a repetition of their own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.bench.traps import TrapCounter, per_operation
+from harness.guest.microbench import MicrobenchGuest, Sample
+
+BENCHMARKS = ("hypercall", "device-io", "device-io-user", "virtual-ipi", "virtual-eoi")
+_NANOSECOND_HZ = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured. `trap_iterations` are the two counts whose difference is taken."""
+
+    iterations: int
+    warmup: int
+    trap_iterations: tuple[int, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Value:
+    """A metric's value per operation; the caller adds which cell it belongs to."""
+
+    metric: str
+    unit: str
+    value: float
+    stdev: float | None
+    iterations: int
+    reason: str = ""
+
+
+def cost_value(sample: Sample, *, icount: bool) -> Value:
+    """The median of `sample`.
+
+    With icount a nanosecond of virtual time is an instruction, whatever the counter's
+    frequency; on hardware the unit is the counter's tick.
+    """
+    scale = _NANOSECOND_HZ / sample.hz if icount else 1.0
+    unit = "instructions" if icount else "ticks"
+    return Value("cost", unit, sample.median * scale, sample.stdev * scale, sample.iterations)
+
+
+def measure_cost(guest: MicrobenchGuest, benchmark: str, effort: Effort) -> Sample:
+    return guest.run(benchmark, effort.iterations, effort.warmup, effort.seconds)
+
+
+def measure_traps(
+    guest: MicrobenchGuest, counter: TrapCounter, benchmark: str, effort: Effort
+) -> Iterator[Value]:
+    """The total, and a row for every reason that occurred."""
+    few, many = effort.trap_iterations
+    by_reason = per_operation(
+        counter, lambda count: guest.run(benchmark, count, effort.warmup, effort.seconds),
+        few, many,
+    )
+    yield Value("traps", "exits", sum(by_reason.values()), None, many - few)
+    for reason, value in by_reason.items():
+        if value:
+            yield Value("traps", "exits", value, None, many - few, reason)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The content-addressed cache under $NEVE_CACHE.
+
+    artifacts/<kind>/<key>/   finished, never changed again; also shared with L0 read-only
+    downloads/                verified files as they came
+    trees/                    kernel sources and object directories, changed in place
+    apt/                      state of the isolated apt
+
+An artifact appears whole or not at all: it is made in a sibling folder and renamed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+
+def content_key(parts: Any) -> str:
+    """16 hex digits that name `parts`, anything JSON can hold."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text`; a reader or a crash sees the old or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Folders by purpose below one root."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> "Cache":
+        return cls(Path(os.environ.get("NEVE_CACHE") or "~/.cache/neve").expanduser().resolve())
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def downloads(self) -> Path:
+        return self.root / "downloads"
+
+    @property
+    def trees(self) -> Path:
+        return self.root / "trees"
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """One process at a time; the kernel frees the lock of one that was killed."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            yield
+
+    def log(self, name: str) -> Path:
+        """A fresh log file, kept also when what it tells of failed."""
+        path = self.root / "logs" / f"{name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        return path
+
+    def artifact(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+        """Folder of artifact `kind`/`key`; `make` fills an empty folder if there is none."""
+        final = self.artifacts / kind / key
+        if final.is_dir():
+            return final
+        with self.lock(f"{kind}-{key}"):
+            if final.is_dir():
+                return final
+            final.parent.mkdir(parents=True, exist_ok=True)
+            for stale in final.parent.glob(f".{key}-*"):
+                shutil.rmtree(stale)
+            made = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=final.parent))
+            made.chmod(0o755)
+            try:
+                make(made)
+                made.replace(final)
+            except BaseException:
+                shutil.rmtree(made, ignore_errors=True)
+                raise
+        return final
+

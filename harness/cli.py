@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""The command `neve`: parse, call, print. No logic."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import __version__
+from harness.errors import GuestError, HarnessError
+from harness.process import explain
+
+RUNS = Path("runs")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Measure nested virtualization on ARM: on QEMU TCG, or on a server over SSH."""
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+_only = click.option("--only", metavar="K=V,…", help="Run a part: configuration=vm,benchmark=…")
+_host = click.option("--host", metavar="H", help="A host of the playbook, or user@address[:port].")
+
+
+@cli.command()
+@click.argument("playbook", type=Path)
+@_only
+@_host
+@_json
+def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> None:
+    """Print the matrix and the command lines of PLAYBOOK, and run nothing."""
+    from harness import session
+
+    described = session.describe(playbook, only, host)
+    if as_json:
+        _print_json(described)
+        return
+    for cell in described["cells"]:
+        click.echo(cell)
+    for name, argv in described["commands"].items():
+        click.echo(f"\n{name}:\n  {' '.join(argv)}")
+
+
+@cli.command()
+@click.argument("playbook", type=Path)
+@_only
+@_host
+@click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
+@click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
+@click.option("--payload-arguments", default="", help="Its command line.")
+@click.option("--payload-seconds", default=600.0, show_default=True, help="How long it may run.")
+@_json
+def run(
+    playbook: Path, only: str | None, host: str | None, resume: str | None, payload: Path | None,
+    payload_arguments: str, payload_seconds: float, as_json: bool,
+) -> None:
+    """Run PLAYBOOK and report; results are in runs/latest."""
+    from harness import session
+    from harness.results import report
+
+    if payload:
+        transcripts = session.run_payload(
+            RUNS, playbook, only, host, payload, payload_arguments, payload_seconds
+        )
+        for name, path in transcripts.items():
+            click.echo(f"{name}: {path}")
+        return
+    folder = session.run(RUNS, playbook, only, host, resume)
+    failed = [record.id for record in folder.records() if record.status != "passed"]
+    if as_json:
+        _print_json({"run": str(folder.path), "failed": failed})
+    else:
+        click.echo((folder.path / "report.md").read_text())
+        click.echo(f"picture: {folder.path / 'report.html'}")
+    if failed:
+        raise GuestError(
+            f"{len(failed)} cells failed: {', '.join(failed)}; again: "
+            f"neve run {playbook} --resume {folder.id}"
+        )
+    del report
+
+
+@cli.command()
+@click.argument("name", metavar="[RUN]", default="latest")
+@_json
+def report(name: str, as_json: bool) -> None:
+    """Write the reports of RUN again from its cells, and print the table."""
+    from harness.results import report as reports
+    from harness.results.store import RunFolder
+
+    folder = RunFolder.open(RUNS, name)
+    reports.write(folder)
+    if as_json:
+        _print_json(json.loads(reports.summary(folder).to_json(orient="records")))
+    else:
+        click.echo((folder.path / "report.md").read_text())
+
+
+@cli.command()
+@click.argument("before", metavar="RUN")
+@click.argument("after", metavar="RUN")
+@_json
+def compare(before: str, after: str, as_json: bool) -> None:
+    """Compare the medians of two runs."""
+    from harness.results import report as reports
+    from harness.results import tables
+    from harness.results.store import RunFolder
+
+    first, second = (reports.results(RunFolder.open(RUNS, name)) for name in (before, after))
+    table = tables.comparison(first, second)
+    if as_json:
+        _print_json(json.loads(table.to_json(orient="records")))
+        return
+    table["change"] = table["change"].map("{:+.2%}".format)
+    click.echo(table.drop(columns=["mechanism", "unit"]).to_markdown(index=False))
+
+
+@cli.command()
+@_json
+def runs(as_json: bool) -> None:
+    """List the runs in ./runs, oldest first."""
+    from harness.results.store import all_runs
+
+    listed = [
+        {"run": folder.id, "state": folder.metadata.get("state", "cut off"),
+         "cells": len(folder.records()), "track": folder.metadata.get("track")}
+        for folder in all_runs(RUNS)
+    ]
+    if as_json:
+        _print_json(listed)
+        return
+    for entry in listed:
+        click.echo(f"{entry['run']}  {entry['state']}  {entry['cells']} cells  {entry['track']}")
+
+
+@cli.group()
+def kernel() -> None:
+    """Kernels: build, import a source, list what is in the cache."""
+
+
+_track = click.option("--track", default="upstream", show_default=True)
+
+
+@kernel.command("build")
+@_track
+@click.option("--version", "wanted", help="A line (7.2) or a release (7.2.12); default newest.")
+@click.option("--update", is_flag=True, help="Look for a newer source in Debian's archive.")
+@_json
+def kernel_build(track: str, wanted: str | None, update: bool, as_json: bool) -> None:
+    """Build the kernel of a track."""
+    from harness import session
+
+    built = session.build_kernel(track, wanted, update)
+    if as_json:
+        _print_json({"version": built.version, "key": built.key, "image": str(built.image)})
+    else:
+        click.echo(f"Linux {built.version}: {built.image}")
+
+
+@kernel.command("import")
+@click.argument("path", type=Path)
+@_track
+def kernel_import(path: Path, track: str) -> None:
+    """Take a linux-source package, a tarball or a source tree into the cache."""
+    from harness import session
+
+    source = session.import_kernel(track, path)
+    click.echo(f"Linux {source.version}, SHA-256 {source.sha256}")
+
+
+@kernel.command("list")
+@_json
+def kernel_list(as_json: bool) -> None:
+    """List the kernels and the sources in the cache."""
+    from harness import session
+
+    listed = session.list_kernels()
+    if as_json:
+        _print_json(listed)
+        return
+    for entry in listed:
+        click.echo(f"{entry['what']:<7} {entry['track']:<9} {entry['version']:<10} {entry['key']}")
+
+
+@cli.command()
+@click.option("--level", type=click.Choice(["l0", "l1", "l2"]), required=True)
+@click.option("--command", "-c", help="Run this and leave, with its exit status.")
+@click.option("--playbook", type=Path, default=None, help="Whose host and kernel to use.")
+@_host
+def shell(level: str, command: str | None, playbook: Path | None, host: str | None) -> None:
+    """Boot up to a level and hand over its prompt (Ctrl-] leaves)."""
+    from harness import session
+
+    sys.exit(session.shell(level, command, playbook, host))
+
+
+@cli.command()
+@_host
+@_json
+def doctor(host: str | None, as_json: bool) -> None:
+    """Say what this machine, or a host, can and can't do, and how to mend it."""
+    from harness import doctor as checks
+
+    findings = checks.examine(host)
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            click.echo(finding.as_text())
+    if not all(finding.good for finding in findings if finding.needed):
+        sys.exit(2)
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, default=str))
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> None:
+    """Entry point: errors are one line (and what they carry), never a traceback."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        _leave("interrupted; finished cells are kept, --resume goes on", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except HarnessError as error:
+        _leave(str(error), error.exit_code)
+    except OSError as error:
+        meant = explain(error)
+        _leave(str(meant), meant.exit_code)
+    except KeyboardInterrupt:
+        _leave("interrupted; finished cells are kept, --resume goes on", 130)
+
+
+def _leave(message: str, status: int) -> None:
+    click.echo(f"neve: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""A console: expects what should come and fails at once on what should not.
+
+Every wait has a deadline, a panic ends it early, and every error carries the last lines
+and the path of the transcript.
+"""
+
+import re
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import paramiko
+import pexpect
+from pexpect.exceptions import EOF, TIMEOUT
+
+from harness.console.channel import ChannelSpawn
+from harness.deadline import Deadline
+from harness.errors import GuestError
+
+TAIL_LINES = 20
+_SLICE = 1.0  # seconds between two looks at the health of what carries the console
+_DRAIN = 2.0  # seconds at most in which the rest of a panic is collected
+_WINDOW = 65536
+
+
+@cache
+def failure_patterns() -> dict[str, re.Pattern[str]]:
+    """{what it means: pattern} from `failures.toml`."""
+    data = tomllib.loads(Path(__file__).with_name("failures.toml").read_text())
+    return {name: re.compile(pattern) for name, pattern in data["patterns"].items()}
+
+
+class Console:
+    """One stream of characters in and out, with its transcript on disk."""
+
+    def __init__(
+        self, spawn: Any, name: str, transcript: Path,
+        healthy: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.transcript = transcript
+        self._spawn = spawn
+        self._healthy = healthy
+        self._recent = ""
+        self._latched: GuestError | None = None
+        transcript.parent.mkdir(parents=True, exist_ok=True)
+        spawn.logfile_read = transcript.open("a", encoding="utf-8", errors="replace")
+
+    @classmethod
+    def of_process(cls, argv: Sequence[str], name: str, transcript: Path) -> Self:
+        """The terminal of a new local process, which is hung up with it."""
+        spawn = pexpect.spawn(
+            argv[0], list(argv[1:]), timeout=None, encoding="utf-8", codec_errors="replace",
+            echo=False,
+        )
+        spawn.delaybeforesend = None
+        return cls(spawn, name, transcript)
+
+    @classmethod
+    def of_channel(
+        cls, channel: paramiko.Channel, name: str, transcript: Path,
+        healthy: Callable[[], None],
+    ) -> Self:
+        """The pty of a program at the far end of an SSH channel."""
+        return cls(ChannelSpawn(channel), name, transcript, healthy)
+
+    def expect(
+        self, pattern: str, deadline: Deadline, *, ended: str | None = None
+    ) -> re.Match[str]:
+        """Wait for `pattern`; the match's string is what came since the last match.
+
+        `ended` is a pattern that means that the awaited program is gone. Raises GuestError
+        on it, on a failure pattern, at the end of the stream and at the deadline. A console
+        that failed stays failed: later waits raise its first cause.
+        """
+        if self._latched:
+            raise self._latched
+        failures = failure_patterns()
+        wanted: list[Any] = [re.compile(pattern), *failures.values()]
+        if ended:
+            wanted.append(re.compile(ended))
+        while True:
+            try:
+                index = self._spawn.expect_list(
+                    wanted, timeout=min(_SLICE, deadline.left), searchwindowsize=None
+                )
+                break
+            except TIMEOUT:
+                self._healthy()
+                if deadline.passed:
+                    self._fail(
+                        f"nothing like {pattern!r} within {deadline.seconds:.0f} s", deadline
+                    )
+            except EOF:
+                self._healthy()
+                self._fail("the console ended", deadline)
+        match: re.Match[str] = self._spawn.match
+        self._remember(str(self._spawn.before) + match[0])
+        if index == 0:
+            return match
+        name = [*failures, "the program ended early"][index - 1]
+        if name in failures:
+            self._drain()
+        self._fail(f"{name}: {' '.join(match[0].split())[:200]}", deadline)
+        raise AssertionError  # _fail always raises
+
+    def send(self, text: str) -> None:
+        """Type `text` as it is."""
+        try:
+            self._spawn.send(text)
+        except (EOF, OSError) as error:
+            self._fail(f"could not write: {error}", Deadline(0, "the console to take input"))
+
+    def check(self) -> None:
+        """Take what has come, without waiting; raise GuestError if it tells of a failure."""
+        self._drain(wait=0)
+        if self._latched:
+            raise self._latched
+        for name, pattern in failure_patterns().items():
+            match = pattern.search(self._recent)
+            if match:
+                self._fail(f"{name}: {match[0][:200]}", Deadline(0, "anything"))
+
+    def closed(self, deadline: Deadline) -> int:
+        """Wait for the end of the stream; exit status of the program."""
+        while True:
+            try:
+                self._spawn.expect_list([EOF], timeout=min(_SLICE, deadline.left))
+                break
+            except TIMEOUT:
+                self._healthy()
+                if deadline.passed:
+                    self._fail(f"still open after {deadline.seconds:.0f} s", deadline)
+        status = self._spawn.wait()
+        return int(status)
+
+    def close(self) -> None:
+        """Hang up; never raises."""
+        try:
+            self._spawn.close()
+        except (EOF, OSError, pexpect.ExceptionPexpect):
+            pass
+        finally:
+            log = self._spawn.logfile_read
+            if log:
+                self._spawn.logfile_read = None
+                log.close()
+
+    def tail(self) -> str:
+        """The last lines, as an error shows them."""
+        pending = self._spawn.buffer if isinstance(self._spawn.buffer, str) else ""
+        lines = [line.rstrip() for line in (self._recent + pending).splitlines()]
+        return "\n".join([line for line in lines if line][-TAIL_LINES:])
+
+    @property
+    def spawn(self) -> Any:
+        """The spawn below, for who must hand it to a person's terminal."""
+        return self._spawn
+
+    def _remember(self, text: str) -> None:
+        self._recent = (self._recent + text)[-_WINDOW:]
+
+    def _drain(self, wait: float = _DRAIN) -> None:
+        end = time.monotonic() + wait
+        while True:
+            try:
+                self._remember(self._spawn.read_nonblocking(4096, timeout=0.2 if wait else 0))
+            except (TIMEOUT, EOF):
+                return
+            if wait and time.monotonic() > end:
+                return
+
+    def _fail(self, what: str, deadline: Deadline) -> None:
+        self._latched = GuestError(
+            f"{self.name}: {what} (waiting for {deadline.awaited})\n"
+            f"{self.tail()}\nconsole: {self.transcript}"
+        )
+        raise self._latched

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Debian's archive: signed metadata through an apt of our own, the user's untouched."""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cache import Cache
+from harness.errors import InfrastructureError, MissingToolError, UserError
+from harness.paths import IMAGES
+from harness.process import ProcessError, require, run
+
+
+@dataclass(frozen=True)
+class Debian:
+    """Mirror, suites and keyring, as `images/debian.toml` names them."""
+
+    mirror: str
+    keyring: Path
+    suites: tuple[str, ...]
+    roots: dict[str, Any]
+
+    @classmethod
+    def load(cls) -> "Debian":
+        data = tomllib.loads((IMAGES / "debian.toml").read_text())
+        return cls(
+            mirror=os.environ.get("NEVE_DEBIAN_MIRROR") or data["mirror"],
+            keyring=Path(data["keyring"]),
+            suites=tuple(data["suites"]),
+            roots={name: data[name] for name in ("rootfs", "tools")},
+        )
+
+    def sources(self) -> str:
+        """Contents of a sources.list that trusts this keyring alone."""
+        if not self.keyring.exists():
+            raise MissingToolError(
+                f"{self.keyring} is missing: apt-get install debian-archive-keyring"
+            )
+        return "".join(
+            f"deb [signed-by={self.keyring}] {self.mirror} {suite} main\n"
+            for suite in self.suites
+        )
+
+
+@dataclass(frozen=True)
+class AptRoot:
+    """An apt with its own sources, lists, cache and status under `folder`."""
+
+    folder: Path
+    debian: Debian
+
+    @classmethod
+    def create(cls, cache: Cache, debian: Debian) -> "AptRoot":
+        folder = cache.root / "apt"
+        for name in ("state/lists/partial", "archives/partial"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "status").touch()
+        (folder / "sources.list").write_text(debian.sources())
+        return cls(folder, debian)
+
+    def _options(self) -> list[str]:
+        settings = {
+            "Dir::Etc::sourcelist": self.folder / "sources.list",
+            "Dir::Etc::sourceparts": "-",
+            "Dir::Etc::main": "/dev/null",
+            "Dir::Etc::parts": "-",
+            "Dir::Etc::preferences": "/dev/null",
+            "Dir::Etc::preferencesparts": "-",
+            "Dir::State": self.folder / "state",
+            "Dir::State::status": self.folder / "status",
+            "Dir::Cache": self.folder,
+            "APT::Architecture": "arm64",
+            "APT::Architectures": "arm64",
+            "APT::Sandbox::User": "root",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "3",
+        }
+        return [f"-o{name}={value}" for name, value in settings.items()]
+
+    def _apt(self, tool: str, *arguments: str, cwd: Path | None = None) -> str:
+        try:
+            return run([require(tool, "apt"), *self._options(), *arguments], cwd=cwd)
+        except ProcessError as error:
+            raise InfrastructureError(f"Debian's archive: {error.tail}") from error
+
+    def update(self) -> None:
+        """Fetch the signed lists; apt refuses a list whose signature does not hold."""
+        self._apt("apt-get", "-qq", "--error-on=any", "update")
+
+    def versions(self, pattern: str) -> list[tuple[str, str]]:
+        """(package, newest version) of every package whose name `pattern` matches whole."""
+        names = self._apt("apt-cache", "pkgnames", _literal_prefix(pattern)).split()
+        found = sorted(name for name in names if re.fullmatch(pattern, name))
+        return [(name, self._newest(name)) for name in found]
+
+    def _newest(self, package: str) -> str:
+        table = self._apt("apt-cache", "madison", package).splitlines()
+        if not table:
+            raise UserError(f"Debian's archive has no package {package}")
+        return table[0].split("|")[1].strip()
+
+    def download(self, package: str, version: str, into: Path) -> Path:
+        """The package's file in `into`; apt has compared its hash with the signed lists."""
+        into.mkdir(parents=True, exist_ok=True)
+        self._apt("apt-get", "-qq", "download", f"{package}={version}", cwd=into)
+        files = sorted(into.glob(f"{package}_*.deb"), key=lambda file: file.stat().st_mtime)
+        return files[-1]
+
+
+def _literal_prefix(pattern: str) -> str:
+    return re.split(r"[\\\[(.*+?]", pattern)[0]

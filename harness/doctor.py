@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""Says in plain words what a machine can and can't do, and how to mend it."""
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from harness.cache import Cache
+from harness.debian import Debian
+from harness.errors import HarnessError, UserError
+from harness.host import Host
+from harness.host.ssh import ssh_host
+from harness.image.emulator import emulator
+from harness.playbook import SshHostSpec, parse_address, validate
+from harness.toolchain import Toolchain
+
+_DISK_GIB = 8
+_MEMORY_GIB = 6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `needed` findings that are not good stop a run."""
+
+    what: str
+    good: bool
+    found: str
+    mend: str = ""
+    needed: bool = True
+
+    def as_text(self) -> str:
+        sign = "ok  " if self.good else "FAIL" if self.needed else "note"
+        mend = f"\n      -> {self.mend}" if self.mend and not self.good else ""
+        return f"{sign}  {self.what}: {self.found}{mend}"
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def examine(host: str | None) -> list[Finding]:
+    """Findings about this machine, or about the server at `host`."""
+    if host is None:
+        return list(_local())
+    data = {"hosts": [parse_address(host)], "configurations": ["vm"], "benchmarks": ["hypercall"]}
+    spec = validate(data, f"--host {host}").hosts[0]
+    if not isinstance(spec, SshHostSpec):
+        raise UserError(f"--host {host}: not a server")
+    with (
+        tempfile.TemporaryDirectory(prefix="neve-doctor-") as transcripts,
+        ssh_host(spec.name, spec.address, Path(transcripts), user=spec.user,
+                 port=spec.port) as server,
+    ):
+        return list(server_findings(server))
+
+
+def _local() -> Iterator[Finding]:
+    cache = Cache.default()
+    yield _tried("C compiler for arm64", lambda: Toolchain.find().version)
+    for program in ("make", "flex", "bison", "bc"):
+        yield _program(program, program, "kernels are built with it")
+    yield _program("mmdebstrap", "mmdebstrap", "images are made with it")
+    yield _program("setpriv", "util-linux", "it ends the emulator when the harness dies")
+    keyring = Debian.load().keyring
+    yield Finding("Debian's keys", keyring.exists(), str(keyring),
+                  "apt-get install debian-archive-keyring")
+    yield _tried("emulator", lambda: f"QEMU {emulator(cache).version}")
+    cache.root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache.root).free / 2**30
+    yield Finding("disk", free > _DISK_GIB, f"{free:.0f} GiB free for the cache {cache.root}",
+                  f"{_DISK_GIB} GiB are needed: free some, or set NEVE_CACHE")
+    memory = psutil.virtual_memory().total / 2**30
+    yield Finding("memory", memory > _MEMORY_GIB, f"{memory:.0f} GiB",
+                  f"{_MEMORY_GIB} GiB are needed for a TCG machine")
+    yield Finding("processors", (os.cpu_count() or 1) >= 2, f"{os.cpu_count()}",
+                  "it works with one, slowly", needed=False)
+    arm = platform.machine() == "aarch64" and Path("/dev/kvm").exists()
+    yield Finding(
+        "ARM hardware", arm, "KVM on ARM" if arm else "none: costs are instructions of an "
+        "emulated processor, not cycles", "give a server with --host", needed=False,
+    )
+
+
+def _program(name: str, package: str, why: str) -> Finding:
+    path = shutil.which(name)
+    return Finding(name, path is not None, path or f"missing: {why}",
+                   f"apt-get install {package}")
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, look())
+    except HarnessError as error:
+        return Finding(what, False, str(error).splitlines()[0], str(error).splitlines()[-1])
+
+
+def server_findings(host: Host) -> Iterator[Finding]:
+    """What the machine behind `host` can do as L0."""
+
+    def ask(command: str) -> str:
+        return host.run(command, check=False).stdout.strip()
+
+    machine = ask("uname -m")
+    yield Finding("architecture", machine == "aarch64", machine, "L0 must be a 64-bit ARM machine")
+    yield Finding("kernel", True, f"Linux {ask('uname -r')}")
+    kvm = ask("test -c /dev/kvm && echo yes")
+    yield Finding("KVM (EL2)", kvm == "yes", "/dev/kvm is there" if kvm else "no /dev/kvm",
+                  "the firmware must start Linux in EL2, and the kernel needs CONFIG_KVM; on "
+                  "QEMU: -machine virtualization=on")
+    mode = ask("dmesg 2>/dev/null | sed -n 's/.*kvm \\[1\\]: \\(.*mode initialized.*\\)/\\1/p' "
+               "| tail -n 1")
+    nested = "NV2" in mode
+    yield Finding(
+        "nested virtualization", nested, mode or "the kernel's log does not say",
+        "needs FEAT_NV2 (ARMv8.4: Neoverse V1 and later; QEMU -cpu max), Linux 6.16 or newer "
+        "and kvm-arm.mode=nested on the kernel's command line", needed=False,
+    )
+    gic = ask("dmesg 2>/dev/null | grep -o 'GICv[234]' | head -n 1")
+    yield Finding("interrupt controller", True, gic or "not named in the kernel's log")
+    version = ask("qemu-system-aarch64 --version | head -n 1")
+    yield Finding("VMM", bool(version), version or "no qemu-system-aarch64",
+                  "apt-get install qemu-system-arm (10.1 or newer for nested guests)")
+    hist = ask("test -w /sys/kernel/tracing/events/kvm/kvm_exit/trigger && "
+               "test -e /sys/kernel/tracing/events/kvm/kvm_exit/hist && echo yes")
+    yield Finding("trap counts", hist == "yes", "KVM tracepoints with histograms" if hist else
+                  "no histograms of KVM tracepoints",
+                  "the kernel needs CONFIG_HIST_TRIGGERS", needed=False)
+    yield Finding("processors", True, ask("nproc"))
+    yield Finding("memory", True, ask("sed -n 's/MemAvailable: *//p' /proc/meminfo") + " free")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""The three ways to fail, and the exit code that each one means.
+
+Whoever raises says in one line what was awaited or asked for and what to do next; `cli`
+prints that line without a traceback.
+"""
+
+from typing import ClassVar
+
+
+class HarnessError(Exception):
+    """Root of all errors that are reported as one line."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class GuestError(HarnessError):
+    """A benchmark or a guest failed: panic, time-out, damaged answer. Exit code 1."""
+
+
+class UserError(HarnessError):
+    """The input is wrong: playbook, option, file, source tree. Exit code 2."""
+
+    exit_code = 2
+
+
+class InfrastructureError(HarnessError):
+    """Host, network, disk or download failed; a repetition may succeed. Exit code 75."""
+
+    exit_code = 75
+
+
+class UnreachableError(UserError):
+    """No host answers at the address that was given, or it lets us not in. Exit code 2."""
+
+
+class MissingToolError(UserError):
+    """A program or a new enough version of it is not on this machine. Exit code 2."""

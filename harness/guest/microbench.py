@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The micro-benchmark guest: its commands, and lines that are checked before they count."""
+
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from harness.console import Place, Program
+from harness.deadline import Deadline
+from harness.errors import GuestError
+from harness.guest.vmm import Guest, vmm_argv
+
+_LINE = r"@MB (\w+)([^\r\n]*)\r*\n"
+_OFF_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Statistics of one benchmark: ticks of a counter of `hz`, over `iterations`."""
+
+    benchmark: str
+    iterations: int
+    hz: int
+    minimum: float
+    mean: float
+    median: float
+    p99: float
+    stdev: float
+
+
+def parse_line(line: str) -> dict[str, str]:
+    """{key: value} of a machine-readable line (`kind` is its second word).
+
+    Raises GuestError if the checksum is missing or wrong: a character was lost.
+    """
+    match = re.fullmatch(r"(@MB (\w+)(?: [^ ]+)*) crc=([0-9a-f]{8})", line.strip())
+    if match is None or zlib.crc32(match[1].encode()) != int(match[3], 16):
+        raise GuestError(f"damaged line from the micro-benchmark guest: {line.strip()!r}")
+    fields = dict(word.split("=", 1) for word in match[1].split()[2:])
+    return {"kind": match[2], **fields}
+
+
+def parse_sample(fields: dict[str, str]) -> Sample:
+    """The statistics of a `result` line."""
+    return Sample(
+        benchmark=fields["bench"],
+        iterations=int(fields["n"]),
+        hz=int(fields["hz"]),
+        minimum=float(fields["min"]),
+        mean=int(fields["mean_milli"]) / 1000,
+        median=float(fields["median"]),
+        p99=float(fields["p99"]),
+        stdev=int(fields["stdev_milli"]) / 1000,
+    )
+
+
+@dataclass(frozen=True)
+class MicrobenchGuest:
+    """The guest, waiting for a command."""
+
+    program: Program
+    boot_seconds: float
+
+    def run(self, benchmark: str, iterations: int, warmup: int, seconds: float) -> Sample:
+        """Run one benchmark. Raises GuestError if it fails or exceeds `seconds`."""
+        self.program.send(f"run {benchmark} {iterations} {warmup}\n")
+        fields = self._answer(Deadline(seconds, f"{benchmark} × {iterations} to end"))
+        if fields["kind"] != "result" or fields["bench"] != benchmark:
+            raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
+        return parse_sample(fields)
+
+    def ready(self) -> dict[str, str]:
+        """What the guest says of its machine when it is up."""
+        fields = self._answer(Deadline(self.boot_seconds, "the micro-benchmark guest to start"))
+        if fields["kind"] != "ready":
+            raise GuestError(f"the micro-benchmark guest says {fields}")
+        return fields
+
+    def off(self) -> None:
+        self.program.send("off\n")
+        self.program.wait(Deadline(_OFF_SECONDS, "the micro-benchmark guest to power off"))
+
+    def _answer(self, deadline: Deadline) -> dict[str, str]:
+        return parse_line(self.program.expect(_LINE, deadline)[0])
+
+
+@contextmanager
+def microbench_guest(
+    place: Place, *, image: str, gic: int, memory_mib: int, name: str, boot_seconds: float
+) -> Iterator[MicrobenchGuest]:
+    """Start the guest with two vCPUs in `place`, and power it off at the end."""
+    guest = Guest(kernel=image, cpus=2, memory_mib=memory_mib, gic=gic)
+    program = place.start(vmm_argv(guest), name)
+    micro = MicrobenchGuest(program, boot_seconds)
+    try:
+        micro.ready()
+        yield micro
+        micro.off()
+    finally:
+        program.hang_up()

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""The command line of a stock QEMU as VMM, the same in L0 and in L1."""
+
+from dataclasses import dataclass
+
+QEMU = "qemu-system-aarch64"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest of KVM. Paths are those of the level that starts it; sizes in MiB."""
+
+    kernel: str
+    cpus: int
+    memory_mib: int
+    gic: int
+    initrd: str | None = None
+    arguments: str | None = None
+    virtual_el2: bool = False
+    devices: tuple[str, ...] = ()
+    chardevs: tuple[str, ...] = ()
+
+
+def vmm_argv(guest: Guest) -> list[str]:
+    """Arguments that start `guest` with its console on the terminal.
+
+    A guest that resets ends QEMU (-no-reboot), so a reboot loop is noticed; signals of the
+    terminal go to the guest, not to QEMU.
+    """
+    machine = f"virt,accel=kvm,gic-version={guest.gic},dtb-randomness=off"
+    if guest.virtual_el2:
+        machine += ",virtualization=on"
+    argv = [
+        QEMU,
+        "-machine", machine,
+        "-cpu", "host",
+        "-smp", str(guest.cpus),
+        "-m", f"{guest.memory_mib}M",
+        "-seed", "1",
+        "-nodefaults",
+        "-nographic",
+        "-no-reboot",
+        "-nic", "none",
+        "-monitor", "none",
+        "-chardev", "stdio,id=console,signal=off",
+        "-serial", "chardev:console",
+        "-kernel", guest.kernel,
+    ]
+    if guest.initrd:
+        argv += ["-initrd", guest.initrd]
+    if guest.arguments:
+        argv += ["-append", guest.arguments]
+    for chardev in guest.chardevs:
+        argv += ["-chardev", chardev]
+    for device in guest.devices:
+        argv += ["-device", device]
+    return argv
+
+
+def payload_guest(kernel: str, cpus: int, memory_mib: int, gic: int, arguments: str) -> Guest:
+    """A flat image of the user's own.
+
+    The test device is how kvm-unit-tests end with a status; others never look at it.
+    """
+    return Guest(
+        kernel=kernel, cpus=cpus, memory_mib=memory_mib, gic=gic, arguments=arguments or None,
+        chardevs=("testdev,id=testdev",),
+        devices=("virtio-serial-device", "virtconsole,chardev=testdev"),
+    )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""What every host can do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.console import Program
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Host(Protocol):
+    """The machine on which L0's kernel runs, as root or through sudo.
+
+    All methods raise InfrastructureError when the host can't be reached or does not answer
+    in time, and GuestError when its kernel died.
+    """
+
+    name: str
+
+    def run(self, command: str, *, timeout: float = 60, check: bool = True) -> Completed:
+        """Run a line of shell. With `check`, a status other than 0 is an InfrastructureError."""
+        ...
+
+    def put(self, local: Path) -> str:
+        """Make `local` available on the host; its path there. Nothing is sent twice."""
+        ...
+
+    def get(self, remote: str) -> bytes:
+        """Contents of a file on the host."""
+        ...
+
+    def start(self, argv: Sequence[str], name: str) -> Program:
+        """Start a program in a terminal of its own; it gets SIGHUP when the console closes."""
+        ...
+
+    def reboot(self, timeout: float) -> None:
+        """Boot the host again, proved by a changed boot_id."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the host; for a machine of ours, end it."""
+        ...

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What boots: root file systems, the micro-benchmark guest, the emulator that runs them."""

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""The levels, each a context: L0 on its host, L1 in L0, a guest to measure in either."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.artifacts import Artifacts
+from harness.cache import Cache
+from harness.console import Place, Program, Shell
+from harness.guest.linux import booted, kernel_arguments, linux_guest
+from harness.host import Host
+from harness.host.ssh import ssh_host
+from harness.host.tcg import TcgMachine, machine_argv, tcg_host
+from harness.image.emulator import emulator
+from harness.playbook import HostSpec, SshHostSpec, TcgHostSpec
+
+GUEST_CPUS = 2
+BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
+
+
+@dataclass(frozen=True)
+class GuestPlace:
+    """A Linux guest as the place of further guests; `images` are its files, by local path."""
+
+    shell: Shell
+    images: dict[Path, str]
+
+    def put(self, local: Path) -> str:
+        return self.images[local]
+
+    def start(self, argv: Sequence[str], name: str) -> Program:
+        return self.shell.start(argv, name)
+
+
+def tcg_machine(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
+    """The machine that `spec` asks for, with our kernel as L0."""
+    return TcgMachine(
+        cpu=spec.cpu, gic=spec.gic, cpus=spec.cpus, memory_mib=spec.memory,
+        kernel=artifacts.kernel.image, initramfs=artifacts.roots.hypervisor,
+        kernel_arguments=kernel_arguments("l0", "kvm-arm.mode=nested"),
+    )
+
+
+def l0_command(cache: Cache, spec: HostSpec, artifacts: Artifacts) -> list[str]:
+    """The QEMU command line of L0's machine (a free port stands as 0); empty for a server."""
+    if isinstance(spec, SshHostSpec):
+        return []
+    machine = tcg_machine(spec, artifacts)
+    return machine_argv(
+        emulator(cache), machine, share=cache.artifacts, initrd=str(machine.initramfs), port=0
+    )
+
+
+@contextmanager
+def l0(
+    cache: Cache, spec: HostSpec, artifacts: Artifacts, transcripts: Path
+) -> Iterator[Host]:
+    """The host that `spec` describes, up and reachable."""
+    if isinstance(spec, SshHostSpec):
+        with ssh_host(
+            spec.name, spec.address, transcripts, user=spec.user, port=spec.port,
+            key_file=spec.key_file, known_hosts=spec.known_hosts,
+        ) as server:
+            yield server
+    else:
+        with tcg_host(
+            spec.name, emulator(cache), tcg_machine(spec, artifacts), share=cache.artifacts,
+            transcripts=transcripts,
+        ) as machine:
+            yield machine
+
+
+@contextmanager
+def l1(
+    host: Host, artifacts: Artifacts, *, gic: int, memory_mib: int, name: str
+) -> Iterator[GuestPlace]:
+    """The guest hypervisor: Linux in L0 with a virtual EL2."""
+    guest = linux_guest(
+        "l1", kernel=host.put(artifacts.kernel.image), initrd=host.put(artifacts.l1_initramfs),
+        cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic, virtual_el2=True,
+    )
+    with booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"]) as shell:
+        yield GuestPlace(
+            shell, {path: f"/images/{file}" for file, path in artifacts.nested.items()}
+        )
+
+
+@contextmanager
+def linux_l2(
+    place: Place, artifacts: Artifacts, *, gic: int, memory_mib: int, name: str
+) -> Iterator[Shell]:
+    """An unmodified Linux with a shell, in L1."""
+    guest = linux_guest(
+        "l2", kernel=place.put(artifacts.kernel.image), initrd=place.put(artifacts.roots.guest),
+        cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic, virtual_el2=False,
+    )
+    with booted(place, guest, "l2", name=name, boot_seconds=BOOT_SECONDS["l2"]) as shell:
+        yield shell

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Local processes: argument lists, an explicit environment, output kept in a log."""
+
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import HarnessError, InfrastructureError, MissingToolError, UserError
+
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
+TAIL_LINES = 15
+
+
+class ProcessError(InfrastructureError):
+    """A local command ended with a status other than 0."""
+
+    def __init__(self, argv: Sequence[str], status: int, tail: str, log: Path | None) -> None:
+        self.status = status
+        self.tail = tail
+        where = f"; log: {log}" if log else ""
+        super().__init__(f"{argv[0]} ended with status {status}{where}\n{tail}".rstrip())
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a child sees: a few variables of ours, the C locale, and `extra`."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**kept, "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def require(program: str, package: str) -> str:
+    """Path of `program`, or a MissingToolError that names the Debian package."""
+    path = shutil.which(program)
+    if path is None:
+        raise MissingToolError(f"{program} is not installed: apt-get install {package}")
+    return path
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+) -> str:
+    """Run `argv`, return its standard output; with `log`, both outputs are appended there.
+
+    Raises ProcessError with the last lines, and OSError's meaning for a full disk.
+    """
+    try:
+        if log is None:
+            done = subprocess.run(
+                argv, cwd=cwd, env=environment(env), input=stdin, capture_output=True,
+                timeout=timeout, check=False,
+            )
+            output, noise = done.stdout.decode(errors="replace"), done.stderr
+        else:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as sink:
+                done = subprocess.run(
+                    argv, cwd=cwd, env=environment(env), input=stdin, stdout=sink,
+                    stderr=subprocess.STDOUT, timeout=timeout, check=False,
+                )
+            output, noise = "", b""
+    except subprocess.TimeoutExpired as error:
+        raise InfrastructureError(f"{argv[0]} did not end within {timeout:.0f} s") from error
+    except FileNotFoundError as error:
+        raise MissingToolError(f"{argv[0]} is not installed") from error
+    if done.returncode:
+        tail = _tail(log.read_text(errors="replace") if log else noise.decode(errors="replace"))
+        raise ProcessError(argv, done.returncode, tail, log)
+    return output
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.splitlines()[-TAIL_LINES:])
+
+
+def explain(error: OSError) -> HarnessError:
+    """The one-line error that an OSError means to the user."""
+    where = f" {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"disk full{where}: free some space and repeat the command")
+    return InfrastructureError(f"{error.strerror or error}{where}")

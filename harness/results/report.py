@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""report.md, report.html and junit.xml out of a run folder."""
+
+from typing import Any
+
+import jinja2
+import junitparser
+import pandas as pd
+
+from harness.cache import write_atomically
+from harness.errors import GuestError
+from harness.results import chart, reference, tables
+from harness.results.schema import frame
+from harness.results.store import RunFolder
+
+_COMPARABILITY = {
+    "instructions": (
+        "Costs here are instructions of an emulated processor (QEMU TCG with icount), the paper's "
+        "are cycles of a real one: they do not compare with each other. Ratios and traps do, with "
+        "care: today's KVM and GICv3 here, Linux v4.10 and GICv2 there."
+    ),
+    "ticks": (
+        "Costs here are ticks of the generic timer on this host; ratios and traps compare with "
+        "the paper's, with care: another kernel and another GIC."
+    ),
+}
+
+
+def results(folder: RunFolder) -> pd.DataFrame:
+    """All measurements of the run, derived from its finished cells."""
+    return frame(row for record in folder.records() for row in record.measurements)
+
+
+def summary(folder: RunFolder) -> pd.DataFrame:
+    """The table of the report; see `tables.summary`. Raises GuestError if nothing finished."""
+    measured = results(folder)
+    if measured.empty:
+        failures = _failures(folder)
+        raise GuestError(f"run {folder.id} has no finished cell\n{failures}".rstrip())
+    limit = folder.metadata.get("playbook", {}).get("spread_limit", 0.25)
+    return tables.summary(measured, reference.load(), limit)
+
+
+def write(folder: RunFolder) -> None:
+    """Write every derived file of the run."""
+    folder.write_results()
+    _junit(folder)
+    table = summary(folder)
+    where = tables.reasons(results(folder))
+    unit = str(table["unit"].dropna().iloc[0])
+    shared: dict[str, Any] = {
+        "title": f"Nested virtualization: {folder.id}",
+        "headline": headline(table),
+        "unit": unit,
+        "noisy": bool(table["noisy"].any()),
+        "spread_limit": folder.metadata.get("playbook", {}).get("spread_limit", 0.25),
+        "comparability": _COMPARABILITY.get(unit, _COMPARABILITY["ticks"]),
+        "provenance": _provenance(folder.metadata),
+        "failures": _failures(folder),
+    }
+    shown, causes = readable(table), _readable_reasons(where)
+    _render(folder, "report.md", table=shown.to_markdown(index=False, disable_numparse=True),
+            reasons=causes.to_markdown(disable_numparse=True), **shared)
+    _render(folder, "report.html", table=shown.to_html(index=False, border=0),
+            reasons=causes.to_html(border=0), chart=chart.svg(chart.figure(table, where)), **shared)
+
+
+def headline(table: pd.DataFrame) -> str:
+    """What one nested hypercall costs, in a sentence for each configuration."""
+    sentences = []
+    rows = table[(table["benchmark"] == "hypercall") & table["ratio"].notna()]
+    for row in tables.records(rows[rows["configuration"] != "vm"]):
+        paper = ""
+        if pd.notna(row["paper_ratio"]):
+            paper = f" (paper: {row['paper_ratio']:.0f}x and {row['paper_traps']:.0f})"
+        sentences.append(
+            f"A hypercall from a nested VM ({row['configuration']}) costs {row['ratio']:.1f}x "
+            f"one from a VM and {row['traps']:.1f} exits to L0{paper}."
+        )
+    return " ".join(sentences) or "No nested hypercall was measured."
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The summary as text; an unknown cell stays empty."""
+    columns = {
+        "benchmark": table["benchmark"],
+        "configuration": table["configuration"],
+        "cost": [_cost(row) for row in tables.records(table)],
+        "ratio": [_number(value, 1, "x") for value in table["ratio"]],
+        "traps": [_number(value, 2) for value in table["traps"]],
+        "paper: cycles": [_number(value, 0) for value in table["paper_cost"]],
+        "paper: ratio": [_number(value, 0, "x") for value in table["paper_ratio"]],
+        "paper: traps": [_number(value, 0) for value in table["paper_traps"]],
+    }
+    if table["host"].nunique() > 1:
+        columns = {"host": table["host"], **columns}
+    return pd.DataFrame(columns)
+
+
+def _cost(row: dict[str, Any]) -> str:
+    deviation = "" if pd.isna(row["stdev"]) else f" ± {_number(row['stdev'], 0)}"
+    return _number(row["cost"], 0) + deviation + (" !" if row["noisy"] else "")
+
+
+def _number(value: float, digits: int, unit: str = "") -> str:
+    return "" if pd.isna(value) else f"{value:,.{digits}f}{unit}"
+
+
+def _readable_reasons(where: pd.DataFrame) -> pd.DataFrame:
+    shown = where.map(lambda value: f"{value:.2f}" if value >= 0.005 else "")
+    shown = shown[(shown != "").any(axis=1)]
+    shown.columns = [" ".join(cell[1:]) for cell in shown.columns.to_list()]
+    return shown.rename_axis("reason")
+
+
+def _provenance(metadata: dict[str, Any]) -> str:
+    kernel = metadata.get("kernel", {})
+    lines = [
+        f"kernel      Linux {kernel.get('version')} (track {metadata.get('track')}), "
+        f"key {kernel.get('key')}",
+        f"emulator    {metadata.get('emulator', 'none')}",
+        f"started     {metadata.get('started')}",
+        f"repeat      {metadata.get('repeat')}",
+    ]
+    return "\n".join(lines)
+
+
+def _failures(folder: RunFolder) -> str:
+    failed = [record for record in folder.records() if record.status != "passed"]
+    return "\n".join(f"{record.id}: {record.error}" for record in failed)
+
+
+def _junit(folder: RunFolder) -> None:
+    suite = junitparser.TestSuite(folder.id)
+    for record in folder.records():
+        group, _, name = record.id.rpartition("/")
+        case = junitparser.TestCase(name, classname=group, time=record.seconds)
+        if record.status != "passed":
+            case.result = [junitparser.Failure(record.error)]
+        suite.add_testcase(case)
+    document = junitparser.JUnitXml()
+    document.add_testsuite(suite)
+    text = str(document.tostring(), "utf-8")  # type: ignore[no-untyped-call]
+    write_atomically(folder.path / "junit.xml", text + "\n")
+
+
+def _render(folder: RunFolder, name: str, **values: Any) -> None:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.results"), undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(["html.j2"]), keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    text = environment.get_template(f"{name}.j2").render(**values)
+    write_atomically(folder.path / name, text)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The one schema of measurements: a tidy frame, one measurement a row."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+
+import pandas as pd
+
+
+class Metric(StrEnum):
+    """What was measured."""
+
+    COST = "cost"
+    TRAPS = "traps"
+
+
+class Mechanism(StrEnum):
+    """How the guest hypervisor's EL2 accesses reach L0."""
+
+    NONE = "none"
+    ARCHITECTED = "architected"
+    PARAVIRTUAL = "paravirtual"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A row of results.csv.
+
+    `value` is the median over `iterations` (cost) or the mean per operation (traps); `stdev`
+    belongs to one operation and is None where none was measured. `reason` is set only on
+    per-reason trap rows.
+    """
+
+    run_id: str
+    host: str
+    track: str
+    cpu: str
+    gic: int
+    configuration: str
+    mechanism: str
+    benchmark: str
+    metric: str
+    unit: str
+    value: float
+    stdev: float | None
+    iterations: int
+    reason: str = ""
+
+
+COLUMNS = [field.name for field in fields(Measurement)]
+CELL = ["host", "track", "cpu", "gic", "configuration", "mechanism", "benchmark"]
+
+
+def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
+    """Rows in the order they came, columns in the contract's order."""
+    return pd.DataFrame([asdict(row) for row in measurements], columns=COLUMNS)
+
+
+def read_csv(path: str) -> pd.DataFrame:
+    """A results.csv with the schema's types; `reason` is "" where it is empty."""
+    return pd.read_csv(path, dtype={"reason": str}, keep_default_na=True).fillna({"reason": ""})

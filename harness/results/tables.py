@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""Frames that reports and comparisons are made of."""
+
+from typing import Any
+
+import pandas as pd
+
+from harness.results import reference
+from harness.results.schema import CELL
+
+_KEYS = ["host", "benchmark", "configuration"]
+
+
+def summary(results: pd.DataFrame, paper: pd.DataFrame, spread_limit: float) -> pd.DataFrame:
+    """A row per host, benchmark and configuration, in the order of the results.
+
+    Columns cost, stdev, unit, traps, ratio (cost to the same host's vm), spread (stdev over
+    cost), noisy (spread above `spread_limit`), and the paper's paper_cost (cycles),
+    paper_ratio, paper_traps. Repetitions are joined by their median. Unknown cells are NaN.
+    """
+    totals = results[results["reason"] == ""]
+    order = totals[_KEYS].drop_duplicates()
+    grouped = totals.groupby([*_KEYS, "metric"], sort=False)
+    value = grouped["value"].median().unstack("metric")
+    table = value.reindex(columns=["cost", "traps"])
+    cost_rows = totals[totals["metric"] == "cost"].groupby(_KEYS, sort=False)
+    table["stdev"] = cost_rows["stdev"].median()
+    table["unit"] = cost_rows["unit"].first()
+    vm = table["cost"].xs("vm", level="configuration") if _has(table, "vm") else None
+    if vm is not None:
+        table["ratio"] = table["cost"] / vm.reindex(_keys(table, "host", "benchmark")).to_numpy()
+    else:
+        table["ratio"] = float("nan")
+    table["spread"] = table["stdev"] / table["cost"]
+    table["noisy"] = table["spread"] > spread_limit
+    cells = _keys(table, "benchmark", "configuration")
+    for metric in ("cost", "ratio", "traps"):
+        known = reference.lookup(paper, metric)
+        table[f"paper_{metric}"] = known.reindex(cells).to_numpy()
+    return table.loc[pd.MultiIndex.from_frame(order)].reset_index()
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries by column."""
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _keys(table: pd.DataFrame, *names: str) -> pd.MultiIndex:
+    """The index of `table`, reduced to the levels `names`."""
+    return pd.MultiIndex.from_frame(table.index.to_frame()[list(names)])
+
+
+def _has(table: pd.DataFrame, configuration: str) -> bool:
+    return configuration in table.index.get_level_values("configuration")
+
+
+def reasons(results: pd.DataFrame) -> pd.DataFrame:
+    """Traps per operation: a row per reason (most first), a column per cell."""
+    rows = results[(results["metric"] == "traps") & (results["reason"] != "")]
+    if rows.empty:
+        return pd.DataFrame()
+    table = rows.pivot_table(
+        index="reason", columns=["host", "benchmark", "configuration"], values="value",
+        aggfunc="median", fill_value=0.0, sort=False,
+    )
+    return table.loc[table.sum(axis=1).sort_values(ascending=False).index]
+
+
+def comparison(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Cells that both runs have: columns before, after and change (after / before - 1)."""
+    keys = [*CELL, "metric", "unit"]
+    medians = [
+        frame[frame["reason"] == ""].groupby(keys, sort=False)["value"].median()
+        for frame in (before, after)
+    ]
+    joined = pd.concat(medians, axis=1, keys=["before", "after"], join="inner").reset_index()
+    joined["change"] = joined["after"] / joined["before"] - 1
+    return joined

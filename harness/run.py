@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Runs a plan: host by host, guest by guest, cell by cell.
+
+A cell that fails is recorded with its cause, and the rest goes on in a freshly booted guest.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+from harness import levels
+from harness.artifacts import Artifacts
+from harness.bench import micro
+from harness.bench.traps import counting
+from harness.cache import Cache
+from harness.console import Place
+from harness.errors import GuestError, HarnessError, InfrastructureError
+from harness.guest.microbench import MicrobenchGuest, microbench_guest
+from harness.host import Host
+from harness.playbook import Cell, Configuration, HostSpec, Playbook, SshHostSpec
+from harness.progress import Progress
+from harness.results.schema import Measurement, Mechanism
+from harness.results.store import CellRecord, RunFolder
+
+_BOOT_SECONDS = 180.0
+_BENCH_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a playbook."""
+
+    cache: Cache
+    playbook: Playbook
+    artifacts: Artifacts
+    folder: RunFolder
+    progress: Progress
+
+    def execute(self, cells: Sequence[Cell]) -> None:
+        """Run `cells`; each is on the disk when it has ended.
+
+        Raises InfrastructureError if a host is lost; its unfinished cells stay open, for
+        `run --resume`.
+        """
+        for name, group in groupby(cells, key=lambda cell: cell.host):
+            spec = next(host for host in self.playbook.hosts if host.name == name)
+            queue = list(group)
+            while queue:
+                _HostRun(self, spec, queue).execute()
+
+
+@dataclass
+class _HostRun:
+    """The cells of one host during one boot of it; what is finished leaves the queue."""
+
+    run: Run
+    spec: HostSpec
+    queue: list[Cell]
+
+    def execute(self) -> None:
+        """Boot L0 and work the queue off. A kernel of L0 that dies costs the cell under way
+        and a new boot; one that does not even boot is raised."""
+        run = self.run
+        with ExitStack() as stack:
+            with run.progress.stage(f"{self.spec.name}: boot L0"):
+                host = stack.enter_context(levels.l0(
+                    run.cache, self.spec, run.artifacts, run.folder.consoles
+                ))
+            while self.queue:
+                configuration = self.queue[0].configuration
+                try:
+                    self._configuration(host, configuration)
+                except GuestError as error:
+                    self._blame(configuration, error)
+                    if not _alive(host):
+                        return
+
+    def _configuration(self, host: Host, configuration: Configuration) -> None:
+        """Run the cells of `configuration` that are at the head of the queue."""
+        with self._place(host, configuration) as place:
+            while self.queue and self.queue[0].configuration is configuration:
+                repetition = self.queue[0].repetition
+                with self._guest(place, configuration) as guest:
+                    while self.queue and (
+                        self.queue[0].configuration, self.queue[0].repetition
+                    ) == (configuration, repetition):
+                        self._cell(host, guest, self.queue[0])
+
+    @contextmanager
+    def _place(self, host: Host, configuration: Configuration) -> Iterator[Place]:
+        """Where the guest that is measured starts: L0, or an L1 that is booted for it."""
+        if not configuration.nested:
+            yield host
+            return
+        with ExitStack() as stack:
+            with self.run.progress.stage(f"{configuration}: boot L1"):
+                place = stack.enter_context(levels.l1(
+                    host, self.run.artifacts, gic=self.spec.gic,
+                    memory_mib=self.run.playbook.l1_memory, name=str(configuration),
+                ))
+            yield place
+
+    @contextmanager
+    def _guest(self, place: Place, configuration: Configuration) -> Iterator[MicrobenchGuest]:
+        level = "L2" if configuration.nested else "L1"
+        with ExitStack() as stack:
+            with self.run.progress.stage(f"{configuration}: boot benchmark guest at {level}"):
+                guest = stack.enter_context(microbench_guest(
+                    place, image=place.put(self.run.artifacts.microbench), gic=self.spec.gic,
+                    memory_mib=self.run.playbook.l2_memory, name=str(configuration),
+                    boot_seconds=_BOOT_SECONDS,
+                ))
+            yield guest
+
+    def _cell(self, host: Host, guest: MicrobenchGuest, cell: Cell) -> None:
+        run = self.run
+        effort = micro.Effort(
+            run.playbook.iterations, run.playbook.warmup, run.playbook.trap_iterations,
+            _BENCH_SECONDS,
+        )
+        started = time.monotonic()
+        with run.progress.stage(f"{cell.configuration}: {cell.benchmark}"):
+            sample = micro.measure_cost(guest, cell.benchmark, effort)
+            with counting(host, run.playbook.track) as counter:
+                traps = list(micro.measure_traps(guest, counter, cell.benchmark, effort))
+        values = [micro.cost_value(sample, icount=self.spec.kind == "tcg"), *traps]
+        run.folder.append(CellRecord(
+            cell.id, "passed", round(time.monotonic() - started, 3),
+            measurements=tuple(self._measurement(cell, value) for value in values),
+            samples=(asdict(sample),),
+        ))
+        self.queue.remove(cell)
+
+    def _measurement(self, cell: Cell, value: micro.Value) -> Measurement:
+        cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu
+        mechanism = Mechanism.ARCHITECTED if cell.configuration.nested else Mechanism.NONE
+        return Measurement(
+            run_id=self.run.folder.id, host=self.spec.name, track=self.run.playbook.track,
+            cpu=cpu, gic=self.spec.gic, configuration=cell.configuration, mechanism=mechanism,
+            benchmark=cell.benchmark, **asdict(value),
+        )
+
+    def _blame(self, configuration: Configuration, error: HarnessError) -> None:
+        """Fail the cell under way; with none left the guest only did not end as it should."""
+        line = str(error).splitlines()[0]
+        if not self.queue or self.queue[0].configuration is not configuration:
+            self.run.progress.note(f"{configuration}, after its last benchmark: {line}")
+            return
+        cell = self.queue.pop(0)
+        self.run.progress.note(f"{cell.id} failed: {line}")
+        self.run.folder.append(CellRecord(cell.id, "failed", 0.0, error=str(error)))
+
+
+def _alive(host: Host) -> bool:
+    try:
+        host.run("true", timeout=30)
+    except (GuestError, InfrastructureError):
+        return False
+    return True

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The micro-benchmarks. Each operation is timed alone, between two reads of the
+ * virtual counter that are fenced by ISB.
+ *
+ * hypercall       HVC with a function that no SMCCC service owns: the hypervisor
+ *                 takes the exit and answers NOT_SUPPORTED.
+ * device-io       read of GICD_IIDR, emulated by KVM in the kernel.
+ * device-io-user  read of the PL011's PeriphID0, emulated by the VMM.
+ * virtual-ipi     SGI to the other vCPU, which runs guest code, until its handler
+ *                 has acknowledged it.
+ * virtual-eoi     end of interrupt. As in kvm-unit-tests, the spurious INTID is
+ *                 ended, so that no set-up (whose exits would be counted) is needed.
+ */
+#include "microbench.h"
+
+#define UNOWNED_HYPERCALL	0x4b000000
+#define GICD_IIDR		0x008
+#define UART_PERIPH_ID0		0xfe0
+#define IPI_SGI			1
+#define SPURIOUS_INTID		1023
+#define IPI_TIMEOUT_SECONDS	60
+
+volatile bool bench_timed_out;
+static uint64_t samples[MAX_ITERATIONS];
+
+static volatile uint64_t ipis_received;
+static volatile bool receiving;		/* CPU 0 asks CPU 1 to spin */
+static volatile bool receiver_ready;
+
+static inline void yield(void)
+{
+	/* lets a single-threaded emulator run the other CPU; a hint elsewhere */
+	asm volatile("yield" ::: "memory");
+}
+
+static bool wait_until(volatile bool *flag, bool value)
+{
+	uint64_t deadline = counter() +
+		IPI_TIMEOUT_SECONDS * counter_frequency();
+
+	while (*flag != value) {
+		if (counter() > deadline) {
+			bench_timed_out = true;
+			return false;
+		}
+		yield();
+	}
+	return true;
+}
+
+void handle_irq(void)
+{
+	uint32_t intid = gic_acknowledge();
+
+	if ((intid & 0x3ff) == IPI_SGI)
+		ipis_received++;
+	gic_end(intid);
+}
+
+/* CPU 1 sleeps, and runs guest code only while the IPI benchmark asks for it. */
+void secondary_main(void)
+{
+	gic_init_cpu();
+	for (;;) {
+		while (!receiving) {
+			asm volatile("wfi" ::: "memory");
+			asm volatile("msr daifclr, #2\n isb\n msr daifset, #2"
+				     ::: "memory");
+		}
+		receiver_ready = true;
+		asm volatile("msr daifclr, #2" ::: "memory");
+		while (receiving)
+			yield();
+		asm volatile("msr daifset, #2" ::: "memory");
+		receiver_ready = false;
+	}
+}
+
+static bool ipi_start(void)
+{
+	if (machine.cpus < 2)
+		return false;
+	receiving = true;
+	gic_send_sgi(1, IPI_SGI);
+	return wait_until(&receiver_ready, true);
+}
+
+static void ipi_op(void)
+{
+	uint64_t before = ipis_received;
+	uint64_t spins = 0;
+
+	gic_send_sgi(1, IPI_SGI);
+	while (ipis_received == before) {
+		yield();
+		if (++spins == 1ull << 32) {
+			bench_timed_out = true;
+			return;
+		}
+	}
+}
+
+static void ipi_stop(void)
+{
+	receiving = false;
+	wait_until(&receiver_ready, false);
+}
+
+static void hypercall_op(void)
+{
+	smccc(UNOWNED_HYPERCALL, 0, 0, 0);
+}
+
+static void device_io_op(void)
+{
+	read32(machine.gicd + GICD_IIDR);
+}
+
+static void device_io_user_op(void)
+{
+	read32(machine.uart + UART_PERIPH_ID0);
+}
+
+static void eoi_op(void)
+{
+	gic_end(SPURIOUS_INTID);
+}
+
+static const struct bench benches[] = {
+	{ "hypercall", NULL, hypercall_op, NULL },
+	{ "device-io", NULL, device_io_op, NULL },
+	{ "device-io-user", NULL, device_io_user_op, NULL },
+	{ "virtual-ipi", ipi_start, ipi_op, ipi_stop },
+	{ "virtual-eoi", NULL, eoi_op, NULL },
+};
+
+const struct bench *find_bench(const char *name)
+{
+	for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++)
+		if (same(benches[i].name, name))
+			return &benches[i];
+	return NULL;
+}
+
+/* False if the machine can't run @bench, or if an operation never ended. */
+bool run_bench(const struct bench *bench, uint32_t iterations,
+	       uint32_t warmup, struct stats *stats)
+{
+	bench_timed_out = false;
+	if (bench->start && !bench->start())
+		return false;
+	for (uint32_t i = 0; i < warmup && !bench_timed_out; i++)
+		bench->op();
+	for (uint32_t i = 0; i < iterations && !bench_timed_out; i++) {
+		uint64_t start = counter();
+
+		bench->op();
+		samples[i] = counter() - start;
+	}
+	if (bench->stop)
+		bench->stop();
+	if (bench_timed_out)
+		return false;
+	summarize(samples, iterations, stats);
+	return true;
+}
