@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Unit tests see a home of their own; integration tests share the user's cache."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "integration" in Path(item.fspath).parts:
+            item.add_marker(pytest.mark.integration)
+    # The quick ones first: a mistake shows before anything boots.
+    items.sort(key=lambda item: item.get_closest_marker("integration") is not None)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if request.node.get_closest_marker("integration") is None:
+        (tmp_path / "home").mkdir()
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("NEVE_CACHE", str(tmp_path / "cache"))
+        monkeypatch.delenv("NEVE_QEMU", raising=False)
+    yield

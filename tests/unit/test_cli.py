@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The command itself, as a user types it: one clear line and the right exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import cli, process
+from harness.errors import UserError
+from harness.paths import PLAYBOOKS, ROOT
+
+FALLBACK = PLAYBOOKS / "fallback.yaml"
+
+
+@pytest.fixture
+def neve(tmp_path):
+    def call(*arguments, **env):
+        return subprocess.run(
+            [sys.executable, "-m", "harness", *map(str, arguments)], cwd=tmp_path,
+            capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env})
+
+    return call
+
+
+@pytest.mark.parametrize(("arguments", "complaint"), [
+    (["run", "none.yaml"], "none.yaml: no such playbook"),
+    (["run", FALLBACK, "--only", "benchmark=nope"], "the playbook has hypercall"),
+    (["run", FALLBACK, "--host", "elsewhere"], "neither of the playbook"),
+    (["run", FALLBACK, "--payload", "none.flat"], "--payload none.flat: no such file"),
+    (["report"], "no run 'latest'"),
+    (["compare", "a", "b"], "no run 'a'"),
+    (["kernel", "import", "none"], "none: no such file"),
+    (["kernel", "build", "--track", "v9"], "unknown track 'v9'"),
+    (["shell", "--level", "l1"], "needs a terminal, or --command"),
+    (["doctor", "--host", "127.0.0.1:1"], "can't be reached"),
+    (["runn"], "No such command"),
+    (["shell", "--level", "l7"], "l7"),
+])
+def test_wrong_input_ends_with_2_and_one_line(neve, arguments, complaint):
+    done = neve(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("text", "complaint"), [
+    ("iterations: 0\nconfigurations: [vm]\nbenchmarks: [hypercall]\n", "iterations: Input should"),
+    ("configurations: [vm]\nbenchmarks: [hypercal]\n", "unknown value 'hypercal'"),
+    ("configuration: [vm]\nbenchmarks: [hypercall]\n", "configuration: unknown key"),
+])
+def test_wrong_playbook_ends_with_2(neve, tmp_path, text, complaint):
+    (tmp_path / "p.yaml").write_text(text)
+    done = neve("run", "p.yaml")
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists(), "nothing was begun"
+
+
+@pytest.mark.parametrize("said", ["QEMU emulator version 7.2.17 (Debian)", "something else"])
+def test_old_qemu_is_refused(said, tmp_path, monkeypatch):
+    from harness.cache import Cache
+    from harness.image.emulator import emulator
+
+    old = tmp_path / "qemu-system-aarch64"
+    old.write_text(f"#!/bin/sh\necho '{said}'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("NEVE_QEMU", str(old))
+    with pytest.raises(UserError, match=r"too old or no QEMU .*9\.0 or newer"):
+        emulator(Cache(tmp_path))
+
+
+def test_full_disk_is_said_with_2():
+    error = process.explain(OSError(28, "No space left on device", "/x/y"))
+    assert error.exit_code == 2
+    assert str(error) == "disk full /x/y: free some space and repeat the command"
+
+
+def test_plan_prints_the_matrix_and_runs_nothing(neve, tmp_path):
+    done = neve("plan", FALLBACK, "--json")
+    plan = json.loads(done.stdout)
+    assert "tcg/nested-neve-vhe/1/hypercall" in plan["cells"]
+    assert "virt,accel=kvm,gic-version=3,dtb-randomness=off,virtualization=on" in (
+        plan["commands"]["L1 hypervisor"])
+    assert not (tmp_path / "cache" / "artifacts").exists()
+
+
+def test_no_runs_yet_is_an_empty_list(neve):
+    assert json.loads(neve("runs", "--json").stdout) == []
+
+
+def test_every_command_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    missing = [name for name in cli.cli.commands if f"neve {name}" not in readme]
+    assert not missing
+
+
+def test_every_file_names_its_licence():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True,
+                             check=True).stdout.split()
+    code = {".py", ".c", ".h", ".S", ".lds", ".toml", ".yaml", ".config", ".j2", ""}
+    exempt = {".gitignore", "harness/results/templates/report.md.j2",
+              "harness/results/templates/report.html.j2"}
+    missing = [
+        name for name in tracked
+        if Path(name).suffix in code and name not in exempt
+        and "SPDX-License-Identifier" not in "".join(
+            (ROOT / name).read_text().splitlines(keepends=True)[:3])
+    ]
+    assert not missing

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Sources, configuration and builds, on a fake kernel tree that a real make builds."""
+
+import json
+import os
+import shutil
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from harness.cache import Cache
+from harness.errors import InfrastructureError, UserError
+from harness.kernel import build as builds
+from harness.kernel import config, source
+from harness.kernel.track import Track
+from harness.toolchain import Toolchain
+
+MAKEFILE = """\
+VERSION = {version}
+PATCHLEVEL = {patchlevel}
+SUBLEVEL = {sublevel}
+.PHONY: allnoconfig Image
+allnoconfig:
+\t@grep -v CONFIG_LOST $(KCONFIG_ALLCONFIG) > $(O)/.config
+\t@echo run >> $(O)/configured
+Image:
+\t@mkdir -p $(O)/arch/arm64/boot
+\t@test ! -e broken || (echo 'broken.c:1: error: no'; exit 1)
+\t@echo "$(CROSS_COMPILE) $(KBUILD_BUILD_TIMESTAMP)" > $(O)/arch/arm64/boot/Image
+\t@echo map > $(O)/System.map
+\t@echo run >> $(O)/built
+"""
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    def make(version="7.3.4", name="linux"):
+        folder = tmp_path / name
+        (folder / "arch" / "arm64").mkdir(parents=True)
+        numbers = dict(zip(("version", "patchlevel", "sublevel"), version.split("."), strict=True))
+        (folder / "Makefile").write_text(MAKEFILE.format(**numbers))
+        (folder / "arch" / "arm64" / "kvm.c").write_text("int x;\n")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def track(tmp_path):
+    fragment = tmp_path / "kernel.config"
+    fragment.write_text("CONFIG_KVM=y\n# CONFIG_SVE is not set\n")
+    return Track("upstream", (6, 16), "linux-source-.*", (fragment,))
+
+
+@pytest.fixture(autouse=True)
+def _toolchain(monkeypatch):
+    monkeypatch.setattr(Toolchain, "find", classmethod(lambda cls: cls("fake-", "fakecc 1.0")))
+    monkeypatch.setattr(builds, "require", lambda program, package: program)
+
+
+def test_tree_is_imported_built_once_and_found_again(cache, tree, track):
+    taken = source.import_source(cache, track, tree())
+    assert taken.version == "7.3.4"
+    assert source.find(cache, track) == taken
+    kernel = builds.build(cache, taken, track)
+    assert kernel.image.read_text() == "fake- 1970-01-01\n"
+    assert (kernel.folder / "build.log").exists()
+    assert builds.build(cache, taken, track) == kernel
+    objects = cache.trees / f"upstream-{taken.key}" / "obj"
+    assert (objects / "built").read_text() == "run\n", "the second time nothing is built"
+    record = json.loads((kernel.folder / "kernel.json").read_text())
+    assert record["source_sha256"] == taken.sha256
+
+
+def test_key_follows_configuration_and_compiler(cache, tree, track, monkeypatch):
+    taken = source.import_source(cache, track, tree())
+    first = builds.kernel_key(taken, track, Toolchain("a-", "gcc 12"))
+    assert builds.kernel_key(taken, track, Toolchain("a-", "gcc 13")) != first
+    track.fragments[0].write_text("CONFIG_KVM=y\n")
+    assert builds.kernel_key(taken, track, Toolchain("a-", "gcc 12")) != first
+
+
+def test_same_tree_gives_the_same_hash(cache, tree, track, tmp_path):
+    folder = tree()
+    first = source.import_source(cache, track, folder)
+    os.utime(folder / "Makefile", (1, 1))
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert source.import_source(cache, track, copy).sha256 == first.sha256
+
+
+@pytest.mark.parametrize("suffix", [".tar.xz", ".tar.gz", ".tar"])
+def test_tarballs(cache, tree, track, tmp_path, suffix):
+    archive = tmp_path / f"linux-7.3.4{suffix}"
+    mode = "w:" + suffix.removeprefix(".tar").removeprefix(".")
+    with tarfile.open(archive, mode) as stream:
+        stream.add(tree(), "linux-7.3.4")
+    taken = source.import_source(cache, track, archive)
+    assert (source.unpack(cache, taken) / "arch" / "arm64" / "kvm.c").exists()
+
+
+def test_newest_is_taken_unless_a_version_is_asked_for(cache, tree, track):
+    for version in ("7.10.1", "7.2.12", "7.3.4"):
+        source.import_source(cache, track, tree(version, version))
+    assert source.find(cache, track).version == "7.10.1"
+    assert source.find(cache, track, wanted="7.2").version == "7.2.12"
+    with pytest.raises(UserError, match=r"needs 6\.16 or newer"):
+        source.find(cache, track, wanted="6.12")
+
+
+def test_wrong_input_is_refused_and_leaves_nothing(cache, tree, track, tmp_path):
+    (tmp_path / "empty").mkdir()
+    torn = tmp_path / "torn.tar.xz"
+    torn.write_bytes(b"\xfd7zXZ\x00 not really")
+    (tmp_path / "a.zip").write_text("")
+    for path, complaint in [
+        (tree("6.12.0", "old"), r"is Linux 6\.12\.0; track upstream needs 6\.16 or newer"),
+        (tmp_path / "none", "no such file"),
+        (tmp_path / "empty", "not a Linux source tree"),
+        (torn, "not a whole kernel source archive"),
+        (tmp_path / "a.zip", "expected a source tree"),
+    ]:
+        with pytest.raises(UserError, match=complaint):
+            source.import_source(cache, track, path)
+    assert source.sources(cache, track) == []
+    assert not list((cache.trees / "sources" / "upstream").iterdir())
+
+
+def test_truncated_package_is_refused(cache, track, tmp_path):
+    package = tmp_path / "linux-source-7.3_1_all.deb"
+    package.write_bytes(b"!<arch>\ndebian-binary   ")
+    with pytest.raises(UserError, match="not a whole linux-source package"):
+        source.import_source(cache, track, package)
+
+
+def test_damaged_archive_is_noticed_before_it_is_used(cache, tree, track):
+    taken = source.import_source(cache, track, tree())
+    with taken.archive.open("r+b") as stream:
+        stream.seek(100)
+        stream.write(b"\xff")
+    with pytest.raises(UserError, match="damaged"):
+        builds.build(cache, taken, track)
+
+
+def test_lost_option_is_named(cache, tree, track):
+    track.fragments[0].write_text("CONFIG_KVM=y\nCONFIG_LOST=y\n")
+    taken = source.import_source(cache, track, tree())
+    with pytest.raises(UserError, match="CONFIG_LOST=y \\(became n\\)"):
+        builds.build(cache, taken, track)
+
+
+def test_build_error_carries_the_compilers_words_and_the_log(cache, tree, track):
+    folder = tree()
+    (folder / "broken").touch()
+    taken = source.import_source(cache, track, folder)
+    with pytest.raises(InfrastructureError) as caught:
+        builds.build(cache, taken, track)
+    assert "broken.c:1: error: no" in str(caught.value)
+    log = Path(str(caught.value).rpartition("log: ")[2])
+    assert "broken.c" in log.read_text()
+    assert not list((cache.artifacts / "kernel").iterdir())
+
+
+def test_unpacked_files_keep_their_execute_bits(cache, tree, track):
+    folder = tree()
+    script = folder / "run.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    unpacked = source.unpack(cache, source.import_source(cache, track, folder))
+    assert (unpacked / "run.sh").stat().st_mode & stat.S_IXUSR
+
+
+def test_fragments_merge_and_render():
+    text = config.render({"CONFIG_B": "y", "CONFIG_A": "n", "CONFIG_C": '"x"'})
+    assert text == '# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C="x"\n'
+    assert config.options(text) == {"CONFIG_A": "n", "CONFIG_B": "y", "CONFIG_C": '"x"'}
+    config.verify({"CONFIG_X": "n"}, "")
+
+

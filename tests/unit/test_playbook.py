@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from harness import playbook
+from harness.errors import UserError
+from harness.paths import PLAYBOOKS
+
+GOOD = {"configurations": ["vm"], "benchmarks": ["hypercall"]}
+
+
+@pytest.mark.parametrize("path", sorted(PLAYBOOKS.glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_playbooks_are_valid(path):
+    assert playbook.plan(playbook.load(path))
+
+
+@pytest.mark.parametrize(("change", "complaint"), [
+    ({"iteration": 5}, "iteration: unknown key"),
+    ({"iterations": 0}, "iterations: Input should be greater than or equal to 2"),
+    ({"benchmarks": ["hypercal"]}, "benchmarks.0: unknown value 'hypercal'"),
+    ({"benchmarks": []}, "benchmarks"),
+    ({"benchmarks": ["hypercall", "hypercall"]}, "an entry stands twice"),
+    ({"configurations": ["nested-neve"]}, "track upstream can't run nested-neve"),
+    ({"track": "v5"}, "unknown 'v5'"),
+    ({"hosts": [{"kind": "tcg", "cpu_model": "max"}]}, "hosts.0.cpu_model: unknown key"),
+    ({"hosts": [{"kind": "ssh", "name": "a"}]}, "hosts.0.address: Field required"),
+    ({"trap_iterations": [5, 5]}, "the first count must be below the second"),
+])
+def test_wrong_input_is_one_clear_line(change, complaint):
+    with pytest.raises(UserError) as caught:
+        playbook.validate({**GOOD, **change}, "p.yaml")
+    message = str(caught.value)
+    assert message.startswith("p.yaml: ")
+    assert complaint in message
+    assert "\n" not in message
+
+
+def test_files_that_are_no_playbook(tmp_path):
+    file = tmp_path / "p.yaml"
+    with pytest.raises(UserError, match="no such playbook"):
+        playbook.load(file)
+    for text, complaint in [("a: [", "not YAML"), ("- 1\n", "mapping")]:
+        file.write_text(text)
+        with pytest.raises(UserError, match=complaint):
+            playbook.load(file)
+
+
+def test_plan_is_the_whole_matrix_in_order():
+    book = playbook.validate(
+        {"configurations": ["vm", "nested-neve-vhe"], "benchmarks": ["hypercall", "device-io"],
+         "repetitions": 2}, "p")
+    cells = [cell.id for cell in playbook.plan(book)]
+    assert cells[:3] == [
+        "tcg/vm/1/hypercall", "tcg/vm/1/device-io", "tcg/vm/2/hypercall"]
+    assert len(cells) == len(set(cells)) == 8
+
+
+def test_only_selects_and_refuses():
+    book = playbook.load(PLAYBOOKS / "fallback.yaml")
+    part = playbook.narrow(book, "configuration=vm,benchmark=hypercall,benchmark=device-io")
+    assert [cell.id for cell in playbook.plan(part)] == [
+        "tcg/vm/1/hypercall", "tcg/vm/1/device-io"]
+    for wrong in ("configuration", "cpu=max", "benchmark=apache"):
+        with pytest.raises(UserError, match="--only"):
+            playbook.narrow(book, wrong)
+
+
+def test_host_by_name_or_address():
+    book = playbook.load(PLAYBOOKS / "fallback.yaml")
+    assert playbook.on_host(book, "tcg").hosts == book.hosts
+    server = playbook.on_host(book, "me@arm1.example:2200").hosts[0]
+    assert (server.kind, server.user, server.address, server.port) == (
+        "ssh", "me", "arm1.example", 2200)
+    with pytest.raises(UserError, match="neither of the playbook"):
+        playbook.on_host(book, "nowhere")
