@@ -61,7 +61,6 @@ def run(
 ) -> None:
     """Run PLAYBOOK and report; results are in runs/latest."""
     from harness import session
-    from harness.results import report
 
     if payload:
         transcripts = session.run_payload(
@@ -82,7 +81,6 @@ def run(
             f"{len(failed)} cells failed: {', '.join(failed)}; again: "
             f"neve run {playbook} --resume {folder.id}"
         )
-    del report
 
 
 @cli.command()

@@ -10,6 +10,7 @@ from harness.artifacts import Artifacts
 from harness.cache import Cache
 from harness.console import Place, Program, Shell
 from harness.guest.linux import booted, kernel_arguments, linux_guest
+from harness.guest.vmm import Guest
 from harness.host import Host
 from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
@@ -35,11 +36,16 @@ class GuestPlace:
 
 
 def tcg_machine(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
-    """The machine that `spec` asks for, with our kernel as L0."""
+    """The machine that `spec` asks for, with our kernel as L0.
+
+    KVM offers nested virtualization with GICv3 only, and with GICv2 refuses to start in
+    that mode.
+    """
+    mode = ("kvm-arm.mode=nested",) if spec.gic == 3 else ()
     return TcgMachine(
         cpu=spec.cpu, gic=spec.gic, cpus=spec.cpus, memory_mib=spec.memory,
         kernel=artifacts.kernel.image, initramfs=artifacts.roots.hypervisor,
-        kernel_arguments=kernel_arguments("l0", "kvm-arm.mode=nested"),
+        kernel_arguments=kernel_arguments("l0", *mode),
     )
 
 
@@ -72,15 +78,17 @@ def l0(
             yield machine
 
 
-@contextmanager
-def l1(
-    host: Host, artifacts: Artifacts, *, gic: int, memory_mib: int, name: str
-) -> Iterator[GuestPlace]:
+def l1_guest(host: Host, artifacts: Artifacts, *, gic: int, memory_mib: int) -> Guest:
     """The guest hypervisor: Linux in L0 with a virtual EL2."""
-    guest = linux_guest(
+    return linux_guest(
         "l1", kernel=host.put(artifacts.kernel.image), initrd=host.put(artifacts.l1_initramfs),
         cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic, virtual_el2=True,
     )
+
+
+@contextmanager
+def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator[GuestPlace]:
+    """Boot the guest hypervisor `guest` up to its shell."""
     with booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"]) as shell:
         yield GuestPlace(
             shell, {path: f"/images/{file}" for file, path in artifacts.nested.items()}

@@ -94,7 +94,7 @@ class Playbook(_Model):
     repetitions: Annotated[int, Field(ge=1, le=1000)] = 1
     trap_iterations: tuple[
         Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=2, le=65536)]
-    ] = (200, 700)
+    ] = (1000, 2000)
     spread_limit: Annotated[float, Field(gt=0)] = 0.25
     l1_memory: Annotated[int, Field(ge=512, le=65536)] = 1024
     l2_memory: Annotated[int, Field(ge=64, le=65536)] = 128
@@ -113,6 +113,12 @@ class Playbook(_Model):
         known = SUPPORTED.get(self.track)
         if known is None:
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(SUPPORTED)}")
+        nested = [each.value for each in self.configurations if each.nested]
+        for host in self.hosts:
+            if nested and host.gic != 3:
+                raise ValueError(
+                    f"hosts: {host.name} has GICv{host.gic}, {nested[0]} needs GICv3"
+                )
         for configuration in self.configurations:
             if configuration not in known:
                 raise ValueError(

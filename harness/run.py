@@ -18,6 +18,7 @@ from harness.cache import Cache
 from harness.console import Place
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.guest.microbench import MicrobenchGuest, microbench_guest
+from harness.guest.vmm import Guest, vmm_argv
 from harness.host import Host
 from harness.playbook import Cell, Configuration, HostSpec, Playbook, SshHostSpec
 from harness.progress import Progress
@@ -94,25 +95,36 @@ class _HostRun:
         if not configuration.nested:
             yield host
             return
+        guest = levels.l1_guest(
+            host, self.run.artifacts, gic=self.spec.gic, memory_mib=self.run.playbook.l1_memory
+        )
+        self._record(f"{configuration}: L1", guest)
         with ExitStack() as stack:
             with self.run.progress.stage(f"{configuration}: boot L1"):
-                place = stack.enter_context(levels.l1(
-                    host, self.run.artifacts, gic=self.spec.gic,
-                    memory_mib=self.run.playbook.l1_memory, name=str(configuration),
-                ))
+                place = stack.enter_context(
+                    levels.l1(host, self.run.artifacts, guest, name=str(configuration))
+                )
             yield place
 
     @contextmanager
     def _guest(self, place: Place, configuration: Configuration) -> Iterator[MicrobenchGuest]:
         level = "L2" if configuration.nested else "L1"
+        guest = Guest(
+            place.put(self.run.artifacts.microbench), levels.GUEST_CPUS,
+            self.run.playbook.l2_memory, self.spec.gic,
+        )
+        self._record(f"{configuration}: benchmark guest at {level}", guest)
         with ExitStack() as stack:
             with self.run.progress.stage(f"{configuration}: boot benchmark guest at {level}"):
-                guest = stack.enter_context(microbench_guest(
-                    place, image=place.put(self.run.artifacts.microbench), gic=self.spec.gic,
-                    memory_mib=self.run.playbook.l2_memory, name=str(configuration),
-                    boot_seconds=_BOOT_SECONDS,
+                micro_guest = stack.enter_context(microbench_guest(
+                    place, guest, name=str(configuration), boot_seconds=_BOOT_SECONDS
                 ))
-            yield guest
+            yield micro_guest
+
+    def _record(self, what: str, guest: Guest) -> None:
+        """Keep the exact command line in the metadata."""
+        commands = self.run.folder.metadata.get("commands", {})
+        self.run.folder.update(commands={**commands, what: vmm_argv(guest)})
 
     def _cell(self, host: Host, guest: MicrobenchGuest, cell: Cell) -> None:
         run = self.run

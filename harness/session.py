@@ -130,10 +130,12 @@ def run_payload(
                 machine = stack.enter_context(levels.l0(cache, spec, artifacts, folder.consoles))
                 place: Place = machine
                 if configuration.nested:
-                    place = stack.enter_context(levels.l1(
-                        machine, artifacts, gic=spec.gic, memory_mib=playbook.l1_memory,
-                        name=str(configuration),
-                    ))
+                    hypervisor = levels.l1_guest(
+                        machine, artifacts, gic=spec.gic, memory_mib=playbook.l1_memory
+                    )
+                    place = stack.enter_context(
+                        levels.l1(machine, artifacts, hypervisor, name=str(configuration))
+                    )
             guest = payload_guest(place.put(payload), levels.GUEST_CPUS, playbook.l2_memory,
                                   spec.gic, arguments)
             with progress.stage(f"{configuration}: {payload.name}"):
@@ -167,9 +169,10 @@ def shell(level: str, command: str | None, path: Path | None, host: str | None) 
                 return done.status
             return _interactive(machine.start(["sh"], "l0-shell"))
         with progress.stage("boot L1"):
-            place = stack.enter_context(levels.l1(
-                machine, artifacts, gic=spec.gic, memory_mib=playbook.l1_memory, name="l1"
-            ))
+            hypervisor = levels.l1_guest(
+                machine, artifacts, gic=spec.gic, memory_mib=playbook.l1_memory
+            )
+            place = stack.enter_context(levels.l1(machine, artifacts, hypervisor, name="l1"))
         prompt = place.shell
         if level == "l2":
             with progress.stage("boot L2"):

@@ -54,8 +54,7 @@ def measure_traps(
     """The total, and a row for every reason that occurred."""
     few, many = effort.trap_iterations
     by_reason = per_operation(
-        counter, lambda count: guest.run(benchmark, count, effort.warmup, effort.seconds),
-        few, many,
+        counter, lambda count: guest.repeat(benchmark, count, effort.seconds), few, many,
     )
     yield Value("traps", "exits", sum(by_reason.values()), None, many - few)
     for reason, value in by_reason.items():

@@ -71,6 +71,13 @@ class MicrobenchGuest:
             raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
         return parse_sample(fields)
 
+    def repeat(self, benchmark: str, iterations: int, seconds: float) -> None:
+        """Run the operation untimed; the guest does and says the same whatever the count."""
+        self.program.send(f"repeat {benchmark} {iterations}\n")
+        fields = self._answer(Deadline(seconds, f"{benchmark} × {iterations} to end"))
+        if fields["kind"] != "done":
+            raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
+
     def ready(self) -> dict[str, str]:
         """What the guest says of its machine when it is up."""
         fields = self._answer(Deadline(self.boot_seconds, "the micro-benchmark guest to start"))
@@ -88,10 +95,9 @@ class MicrobenchGuest:
 
 @contextmanager
 def microbench_guest(
-    place: Place, *, image: str, gic: int, memory_mib: int, name: str, boot_seconds: float
+    place: Place, guest: Guest, *, name: str, boot_seconds: float
 ) -> Iterator[MicrobenchGuest]:
-    """Start the guest with two vCPUs in `place`, and power it off at the end."""
-    guest = Guest(kernel=image, cpus=2, memory_mib=memory_mib, gic=gic)
+    """Start `guest` (two vCPUs, our image as its kernel) in `place`; power it off at the end."""
     program = place.start(vmm_argv(guest), name)
     micro = MicrobenchGuest(program, boot_seconds)
     try:

@@ -18,7 +18,7 @@ from harness.process import ProcessError, require, run
 
 _LINKS = {
     "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
-    "usr/bin/sh": "busybox",
+    "usr/bin/sh": "busybox", "usr/lib/sftp-server": "openssh/sftp-server",
 }
 _FILES = {"etc/passwd": "root::0:0:root:/root:/bin/sh\n", "etc/shells": "/bin/sh\n"}
 

@@ -32,13 +32,30 @@ def results(folder: RunFolder) -> pd.DataFrame:
 
 
 def summary(folder: RunFolder) -> pd.DataFrame:
-    """The table of the report; see `tables.summary`. Raises GuestError if nothing finished."""
+    """The table of the report: `tables.summary`, with the columns spread and noisy.
+
+    Raises GuestError if no cell finished.
+    """
     measured = results(folder)
     if measured.empty:
         failures = _failures(folder)
         raise GuestError(f"run {folder.id} has no finished cell\n{failures}".rstrip())
-    limit = folder.metadata.get("playbook", {}).get("spread_limit", 0.25)
-    return tables.summary(measured, reference.load(), limit)
+    table = tables.summary(measured, reference.load()).merge(tables.spreads(_samples(folder)))
+    return table.assign(noisy=table["spread"] > _spread_limit(folder))
+
+
+def _samples(folder: RunFolder) -> pd.DataFrame:
+    """All statistics that the guests gave, with the cell that each belongs to."""
+    rows = []
+    for record in folder.records():
+        host, configuration, _, _ = record.id.split("/")
+        rows += [{"host": host, "configuration": configuration, **sample}
+                 for sample in record.samples]
+    return pd.DataFrame(rows)
+
+
+def _spread_limit(folder: RunFolder) -> float:
+    return float(folder.metadata.get("playbook", {}).get("spread_limit", 0.25))
 
 
 def write(folder: RunFolder) -> None:
@@ -53,16 +70,18 @@ def write(folder: RunFolder) -> None:
         "headline": headline(table),
         "unit": unit,
         "noisy": bool(table["noisy"].any()),
-        "spread_limit": folder.metadata.get("playbook", {}).get("spread_limit", 0.25),
+        "spread_limit": _spread_limit(folder),
         "comparability": _COMPARABILITY.get(unit, _COMPARABILITY["ticks"]),
         "provenance": _provenance(folder.metadata),
         "failures": _failures(folder),
     }
     shown, causes = readable(table), _readable_reasons(where)
+    picture = chart.svg(chart.figure(table, where))
+    write_atomically(folder.path / "report.svg", picture)
     _render(folder, "report.md", table=shown.to_markdown(index=False, disable_numparse=True),
             reasons=causes.to_markdown(disable_numparse=True), **shared)
     _render(folder, "report.html", table=shown.to_html(index=False, border=0),
-            reasons=causes.to_html(border=0), chart=chart.svg(chart.figure(table, where)), **shared)
+            reasons=causes.to_html(border=0), chart=picture, **shared)
 
 
 def headline(table: pd.DataFrame) -> str:
@@ -103,7 +122,9 @@ def _cost(row: dict[str, Any]) -> str:
 
 
 def _number(value: float, digits: int, unit: str = "") -> str:
-    return "" if pd.isna(value) else f"{value:,.{digits}f}{unit}"
+    if pd.isna(value):
+        return ""
+    return f"{round(value, digits) + 0.0:,.{digits}f}{unit}"  # + 0.0: no negative zero
 
 
 def _readable_reasons(where: pd.DataFrame) -> pd.DataFrame:

@@ -143,12 +143,34 @@ const struct bench *find_bench(const char *name)
 	return NULL;
 }
 
+static bool start_bench(const struct bench *bench)
+{
+	bench_timed_out = false;
+	return !bench->start || bench->start();
+}
+
+static bool stop_bench(const struct bench *bench)
+{
+	if (bench->stop)
+		bench->stop();
+	return !bench_timed_out;
+}
+
+/* As run_bench(), but nothing is timed. */
+bool repeat_bench(const struct bench *bench, uint32_t iterations)
+{
+	if (!start_bench(bench))
+		return false;
+	while (iterations-- && !bench_timed_out)
+		bench->op();
+	return stop_bench(bench);
+}
+
 /* False if the machine can't run @bench, or if an operation never ended. */
 bool run_bench(const struct bench *bench, uint32_t iterations,
 	       uint32_t warmup, struct stats *stats)
 {
-	bench_timed_out = false;
-	if (bench->start && !bench->start())
+	if (!start_bench(bench))
 		return false;
 	for (uint32_t i = 0; i < warmup && !bench_timed_out; i++)
 		bench->op();
@@ -158,9 +180,7 @@ bool run_bench(const struct bench *bench, uint32_t iterations,
 		bench->op();
 		samples[i] = counter() - start;
 	}
-	if (bench->stop)
-		bench->stop();
-	if (bench_timed_out)
+	if (!stop_bench(bench))
 		return false;
 	summarize(samples, iterations, stats);
 	return true;

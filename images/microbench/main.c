@@ -4,6 +4,7 @@
  * console, one line each:
  *
  *   run BENCHMARK ITERATIONS WARMUP   -> @MB result ... | @MB error ...
+ *   repeat BENCHMARK ITERATIONS       -> @MB done
  *   off                               -> @MB off, then PSCI SYSTEM_OFF
  *
  * It waits for a command in WFI, so whoever counts exits can read the counters
@@ -103,6 +104,20 @@ static void run(char *arguments)
 	line_end();
 }
 
+/* Untimed, and with the same answer whatever happened in between: for counting exits. */
+static void repeat(char *arguments)
+{
+	const struct bench *bench = find_bench(next_word(&arguments));
+	uint32_t iterations = number(next_word(&arguments));
+
+	if (!bench)
+		return error("unknown-benchmark");
+	if (!repeat_bench(bench, iterations))
+		return error(bench_timed_out ? "timeout" : "needs-2-cpus");
+	line_start("done");
+	line_end();
+}
+
 static void announce(void)
 {
 	line_start("ready");
@@ -132,6 +147,8 @@ int main(void)
 		verb = next_word(&at);
 		if (same(verb, "run")) {
 			run(at);
+		} else if (same(verb, "repeat")) {
+			repeat(at);
 		} else if (same(verb, "off")) {
 			line_start("off");
 			line_end();

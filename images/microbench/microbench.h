@@ -40,6 +40,7 @@ struct bench {
 const struct bench *find_bench(const char *name);
 bool run_bench(const struct bench *bench, uint32_t iterations,
 	       uint32_t warmup, struct stats *stats);
+bool repeat_bench(const struct bench *bench, uint32_t iterations);
 extern volatile bool bench_timed_out;
 
 bool read_machine(const void *fdt, struct machine *out);

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Real machines. Kernel and images come from the user's cache, or are built into it."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness import levels
+from harness.artifacts import prepare
+from harness.cache import Cache
+from harness.paths import PLAYBOOKS, ROOT
+from harness.playbook import TcgHostSpec
+from harness.progress import Progress
+
+FALLBACK = PLAYBOOKS / "fallback.yaml"
+
+
+@pytest.fixture(scope="session")
+def artifacts():
+    return prepare(Cache.default(), Progress(), track="upstream")
+
+
+@dataclass
+class Finished:
+    """A command that ran to its end, what it printed and what it used."""
+
+    folder: Path
+    status: int
+    output: str
+    seconds: float
+    peak_gib: float
+
+
+def neve(*arguments, cwd):
+    """The command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *map(str, arguments)], cwd=cwd, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def tree_gib(process):
+    """Resident memory of a process and all below it, in GiB (shared pages count once each)."""
+    try:
+        everyone = [process, *process.children(recursive=True)]
+        return sum(each.memory_info().rss for each in everyone) / 2**30
+    except psutil.Error:
+        return 0.0
+
+
+def finish(process, cwd):
+    started, peak = time.monotonic(), 0.0
+    watched = psutil.Process(process.pid)
+    output = []
+    reader = threading.Thread(target=lambda: output.append(process.stdout.read()))
+    reader.start()
+    while process.poll() is None:
+        peak = max(peak, tree_gib(watched))
+        time.sleep(0.5)
+    reader.join()
+    latest = Path(cwd) / "runs" / "latest"
+    return Finished(latest.resolve(), process.returncode, output[0],
+                    time.monotonic() - started, peak)
+
+
+@pytest.fixture(scope="session")
+def fallback_runs(artifacts, tmp_path_factory):
+    """`neve run playbooks/fallback.yaml`, twice in a row with everything cached."""
+    cwd = tmp_path_factory.mktemp("fallback")
+    return [finish(neve("run", FALLBACK, cwd=cwd), cwd) for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def machine(artifacts, tmp_path_factory):
+    """L0 on the fallback's TCG machine."""
+    with ExitStack() as stack:
+        yield stack.enter_context(levels.l0(
+            Cache.default(), TcgHostSpec(), artifacts, tmp_path_factory.mktemp("consoles")))
+
+
+def emulators():
+    """Process ids of the machines that this user's harness has started."""
+    found = set()
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if any("neve.level=l0" in word for word in words):
+            found.add(process.info["pid"])
+    return found

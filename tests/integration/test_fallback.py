@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""What `make reproduce` promises, on two runs of it."""
+
+import json
+
+import pytest
+
+from harness.results.schema import read_csv
+
+BENCHMARKS = ["hypercall", "device-io", "virtual-ipi", "virtual-eoi"]
+
+
+@pytest.fixture(scope="module")
+def results(fallback_runs):
+    for run in fallback_runs:
+        assert run.status == 0, run.output
+    return [read_csv(str(run.folder / "results.csv")) for run in fallback_runs]
+
+
+def values(results, metric):
+    rows = results[(results["metric"] == metric) & (results["reason"] == "")]
+    return rows.set_index(["configuration", "benchmark"])["value"]
+
+
+def test_every_cell_has_cost_and_traps(results):
+    for metric in ("cost", "traps"):
+        table = values(results[0], metric)
+        assert sorted(table.index) == sorted(
+            (configuration, benchmark)
+            for configuration in ("vm", "nested-neve-vhe") for benchmark in BENCHMARKS)
+    mechanism = results[0].groupby("configuration")["mechanism"].unique()
+    assert list(mechanism["vm"]) == ["none"]
+    assert list(mechanism["nested-neve-vhe"]) == ["architected"]
+    assert set(results[0]["unit"]) == {"instructions", "exits"}
+
+
+def test_nested_hypercall_costs_what_it_did_when_measured_by_hand(results):
+    for result in results:
+        cost = values(result, "cost")
+        ratio = cost["nested-neve-vhe", "hypercall"] / cost["vm", "hypercall"]
+        assert 25 <= ratio <= 45
+
+
+def test_end_of_interrupt_never_traps_and_a_hypercall_traps_once(results):
+    for result in results:
+        traps = values(result, "traps")
+        for configuration in ("vm", "nested-neve-vhe"):
+            assert abs(traps[configuration, "virtual-eoi"]) < 0.02
+        assert traps["vm", "hypercall"] == pytest.approx(1, abs=0.02)
+        assert traps["nested-neve-vhe", "hypercall"] > 3
+
+
+def test_reasons_add_up_to_the_total(results):
+    traps = results[0][results[0]["metric"] == "traps"]
+    parts = traps[traps["reason"] != ""].groupby(["configuration", "benchmark"])["value"].sum()
+    for cell, total in values(results[0], "traps").items():
+        assert parts.get(cell, 0.0) == pytest.approx(total, rel=0.02, abs=1e-9)
+
+
+def test_two_runs_agree_within_2_percent(results):
+    first, second = (values(result, "cost") for result in results)
+    change = (second / first - 1).abs()
+    assert (change < 0.02).all(), change.to_string()
+
+
+def test_a_second_run_is_quick_and_small(fallback_runs):
+    assert fallback_runs[1].seconds < 150
+    assert max(run.peak_gib for run in fallback_runs) < 8
+
+
+def test_run_folder_is_whole(fallback_runs):
+    folder = fallback_runs[0].folder
+    for name in ("report.md", "report.html", "junit.xml", "consoles/l0.log", "consoles/vm.log",
+                 "consoles/nested-neve-vhe.log"):
+        assert (folder / name).stat().st_size > 0, name
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert metadata["state"] == "finished"
+    assert "virtualization=on" in " ".join(metadata["commands"]["nested-neve-vhe: L1"])
+    assert metadata["repeat"].startswith("neve run ")

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""The levels themselves: L2 Linux, user payloads, GICv2, and the host layer over real SSH."""
+
+import subprocess
+import time
+
+import paramiko
+import pytest
+
+from harness import doctor, levels
+from harness.bench import micro
+from harness.bench.traps import counting
+from harness.cache import Cache
+from harness.deadline import Deadline
+from harness.errors import GuestError, UnreachableError
+from harness.guest.microbench import microbench_guest
+from harness.guest.vmm import Guest, payload_guest, vmm_argv
+from harness.host.ssh import ssh_host
+from harness.playbook import TcgHostSpec
+from harness.toolchain import Toolchain
+
+# A flat image that says hello on the PL011 and powers off: what a user might bring.
+HELLO = """\
+    .quad 0x14000010, 0x80000, 0x1000, 0xa, 0, 0, 0
+    .ascii "ARM\\x64"
+    .long 0
+    mov x1, #0x09000000
+    adr x2, text
+1:  ldrb w0, [x2], #1
+    cbz w0, 2f
+    str w0, [x1]
+    b 1b
+2:  movz x0, #0x8400, lsl #16
+    movk x0, #8
+    hvc #0
+text: .asciz "hello from the payload\\r\\n"
+"""
+
+
+@pytest.fixture(scope="module")
+def payload(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("payload")
+    (folder / "hello.S").write_text(HELLO)
+    prefix = Toolchain.find().prefix
+    subprocess.run([f"{prefix}gcc", "-c", "hello.S"], cwd=folder, check=True)
+    subprocess.run([f"{prefix}objcopy", "-O", "binary", "hello.o", "hello.flat"], cwd=folder,
+                   check=True)
+    return folder / "hello.flat"
+
+
+def test_files_travel_both_ways_and_once(machine, tmp_path):
+    file = tmp_path / "data"
+    file.write_bytes(bytes(range(256)) * 1000)
+    remote = machine.put(file)
+    assert machine.get(remote) == file.read_bytes()
+    assert machine.put(file) == remote
+
+
+def test_artifacts_are_shared_and_not_sent(machine, artifacts):
+    remote = machine.put(artifacts.kernel.image)
+    assert remote.startswith("/mnt/")
+    assert machine.run(f"head -c 64 {remote} | tail -c 8 | head -c 3").stdout == "ARM"
+
+
+def test_doctor_explains_a_server(machine):
+    findings = {finding.what: finding for finding in doctor.server_findings(machine)}
+    assert all(finding.good for finding in findings.values()), findings
+    assert "NV2" in findings["nested virtualization"].found
+
+
+def test_payload_at_l1(machine, payload):
+    program = machine.start(vmm_argv(payload_guest(machine.put(payload), 1, 128, 3, "")), "hello")
+    program.expect("hello from the payload", Deadline(60, "the payload"))
+    assert program.wait(Deadline(60, "its end")) == 0
+    program.hang_up()
+
+
+def test_vmm_that_refuses_its_arguments_is_an_error_at_once(machine):
+    guest = Guest("/none", 1, 128, 3)
+    program = machine.start(vmm_argv(guest), "wrong")
+    with pytest.raises(GuestError, match=r"VMM error: qemu-system-aarch64: .*/none"):
+        program.expect("never", Deadline(60, "never"))
+    program.hang_up()
+
+
+def test_hanging_up_ends_the_guest(machine, payload, artifacts):
+    guest = Guest(machine.put(artifacts.microbench), 2, 128, 3)
+    program = machine.start(vmm_argv(guest), "hang-up")
+    program.expect("@MB ready", Deadline(60, "the guest"))
+    program.hang_up()
+    gone = "for i in 1 2 3 4 5 6 7 8 9; do pgrep qemu || exit 0; sleep 1; done; exit 1"
+    machine.run(gone)
+
+
+def test_linux_boots_in_l1_twice_with_two_cpus_and_payload_runs_there(machine, artifacts):
+    hypervisor = levels.l1_guest(machine, artifacts, gic=3, memory_mib=1024)
+    with levels.l1(machine, artifacts, hypervisor, name="l1") as place:
+        for _ in range(2):
+            with levels.linux_l2(place, artifacts, gic=3, memory_mib=256, name="l2") as shell:
+                assert shell.run("hostname; nproc").output.split() == ["l2", "2"]
+        assert "VHE" in place.shell.run("dmesg | grep kvm").output
+
+
+def test_server_over_ssh_with_the_users_key(machine, tmp_path):
+    """The ssh host, against the machine's real SSH server."""
+    key = paramiko.RSAKey.generate(2048)
+    key.write_private_key_file(str(tmp_path / "key"))
+    machine.run(f"echo 'ssh-rsa {key.get_base64()}' >> /root/.ssh/authorized_keys")
+    port = machine.connection.port
+    known = tmp_path / "known_hosts"
+    right = machine.connection.transport.get_remote_server_key()
+    known.write_text(f"[127.0.0.1]:{port} {right.get_name()} {right.get_base64()}\n")
+    options = {"port": port, "key_file": tmp_path / "key", "known_hosts": known}
+    with ssh_host("server", "127.0.0.1", tmp_path, **options) as server:
+        assert server.run("uname -m").stdout == "aarch64\n"
+        file = tmp_path / "file"
+        file.write_text("sent")
+        assert server.get(server.put(file)) == b"sent"
+        program = server.start(["sh", "-c", "echo hi; exit 3"], "program")
+        assert program.wait(Deadline(20, "its end")) == 3
+    wrong = paramiko.RSAKey.generate(2048)
+    known.write_text(f"[127.0.0.1]:{port} ssh-rsa {wrong.get_base64()}\n")
+    with (
+        pytest.raises(UnreachableError, match="can't be reached"),
+        ssh_host("server", "127.0.0.1", tmp_path, **options),
+    ):
+        pass
+
+
+def test_reboot_is_proved_by_a_new_boot_id(machine):
+    read = "cat /proc/sys/kernel/random/boot_id"
+    before = machine.run(read).stdout
+    machine.reboot(120)
+    assert machine.run(read).stdout != before
+
+
+def test_panic_of_l0_is_said_at_once(machine):
+    """Last on this machine: it does not survive."""
+    program = machine.start(["sh", "-c", "sleep 1; echo c > /proc/sysrq-trigger"], "killer")
+    started = time.monotonic()
+    with pytest.raises(GuestError, match=r"(?s)l0: kernel panic.*sysrq triggered crash"):
+        program.expect("never", Deadline(60, "never"))
+    assert time.monotonic() - started < 20
+
+
+def test_gicv2_vm(artifacts, tmp_path):
+    spec = TcgHostSpec(gic=2)
+    effort = micro.Effort(200, 20, (200, 700), 120)
+    with levels.l0(Cache.default(), spec, artifacts, tmp_path) as host:
+        guest = Guest(host.put(artifacts.microbench), 2, 128, 2)
+        with microbench_guest(host, guest, name="vm", boot_seconds=60) as micro_guest:
+            for name in micro.BENCHMARKS:
+                assert micro.measure_cost(micro_guest, name, effort).median > 0
+            with counting(host, "upstream") as counter:
+                total = next(micro.measure_traps(micro_guest, counter, "virtual-eoi", effort))
+            assert abs(total.value) < 0.02
