@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 PACKAGES := bc binutils-aarch64-linux-gnu bison cpio debian-archive-keyring flex gcc \
-	    gcc-aarch64-linux-gnu libc6-dev make mmdebstrap openssh-client util-linux xz-utils
+	    gcc-aarch64-linux-gnu libc6-dev make mmdebstrap openssh-client patch perl util-linux xz-utils
 
 .PHONY: reproduce test lint lock system venv clean
 

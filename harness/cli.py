@@ -142,22 +142,48 @@ def kernel() -> None:
 
 
 _track = click.option("--track", default="upstream", show_default=True)
+_set = click.option("--set", "settings", multiple=True, metavar="K=V",
+                    help="A parameter of the patch series.")
 
 
 @kernel.command("build")
 @_track
 @click.option("--version", "wanted", help="A line (7.2) or a release (7.2.12); default newest.")
+@_set
 @click.option("--update", is_flag=True, help="Look for a newer source in Debian's archive.")
 @_json
-def kernel_build(track: str, wanted: str | None, update: bool, as_json: bool) -> None:
+def kernel_build(
+    track: str, wanted: str | None, settings: tuple[str, ...], update: bool, as_json: bool
+) -> None:
     """Build the kernel of a track."""
     from harness import session
 
-    built = session.build_kernel(track, wanted, update)
+    built = session.build_kernel(track, wanted, settings, update)
     if as_json:
         _print_json({"version": built.version, "key": built.key, "image": str(built.image)})
     else:
         click.echo(f"Linux {built.version}: {built.image}")
+
+
+@kernel.command("patches")
+@click.argument("track", default="upstream")
+@_set
+@click.option("--version", "wanted", help="For this Linux; default the newest in the cache.")
+@click.option("--output", type=Path, help="Write the mails into this folder, one a file.")
+def kernel_patches(
+    track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None
+) -> None:
+    """Print the rendered series of TRACK as mails for `git am`, or export it."""
+    from harness import session
+
+    mails = session.render_patches(track, settings, wanted)
+    if output is None:
+        click.echo("".join(mails.values()), nl=False)
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in mails.items():
+        (output / name).write_text(text)
+        click.echo(output / name)
 
 
 @kernel.command("import")

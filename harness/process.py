@@ -57,7 +57,8 @@ def run(
                 argv, cwd=cwd, env=environment(env), input=stdin, capture_output=True,
                 timeout=timeout, check=False,
             )
-            output, noise = done.stdout.decode(errors="replace"), done.stderr
+            output = done.stdout.decode(errors="replace")
+            tail = _tail(output + done.stderr.decode(errors="replace"))
         else:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as sink:
@@ -65,13 +66,12 @@ def run(
                     argv, cwd=cwd, env=environment(env), input=stdin, stdout=sink,
                     stderr=subprocess.STDOUT, timeout=timeout, check=False,
                 )
-            output, noise = "", b""
+            output, tail = "", _tail(log.read_text(errors="replace"))
     except subprocess.TimeoutExpired as error:
         raise InfrastructureError(f"{argv[0]} did not end within {timeout:.0f} s") from error
     except FileNotFoundError as error:
         raise MissingToolError(f"{argv[0]} is not installed") from error
     if done.returncode:
-        tail = _tail(log.read_text(errors="replace") if log else noise.decode(errors="replace"))
         raise ProcessError(argv, done.returncode, tail, log)
     return output
 

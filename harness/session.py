@@ -194,12 +194,36 @@ def _interactive(program: Program) -> int:
     return 0
 
 
-def build_kernel(track: str, wanted: str | None, update: bool) -> Kernel:
+def build_kernel(
+    track: str, wanted: str | None, settings: Sequence[str], update: bool
+) -> Kernel:
+    """Build the kernel of `track` with the series' parameters `settings` (NAME=VALUE)."""
     cache, progress, line = Cache.default(), Progress(), Track.load(track)
+    chosen = _settings(settings)
     with progress.stage("kernel source"):
         source = find(cache, line, wanted=wanted, update=update)
     with progress.stage(f"kernel {source.version}"):
-        return build(cache, source, line)
+        return build(cache, source, line, chosen)
+
+
+def render_patches(track: str, settings: Sequence[str], wanted: str | None) -> dict[str, str]:
+    """{file name: mail} of the series, for Linux `wanted` or the newest source in the cache."""
+    line = Track.load(track)
+    known = sources(Cache.default(), line)
+    version = wanted or (known[-1].version if known else ".".join(map(str, line.oldest)))
+    line.check(version, "--version")
+    patches = line.series.render(version, line.series.values(_settings(settings)))
+    return {
+        patch.name: patch.mail(number, len(patches))
+        for number, patch in enumerate(patches, start=1)
+    }
+
+
+def _settings(settings: Sequence[str]) -> dict[str, str]:
+    chosen = dict(item.partition("=")[::2] for item in settings)
+    if not all("=" in item for item in settings):
+        raise UserError(f"--set {' '.join(settings)}: expected NAME=VALUE")
+    return chosen
 
 
 def import_kernel(track: str, path: Path) -> Source:

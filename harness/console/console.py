@@ -125,6 +125,11 @@ class Console:
             if match:
                 self._fail(f"{name}: {match[0][:200]}", Deadline(0, "anything"))
 
+    def forget(self) -> None:
+        """What came so far no longer counts as a sign of failure."""
+        self._drain(wait=0)
+        self._recent = ""
+
     def closed(self, deadline: Deadline) -> int:
         """Wait for the end of the stream; exit status of the program."""
         while True:

@@ -137,6 +137,10 @@ class TcgHost(FabricHost):
             return f"{SHARE}/{path.relative_to(self._share)}"
         return super().put(local)
 
+    def reboot(self, timeout: float) -> None:
+        self._serial.forget()  # a boot that is wanted must not look like a reboot loop
+        super().reboot(timeout)
+
     def close(self) -> None:
         super().close()
         self._serial.close()

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Builds kernels, once per key: source + configuration + compiler + build settings."""
+"""Builds kernels, once per key: source + patches + configuration + compiler + settings."""
 
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import InfrastructureError
 from harness.kernel import config
+from harness.kernel.patches import Patch, switch
 from harness.kernel.source import Source, unpack
 from harness.kernel.track import Track
 from harness.process import ProcessError, require, run
@@ -37,26 +39,52 @@ class Kernel:
         return self.image.parent
 
 
-def kernel_key(source: Source, track: Track, toolchain: Toolchain) -> str:
-    wanted = config.merge(track.fragments)
-    return content_key([source.sha256, wanted, toolchain.version, _REPRODUCIBLE])
+@dataclass(frozen=True)
+class _Recipe:
+    """All that decides what a kernel is."""
+
+    source: Source
+    options: dict[str, str]
+    patches: list[Patch]
+    toolchain: Toolchain
+
+    @property
+    def key(self) -> str:
+        return content_key([
+            self.source.sha256, self.options, [patch.text for patch in self.patches],
+            self.toolchain.version, _REPRODUCIBLE,
+        ])
 
 
-def build(cache: Cache, source: Source, track: Track) -> Kernel:
+def recipe(
+    source: Source, track: Track, toolchain: Toolchain, chosen: Mapping[str, str] | None = None
+) -> _Recipe:
+    """What `source` becomes on `track`, with the series' parameters that are `chosen`."""
+    patches = track.series.render(source.version, track.series.values(chosen or {}))
+    return _Recipe(source, config.merge(track.fragments_for(source.version)), patches, toolchain)
+
+
+def build(
+    cache: Cache, source: Source, track: Track, chosen: Mapping[str, str] | None = None
+) -> Kernel:
     """The kernel of `source`; built unless one with the same key is in the cache.
 
-    Raises InfrastructureError with the compiler's last lines and the path of the build log.
+    Variants of the series share one object tree, so another one costs only what differs.
+    Raises UserError if a patch does not apply, InfrastructureError with the compiler's last
+    lines and the path of the build log.
     """
-    toolchain = Toolchain.find()
-    key = kernel_key(source, track, toolchain)
+    made_of = recipe(source, track, Toolchain.find(), chosen)
+    key = made_of.key
 
     def make(folder: Path) -> None:
         with cache.lock(f"tree-{source.track}-{source.key}"):
-            _build_in_tree(cache, source, track, toolchain, folder)
+            _build_in_tree(cache, made_of, folder)
         record = {
             "track": track.name, "version": source.version, "key": key,
             "source_sha256": source.sha256, "origin": source.origin,
-            "compiler": toolchain.version, "settings": _REPRODUCIBLE,
+            "patches": [patch.name for patch in made_of.patches],
+            "parameters": track.series.values(chosen or {}),
+            "compiler": made_of.toolchain.version, "settings": _REPRODUCIBLE,
         }
         write_atomically(folder / "kernel.json", json.dumps(record, indent=2) + "\n")
 
@@ -64,21 +92,20 @@ def build(cache: Cache, source: Source, track: Track) -> Kernel:
     return Kernel(source.version, key, folder / "Image")
 
 
-def _build_in_tree(
-    cache: Cache, source: Source, track: Track, toolchain: Toolchain, folder: Path
-) -> None:
+def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
+    source, wanted = made_of.source, made_of.options
     tree = unpack(cache, source)
+    switch(tree, source.version, made_of.patches)
     objects = tree.parent / "obj"
     objects.mkdir(exist_ok=True)
-    log = cache.log(f"kernel-{track.name}-{source.version}")
-    wanted = config.merge(track.fragments)
+    log = cache.log(f"kernel-{source.track}-{source.version}")
     fragment = objects / "requested.config"
     fragment.write_text(config.render(wanted))
 
     def make(*goals: str) -> None:
         run(
             [require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}", "ARCH=arm64",
-             f"CROSS_COMPILE={toolchain.prefix}", *goals],
+             f"CROSS_COMPILE={made_of.toolchain.prefix}", *goals],
             cwd=tree, log=log, env={**_REPRODUCIBLE, "KCONFIG_ALLCONFIG": str(fragment)},
         )
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from harness.cache import Cache, file_sha256, write_atomically
 from harness.debian import AptRoot, Debian
 from harness.errors import UserError
-from harness.kernel.track import Track, parse_version
+from harness.kernel.track import Track
+from harness.kernel.version import parse_version
 from harness.process import ProcessError, run
 
 _MAKEFILE_HEAD = 2000

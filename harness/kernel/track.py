@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: MIT
 """A track: one kernel line, described by `kernel-patches/<track>/series.toml`."""
 
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.kernel.patches import Series
+from harness.kernel.version import ALL_VERSIONS, Version, VersionRange, parse_version
 from harness.paths import KERNEL_PATCHES
 
-Version = tuple[int, ...]
 
+@dataclass(frozen=True)
+class Fragment:
+    """A piece of kernel configuration, for some versions."""
 
-def parse_version(text: str) -> Version:
-    """`7.3.4-1~bpo13+1` -> (7, 3, 4): the numbers before the first other character."""
-    match = re.match(r"\d+(\.\d+)*", text)
-    if match is None:
-        raise UserError(f"{text!r} is not a kernel version")
-    return tuple(int(part) for part in match[0].split("."))
+    path: Path
+    versions: VersionRange = ALL_VERSIONS
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class Track:
     name: str
     oldest: Version
     package: str
-    fragments: tuple[Path, ...]
+    fragments: tuple[Fragment, ...]
+    series: Series
 
     @classmethod
     def load(cls, name: str) -> "Track":
@@ -40,8 +40,16 @@ class Track:
             name=name,
             oldest=parse_version(data["oldest"]),
             package=data["package"],
-            fragments=tuple(file.parent / fragment for fragment in data["fragments"]),
+            fragments=tuple(
+                Fragment(file.parent / item["file"], VersionRange.of(item))
+                for item in data["fragments"]
+            ),
+            series=Series.of(file.parent, data),
         )
+
+    def fragments_for(self, version: str) -> list[Path]:
+        """The fragments that a kernel of `version` is configured with."""
+        return [item.path for item in self.fragments if version in item.versions]
 
     def check(self, version: str, origin: str) -> None:
         """Raise UserError if a kernel of `version` can't be used on this track."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from harness.cache import Cache
 from harness.errors import InfrastructureError, UserError
 from harness.kernel import build as builds
 from harness.kernel import config, source
-from harness.kernel.track import Track
+from harness.kernel.patches import Series
+from harness.kernel.track import Fragment, Track
+from harness.kernel.version import VersionRange
 from harness.toolchain import Toolchain
 
 MAKEFILE = """\
@@ -56,7 +59,8 @@ def tree(tmp_path):
 def track(tmp_path):
     fragment = tmp_path / "kernel.config"
     fragment.write_text("CONFIG_KVM=y\n# CONFIG_SVE is not set\n")
-    return Track("upstream", (6, 16), "linux-source-.*", (fragment,))
+    return Track("upstream", (6, 16), "linux-source-.*", (Fragment(fragment),),
+                 Series(tmp_path / "series", (), ()))
 
 
 @pytest.fixture(autouse=True)
@@ -81,10 +85,10 @@ def test_tree_is_imported_built_once_and_found_again(cache, tree, track):
 
 def test_key_follows_configuration_and_compiler(cache, tree, track, monkeypatch):
     taken = source.import_source(cache, track, tree())
-    first = builds.kernel_key(taken, track, Toolchain("a-", "gcc 12"))
-    assert builds.kernel_key(taken, track, Toolchain("a-", "gcc 13")) != first
-    track.fragments[0].write_text("CONFIG_KVM=y\n")
-    assert builds.kernel_key(taken, track, Toolchain("a-", "gcc 12")) != first
+    first = builds.recipe(taken, track, Toolchain("a-", "gcc 12")).key
+    assert builds.recipe(taken, track, Toolchain("a-", "gcc 13")).key != first
+    track.fragments[0].path.write_text("CONFIG_KVM=y\n")
+    assert builds.recipe(taken, track, Toolchain("a-", "gcc 12")).key != first
 
 
 def test_same_tree_gives_the_same_hash(cache, tree, track, tmp_path):
@@ -150,7 +154,7 @@ def test_damaged_archive_is_noticed_before_it_is_used(cache, tree, track):
 
 
 def test_lost_option_is_named(cache, tree, track):
-    track.fragments[0].write_text("CONFIG_KVM=y\nCONFIG_LOST=y\n")
+    track.fragments[0].path.write_text("CONFIG_KVM=y\nCONFIG_LOST=y\n")
     taken = source.import_source(cache, track, tree())
     with pytest.raises(UserError, match="CONFIG_LOST=y \\(became n\\)"):
         builds.build(cache, taken, track)
@@ -175,6 +179,15 @@ def test_unpacked_files_keep_their_execute_bits(cache, tree, track):
     script.chmod(0o755)
     unpacked = source.unpack(cache, source.import_source(cache, track, folder))
     assert (unpacked / "run.sh").stat().st_mode & stat.S_IXUSR
+
+
+def test_fragment_for_some_versions(track):
+    other = Fragment(track.fragments[0].path.with_name("new.config"),
+                     VersionRange.of({"since": "7.3"}))
+    both = replace(track, fragments=(*track.fragments, other))
+    assert [path.name for path in both.fragments_for("7.2.12")] == ["kernel.config"]
+    assert [path.name for path in both.fragments_for("7.3.0")] == ["kernel.config", "new.config"]
+    assert "7.3.4" not in VersionRange.of({"before": "7.3"})
 
 
 def test_fragments_merge_and_render():

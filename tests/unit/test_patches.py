@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""The patch engine, on a small tree that GNU patch and git really patch."""
+
+import subprocess
+
+import pytest
+
+from harness.errors import UserError
+from harness.kernel.patches import Series, switch
+from harness.kernel.track import Track
+from harness.paths import KERNEL_PATCHES
+
+SOURCE = "".join(f"line {number}\n" for number in range(1, 11))
+TEMPLATE = """\
+Subject: Change line five
+
+Because {{ word }}.
+---
+--- a/dir/file.c
++++ b/dir/file.c
+@@ -3,5 +3,5 @@
+ line 3
+ line 4
+-line 5
++line {{ word }}
+ line 6
+ line 7
+"""
+NEW_FILE = "int {{ word }};\n{% if extra %}\nint extra;\n{% endif %}\n"
+
+
+@pytest.fixture
+def series(tmp_path):
+    folder = tmp_path / "series"
+    (folder / "files" / "dir").mkdir(parents=True)
+    (folder / "0001-five.patch.j2").write_text(TEMPLATE)
+    (folder / "files" / "dir" / "new.c.j2").write_text(NEW_FILE)
+    return Series.of(folder, {
+        "patches": [{"file": "0001-five.patch.j2"}],
+        "parameters": {
+            "word": {"type": "choice", "values": ["five", "cinq"], "default": "five"},
+            "extra": {"type": "bool", "default": False},
+        },
+    })
+
+
+@pytest.fixture
+def tree(tmp_path):
+    folder = tmp_path / "tree" / "src"
+    (folder / "dir").mkdir(parents=True)
+    (folder / "dir" / "file.c").write_text(SOURCE)
+    (folder / "untouched.c").write_text("x\n")
+    return folder
+
+
+def contents(tree):
+    return {str(path.relative_to(tree)): path.read_text()
+            for path in sorted(tree.rglob("*")) if path.is_file()}
+
+
+def rendered(series, **chosen):
+    return series.render("7.3.4", series.values(chosen))
+
+
+def test_variants_are_switched_and_the_pristine_tree_comes_back(series, tree):
+    pristine = contents(tree)
+    switch(tree, "7.3.4", rendered(series))
+    assert "line five\n" in contents(tree)["dir/file.c"]
+    assert contents(tree)["dir/new.c"] == "int five;\n"
+    switch(tree, "7.3.4", rendered(series, word="cinq", extra="true"))
+    assert contents(tree)["dir/new.c"] == "int cinq;\nint extra;\n"
+    assert "line cinq\n" in contents(tree)["dir/file.c"]
+    switch(tree, "7.3.4", [])
+    assert contents(tree) == pristine
+
+
+def test_only_what_changes_is_written(series, tree):
+    switch(tree, "7.3.4", rendered(series))
+    before = (tree / "dir" / "file.c").stat().st_mtime_ns
+    switch(tree, "7.3.4", rendered(series, extra="true"))
+    assert (tree / "dir" / "file.c").stat().st_mtime_ns == before
+    assert "extra" in contents(tree)["dir/new.c"]
+
+
+def test_rendering_is_deterministic_and_follows_parameters(series):
+    assert rendered(series) == rendered(series)
+    assert rendered(series) != rendered(series, word="cinq")
+    assert len(list(series.variants())) == 4
+
+
+@pytest.mark.parametrize(("chosen", "complaint"), [
+    ({"wort": "five"}, "unknown parameter 'wort': known are word, extra"),
+    ({"word": "six"}, "parameter word can't be 'six': one of five, cinq"),
+    ({"extra": "maybe"}, "one of false, true"),
+])
+def test_wrong_parameters(series, chosen, complaint):
+    with pytest.raises(UserError, match=complaint):
+        series.values(chosen)
+
+
+def test_undefined_name_in_a_template_is_an_error(series):
+    (series.folder / "0001-five.patch.j2").write_text("{{ wrod }}")
+    with pytest.raises(UserError, match="'wrod' is undefined"):
+        rendered(series)
+
+
+@pytest.mark.parametrize("change", [
+    ("line 4\n", "line four\n"),     # context that fuzz 1 would forgive
+    ("line 7\n", ""),
+])
+def test_rejected_hunk_names_patch_file_hunk_and_version(series, tree, change):
+    (tree / "dir" / "file.c").write_text(SOURCE.replace(*change))
+    before = contents(tree)
+    with pytest.raises(UserError) as caught:
+        switch(tree, "7.3.4", rendered(series))
+    message = str(caught.value)
+    assert "0001-five.patch does not apply to Linux 7.3.4" in message
+    assert "dir/file.c" in message
+    assert "Hunk #1 FAILED" in message
+    assert contents(tree) == before
+
+
+def test_mails_are_what_git_am_takes(series, tree):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q", "."], ["add", "-A"], ["commit", "-qm", "base"]):
+        subprocess.run([*git, *command], cwd=tree, check=True)
+    patches = rendered(series)
+    mails = "".join(patch.mail(n, len(patches)) for n, patch in enumerate(patches, start=1))
+    subprocess.run([*git, "am", "-q"],
+                   input=mails, text=True, cwd=tree, check=True)
+    log = subprocess.run(["git", "log", "--format=%s"], cwd=tree, capture_output=True, text=True,
+                         check=True).stdout.split("\n")
+    assert log[0] == "Change line five"
+    assert (tree / "dir" / "new.c").read_text() == "int five;\n"
+
+
+@pytest.mark.parametrize(
+    "track", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))])
+def test_shipped_series_renders_and_parses_in_every_variant(track):
+    loaded = Track.load(track)
+    versions = {".".join(map(str, loaded.oldest)), "7.2.12", "7.3.4"}
+    for version in versions:
+        for values in loaded.series.variants():
+            for patch in loaded.series.render(version, values):
+                assert patch.files
+                assert patch.text.startswith("Subject: ")
