@@ -7,16 +7,17 @@ A cell that fails is recorded with its cause, and the rest goes on in a freshly 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 
 from harness import levels
 from harness.artifacts import Artifacts
 from harness.bench import micro
-from harness.bench.traps import counting
+from harness.bench.traps import Event, counting, usable_event
 from harness.cache import Cache
 from harness.console import Place
 from harness.errors import GuestError, HarnessError, InfrastructureError
+from harness.guest.emulation import use_neve
 from harness.guest.microbench import MicrobenchGuest, microbench_guest
 from harness.guest.vmm import Guest, vmm_argv
 from harness.host import Host
@@ -59,6 +60,7 @@ class _HostRun:
     run: Run
     spec: HostSpec
     queue: list[Cell]
+    event: Event = field(init=False)
 
     def execute(self) -> None:
         """Boot L0 and work the queue off. A kernel of L0 that dies costs the cell under way
@@ -69,20 +71,29 @@ class _HostRun:
                 host = stack.enter_context(levels.l0(
                     run.cache, self.spec, run.artifacts, run.folder.consoles
                 ))
+            self.event = usable_event(host)
+            run.folder.update(tracepoint=self.event.name, all_exits=self.event.complete)
             while self.queue:
-                configuration = self.queue[0].configuration
+                nested = self.queue[0].configuration.nested
                 try:
-                    self._configuration(host, configuration)
+                    self._at_level(host, nested=nested)
                 except GuestError as error:
-                    self._blame(configuration, error)
+                    self._blame(nested, error)
                     if not _alive(host):
                         return
 
-    def _configuration(self, host: Host, configuration: Configuration) -> None:
-        """Run the cells of `configuration` that are at the head of the queue."""
-        with self._place(host, configuration) as place:
-            while self.queue and self.queue[0].configuration is configuration:
+    def _at_level(self, host: Host, *, nested: bool) -> None:
+        """Run the cells at the head of the queue that are all nested, or all not.
+
+        One guest hypervisor serves all nested configurations. It is booted with NEVE, which
+        is the quicker one: what it cost to boot is in no figure.
+        """
+        with self._place(host, nested=nested) as place:
+            while self.queue and self.queue[0].configuration.nested is nested:
+                configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
+                if nested:
+                    use_neve(host, configuration.neve)
                 with self._guest(place, configuration) as guest:
                     while self.queue and (
                         self.queue[0].configuration, self.queue[0].repetition
@@ -90,20 +101,22 @@ class _HostRun:
                         self._cell(host, guest, self.queue[0])
 
     @contextmanager
-    def _place(self, host: Host, configuration: Configuration) -> Iterator[Place]:
+    def _place(self, host: Host, *, nested: bool) -> Iterator[Place]:
         """Where the guest that is measured starts: L0, or an L1 that is booted for it."""
-        if not configuration.nested:
+        if not nested:
             yield host
             return
+        use_neve(host, True)
         guest = levels.l1_guest(
             host, self.run.artifacts, gic=self.spec.gic, memory_mib=self.run.playbook.l1_memory
         )
-        self._record(f"{configuration}: L1", guest)
+        self._record("L1", guest)
         with ExitStack() as stack:
-            with self.run.progress.stage(f"{configuration}: boot L1"):
+            with self.run.progress.stage("nested: boot L1"):
                 place = stack.enter_context(
-                    levels.l1(host, self.run.artifacts, guest, name=str(configuration))
+                    levels.l1(host, self.run.artifacts, guest, name="nested")
                 )
+            stack.callback(use_neve, host, True)
             yield place
 
     @contextmanager
@@ -135,8 +148,8 @@ class _HostRun:
         started = time.monotonic()
         with run.progress.stage(f"{cell.configuration}: {cell.benchmark}"):
             sample = micro.measure_cost(guest, cell.benchmark, effort)
-            with counting(host, run.playbook.track) as counter:
-                traps = list(micro.measure_traps(guest, counter, cell.benchmark, effort))
+            with counting(host, self.event) as counter:
+                traps = list(micro.measure_traps(guest, counter, sample, effort))
         values = [micro.cost_value(sample, icount=self.spec.kind == "tcg"), *traps]
         run.folder.append(CellRecord(
             cell.id, "passed", round(time.monotonic() - started, 3),
@@ -154,11 +167,11 @@ class _HostRun:
             benchmark=cell.benchmark, **asdict(value),
         )
 
-    def _blame(self, configuration: Configuration, error: HarnessError) -> None:
+    def _blame(self, nested: bool, error: HarnessError) -> None:
         """Fail the cell under way; with none left the guest only did not end as it should."""
         line = str(error).splitlines()[0]
-        if not self.queue or self.queue[0].configuration is not configuration:
-            self.run.progress.note(f"{configuration}, after its last benchmark: {line}")
+        if not self.queue or self.queue[0].configuration.nested is not nested:
+            self.run.progress.note(f"after the last benchmark of a guest: {line}")
             return
         cell = self.queue.pop(0)
         self.run.progress.note(f"{cell.id} failed: {line}")

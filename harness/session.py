@@ -145,7 +145,7 @@ def run_payload(
             progress.note(f"the VMM ended with status {status}")
     folder.update(state="finished")
     return {
-        str(configuration): folder.consoles / f"{configuration}.log"
+        str(configuration): folder.consoles / f"{spec.name}-{configuration}.log"
         for configuration in playbook.configurations
     }
 

@@ -9,11 +9,13 @@ from harness.guest.microbench import MicrobenchGuest, Sample
 
 BENCHMARKS = ("hypercall", "device-io", "device-io-user", "virtual-ipi", "virtual-eoi")
 _NANOSECOND_HZ = 1_000_000_000
+_EXPENSIVE_NANOSECONDS = 100_000
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured. `trap_iterations` are the two counts whose difference is taken."""
+    """How much is measured. `trap_iterations` are the two counts whose difference is taken,
+    for an operation that is expensive; see `trap_counts`."""
 
     iterations: int
     warmup: int
@@ -44,17 +46,29 @@ def cost_value(sample: Sample, *, icount: bool) -> Value:
     return Value("cost", unit, sample.median * scale, sample.stdev * scale, sample.iterations)
 
 
+def trap_counts(sample: Sample, effort: Effort) -> tuple[int, int]:
+    """The two counts for an operation that costs what `sample` says.
+
+    A few exits happen besides the operations (timer ticks, characters of the console). What is
+    cheap is repeated up to 50 times more often, so that they weigh nothing there either.
+    """
+    nanoseconds = max(1.0, sample.median * _NANOSECOND_HZ / sample.hz)
+    scale = int(min(50.0, max(1.0, _EXPENSIVE_NANOSECONDS / nanoseconds)))
+    few, many = effort.trap_iterations
+    return few * scale, many * scale
+
+
 def measure_cost(guest: MicrobenchGuest, benchmark: str, effort: Effort) -> Sample:
     return guest.run(benchmark, effort.iterations, effort.warmup, effort.seconds)
 
 
 def measure_traps(
-    guest: MicrobenchGuest, counter: TrapCounter, benchmark: str, effort: Effort
+    guest: MicrobenchGuest, counter: TrapCounter, sample: Sample, effort: Effort
 ) -> Iterator[Value]:
-    """The total, and a row for every reason that occurred."""
-    few, many = effort.trap_iterations
+    """The total, and a row for every reason that occurred, for what `sample` timed."""
+    few, many = trap_counts(sample, effort)
     by_reason = per_operation(
-        counter, lambda count: guest.repeat(benchmark, count, effort.seconds), few, many,
+        counter, lambda count: guest.repeat(sample.benchmark, count, effort.seconds), few, many,
     )
     yield Value("traps", "exits", sum(by_reason.values()), None, many - few)
     for reason, value in by_reason.items():

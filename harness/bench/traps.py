@@ -11,53 +11,70 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness import registers
 from harness.errors import InfrastructureError
 from harness.host import Host
 
-_EXIT = "/sys/kernel/tracing/events/kvm/kvm_exit"
+_EVENTS = "/sys/kernel/tracing/events/kvm"
 _ROW = re.compile(r"^\{\s*(?P<keys>[^}]*)\}\s*hitcount:\s*(?P<count>\d+)", re.M)
+_TRAP = 2
+_SYS64 = 0x18
+_EC_SHIFT = 26
 
 
 @dataclass(frozen=True)
-class ExitFormat:
-    """How one track's tracepoint names its exits."""
+class Event:
+    """A tracepoint that counts exits: the keys hold KVM's exit code, and why it trapped.
 
-    code: str
-    ec: str
-    trap: int
-    codes: dict[int, str]
-    classes: dict[int, str]
+    A `complete` one sees every exit and gives the whole syndrome, the other its class.
+    """
 
-    @classmethod
-    def load(cls, track: str) -> "ExitFormat":
-        data: dict[str, Any] = tomllib.loads(
-            Path(__file__).with_name("exits.toml").read_text()
-        )
-        own = data[track]
-        return cls(
-            code=own["code"], ec=own["class"], trap=own["trap"],
-            codes={int(number): name for number, name in own["codes"].items()},
-            classes={int(number, 16): name for number, name in data["classes"].items()},
-        )
+    name: str
+    keys: tuple[str, str]
+    complete: bool
 
-    def reason(self, code: int, ec: int) -> str:
-        """`HVC64`, `IRQ`, …; a class without a name stays a number."""
-        if code == self.trap:
-            return self.classes.get(ec, f"EC_{ec:#04x}")
-        return self.codes.get(code, f"exit_{code}")
+    def reason(self, code: int, why: int) -> str:
+        """`HVC`, `IRQ`, `ICH_LR0_EL2`, …; what has no name stays a number."""
+        codes, classes = _names()
+        if code != _TRAP:
+            return codes.get(code, f"exit_{code}")
+        ec = why >> _EC_SHIFT if self.complete else why
+        if self.complete and ec == _SYS64:
+            return registers.trapped(why)
+        return classes.get(ec, f"EC_{ec:#04x}")
 
 
-def parse_histogram(text: str, layout: ExitFormat) -> Counter[str]:
-    """Exits by reason out of the histogram's file; raises on a line it can't place."""
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("exits.toml").read_text())
+
+
+def _names() -> tuple[dict[int, str], dict[int, str]]:
+    """Exit codes and exception classes by number."""
+    tables = (_data()["codes"], _data()["classes"])
+    codes, classes = ({int(n, 0): name for n, name in table.items()} for table in tables)
+    return codes, classes
+
+
+def events() -> list[Event]:
+    """The tracepoints that can be used, the best first."""
+    return [Event(item["name"], tuple(item["keys"]), item["complete"])
+            for item in _data()["events"]]
+
+
+def parse_histogram(text: str, event: Event) -> Counter[str]:
+    """Exits by reason out of the histogram's file; raises on a row it can't place."""
     counts: Counter[str] = Counter()
     for row in _ROW.finditer(text):
         keys = dict(re.findall(r"(\w+):\s*(\d+)", row["keys"]))
-        if layout.code not in keys or layout.ec not in keys:
+        if not set(event.keys) <= set(keys):
             raise InfrastructureError(f"unknown histogram row: {row[0]!r}")
-        counts[layout.reason(int(keys[layout.code]), int(keys[layout.ec]))] += int(row["count"])
+        code, why = (int(keys[key]) for key in event.keys)
+        counts[event.reason(code, why)] += int(row["count"])
     dropped = re.search(r"Dropped:\s*(\d+)", text)
     if dropped and int(dropped[1]):
         raise InfrastructureError(f"the kernel dropped {dropped[1]} histogram entries")
@@ -69,26 +86,35 @@ class TrapCounter:
     """Reads the exits that L0 has counted so far."""
 
     host: Host
-    layout: ExitFormat
+    event: Event
 
     def read(self) -> Counter[str]:
-        text = self.host.run(f"cat {_EXIT}/hist").stdout
-        return parse_histogram(text, self.layout)
+        text = self.host.run(f"cat {_EVENTS}/{self.event.name}/hist").stdout
+        return parse_histogram(text, self.event)
+
+
+def usable_event(host: Host) -> Event:
+    """The best tracepoint of L0's kernel. Raises InfrastructureError if it has none."""
+    present = host.run(f"cd {_EVENTS} && ls -d */hist", check=False).stdout.split()
+    for event in events():
+        if f"{event.name}/hist" in present:
+            return event
+    raise InfrastructureError(
+        f"host {host.name}: its kernel has no histograms of KVM's tracepoints "
+        "(CONFIG_HIST_TRIGGERS, and tracefs at /sys/kernel/tracing)"
+    )
 
 
 @contextmanager
-def counting(host: Host, track: str) -> Iterator[TrapCounter]:
-    """Switch the histogram on, and off again.
-
-    Raises InfrastructureError if L0's kernel has no such tracepoint or no histograms.
-    """
-    layout = ExitFormat.load(track)
-    trigger = f"hist:keys={layout.code},{layout.ec}:size=2048"
-    host.run(f"echo '{trigger}' > {_EXIT}/trigger")
+def counting(host: Host, event: Event) -> Iterator[TrapCounter]:
+    """Switch the histogram of `event` on, and off again."""
+    trigger = f"hist:keys={','.join(event.keys)}:size=2048"
+    file = f"{_EVENTS}/{event.name}/trigger"
+    host.run(f"echo '{trigger}' > {file}")
     try:
-        yield TrapCounter(host, layout)
+        yield TrapCounter(host, event)
     finally:
-        host.run(f"echo '!{trigger}' > {_EXIT}/trigger", check=False)
+        host.run(f"echo '!{trigger}' > {file}", check=False)
 
 
 def per_operation(

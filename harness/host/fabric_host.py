@@ -113,7 +113,7 @@ class FabricHost:
             raise InfrastructureError(
                 f"host {self.name}: could not start {argv[0]}: {error}"
             ) from error
-        transcript = self._transcripts / f"{name}.log"
+        transcript = self._transcripts / f"{self.name}-{name}.log"
         return Program(Console.of_channel(channel, name, transcript, self.healthy))
 
     def reboot(self, timeout: float) -> None:

@@ -155,7 +155,7 @@ def tcg_host(
     Raises GuestError if L0 does not boot, InfrastructureError if it can't be reached.
     """
     keys = _Keys.generate()
-    serial, port = _boot(emulator, machine, keys, share, transcripts)
+    serial, port = _boot(name, emulator, machine, keys, share, transcripts)
     host = TcgHost(name, _connection(keys, port), transcripts, serial, share.resolve())
     try:
         host.connect(_BOOT_SECONDS)
@@ -165,7 +165,8 @@ def tcg_host(
 
 
 def _boot(
-    emulator: Emulator, machine: TcgMachine, keys: _Keys, share: Path, transcripts: Path
+    name: str, emulator: Emulator, machine: TcgMachine, keys: _Keys, share: Path,
+    transcripts: Path,
 ) -> tuple[Console, int]:
     for attempt in range(1, _PORT_TRIES + 1):
         port = _free_port()
@@ -174,7 +175,7 @@ def _boot(
                 emulator, machine, share=share, initrd=f"/proc/{os.getpid()}/fd/{initrd}", port=port
             )
             serial = Console.of_process(
-                ["setpriv", "--pdeathsig", "KILL", *argv], "l0", transcripts / "l0.log"
+                ["setpriv", "--pdeathsig", "KILL", *argv], "l0", transcripts / f"{name}-l0.log"
             )
             try:
                 Shell(serial, "l0# ").ready(Deadline(_BOOT_SECONDS, "L0 to boot"))

@@ -13,6 +13,8 @@ from harness.results import chart, reference, tables
 from harness.results.schema import frame
 from harness.results.store import RunFolder
 
+_SMALL = 0.05    # exits per operation below which a reason is not listed by itself
+_VISIBLE = 0.005  # … and below which a number would be 0.00
 _COMPARABILITY = {
     "instructions": (
         "Costs here are instructions of an emulated processor (QEMU TCG with icount), the paper's "
@@ -55,7 +57,7 @@ def _samples(folder: RunFolder) -> pd.DataFrame:
 
 
 def _spread_limit(folder: RunFolder) -> float:
-    return float(folder.metadata.get("playbook", {}).get("spread_limit", 0.25))
+    return float(folder.metadata.get("playbook", {}).get("spread_limit", 1.0))
 
 
 def write(folder: RunFolder) -> None:
@@ -72,16 +74,18 @@ def write(folder: RunFolder) -> None:
         "noisy": bool(table["noisy"].any()),
         "spread_limit": _spread_limit(folder),
         "comparability": _COMPARABILITY.get(unit, _COMPARABILITY["ticks"]),
+        "accounting": _accounting(folder.metadata),
         "provenance": _provenance(folder.metadata),
         "failures": _failures(folder),
     }
-    shown, causes = readable(table), _readable_reasons(where)
+    shown, causes = readable(table), readable_reasons(where)
     picture = chart.svg(chart.figure(table, where))
     write_atomically(folder.path / "report.svg", picture)
     _render(folder, "report.md", table=shown.to_markdown(index=False, disable_numparse=True),
-            reasons=causes.to_markdown(disable_numparse=True), **shared)
+            reasons={name: part.to_markdown(disable_numparse=True)
+                     for name, part in causes.items()}, **shared)
     _render(folder, "report.html", table=shown.to_html(index=False, border=0),
-            reasons=causes.to_html(border=0), chart=picture, **shared)
+            reasons={name: part.to_html(border=0) for name, part in causes.items()}, chart=picture, **shared)
 
 
 def headline(table: pd.DataFrame) -> str:
@@ -127,11 +131,32 @@ def _number(value: float, digits: int, unit: str = "") -> str:
     return f"{round(value, digits) + 0.0:,.{digits}f}{unit}"  # + 0.0: no negative zero
 
 
-def _readable_reasons(where: pd.DataFrame) -> pd.DataFrame:
-    shown = where.map(lambda value: f"{value:.2f}" if value >= 0.005 else "")
-    shown = shown[(shown != "").any(axis=1)]
-    shown.columns = [" ".join(cell[1:]) for cell in shown.columns.to_list()]
-    return shown.rename_axis("reason")
+def readable_reasons(where: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """{benchmark: exits per operation by reason and configuration}, as text.
+
+    What is below 0.05 in every configuration is summed up as "other".
+    """
+    shown = {}
+    for benchmark in dict.fromkeys(cell[1] for cell in where.columns.to_list()):
+        part = where.xs(benchmark, axis=1, level="benchmark")
+        small = (part.abs() < _SMALL).all(axis=1)
+        part = pd.concat([part[~small], part[small].sum().to_frame("other").T])
+        part = part.loc[part.sum(axis=1).sort_values(ascending=False).index]
+        part.columns = [" ".join(_without_lone_host(cell, where)) for cell in part.columns]
+        text = part.map(lambda value: _number(value, 2) if abs(value) >= _VISIBLE else "")
+        shown[benchmark] = text[(text != "").any(axis=1)].rename_axis("reason")
+    return {name: part for name, part in shown.items() if len(part)}
+
+
+def _without_lone_host(cell: tuple[str, ...], where: pd.DataFrame) -> tuple[str, ...]:
+    return cell if where.columns.get_level_values("host").nunique() > 1 else cell[1:]
+
+
+def _accounting(metadata: dict[str, Any]) -> str:
+    if metadata.get("all_exits"):
+        return "Every exit is counted, also those that KVM handles inside its world switch."
+    return ("Exits that L0's KVM handles inside its world switch are not seen by the tracepoint "
+            "that this kernel has.")
 
 
 def _provenance(metadata: dict[str, Any]) -> str:

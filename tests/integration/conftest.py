@@ -39,12 +39,12 @@ class Finished:
     peak_gib: float
 
 
-def neve(*arguments, cwd):
+def neve(*arguments, cwd, **env):
     """The command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *map(str, arguments)], cwd=cwd, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
     )
 
 
@@ -87,11 +87,7 @@ def machine(artifacts, tmp_path_factory):
             Cache.default(), TcgHostSpec(), artifacts, tmp_path_factory.mktemp("consoles")))
 
 
-def emulators():
-    """Process ids of the machines that this user's harness has started."""
-    found = set()
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if any("neve.level=l0" in word for word in words):
-            found.add(process.info["pid"])
-    return found
+def emulators(process):
+    """The machines that a run of the harness has started."""
+    return [child for child in psutil.Process(process.pid).children(recursive=True)
+            if any("neve.level=l0" in word for word in child.cmdline())]

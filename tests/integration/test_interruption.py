@@ -2,13 +2,11 @@
 """Killing the harness or QEMU loses no finished measurement and leaves nothing running."""
 
 import json
-import os
 import signal
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.results.store import RunFolder
@@ -19,29 +17,22 @@ ONLY = "configuration=vm,benchmark=hypercall,benchmark=device-io,benchmark=virtu
 
 @pytest.fixture
 def started(artifacts, tmp_path):
-    """A run whose first cell has finished, what ran and what lay in /tmp before it."""
-    before = emulators()
-    litter = litter_in_tmp()
-    process = neve("run", FALLBACK, "--only", ONLY, cwd=tmp_path)
+    """A run whose first cell has finished, its machines, and the TMPDIR of its own."""
+    litter = tmp_path / "tmp"
+    litter.mkdir()
+    process = neve("run", FALLBACK, "--only", ONLY, cwd=tmp_path, TMPDIR=str(litter))
     cells = tmp_path / "runs" / "latest" / "cells.jsonl"
     end = time.monotonic() + 120
     while not cells.exists() and time.monotonic() < end:
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
-    yield process, emulators() - before, litter
+    yield process, emulators(process), litter
     if process.poll() is None:
         process.kill()
 
 
-def litter_in_tmp():
-    return {path.name for path in Path(tempfile.gettempdir()).iterdir()}
-
-
 def gone(machines):
-    end = time.monotonic() + 10
-    while emulators() & machines and time.monotonic() < end:
-        time.sleep(0.1)
-    return not emulators() & machines
+    return not psutil.wait_procs(machines, timeout=10)[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -51,7 +42,7 @@ def test_killed_harness_leaves_nothing_and_resumes(started, tmp_path, number):
     process.send_signal(number)
     output = process.communicate(timeout=30)[0]
     assert gone(machines)
-    assert litter_in_tmp() <= litter
+    assert not list(litter.iterdir())
     if number != signal.SIGKILL:
         assert "interrupted" in output
         assert "Traceback" not in output
@@ -70,8 +61,8 @@ def test_killed_harness_leaves_nothing_and_resumes(started, tmp_path, number):
 
 def test_killed_qemu_is_one_clear_error(started, tmp_path):
     process, machines, _ = started
-    for pid in machines:
-        os.kill(pid, signal.SIGKILL)
+    for machine in machines:
+        machine.kill()
     output = process.communicate(timeout=120)[0]
     assert process.returncode in (1, 75), output
     assert "Traceback" not in output

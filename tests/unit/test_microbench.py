@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.micro import BENCHMARKS, cost_value
+from harness.bench.micro import BENCHMARKS, Effort, cost_value, trap_counts
 from harness.errors import GuestError
 from harness.guest.microbench import Sample, parse_line, parse_sample
 from harness.paths import IMAGES
@@ -89,3 +89,10 @@ def test_statistics_of_the_guest(summarize, count):
     assert stats.mean_milli == sum(values) * 1000 // count
     expected = statistics.stdev(values) * 1000 if count > 1 else 0
     assert stats.stdev_milli == pytest.approx(expected, abs=2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("median", "hz", "scale"), [
+    (16, 10**9, 50), (40_000, 10**9, 2), (400_000, 10**9, 1), (2_500, 62_500_000, 2)])
+def test_cheap_operations_are_counted_more_often(median, hz, scale):
+    sample = Sample("x", 10, hz, median, median, median, median, 0)
+    assert trap_counts(sample, Effort(1000, 10, (100, 1100), 1)) == (100 * scale, 1100 * scale)

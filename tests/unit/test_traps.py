@@ -3,7 +3,8 @@ from collections import Counter
 
 import pytest
 
-from harness.bench.traps import ExitFormat, parse_histogram, per_operation
+from harness import registers
+from harness.bench.traps import events, parse_histogram, per_operation
 from harness.errors import InfrastructureError
 
 HISTOGRAM = """\
@@ -25,18 +26,45 @@ Totals:
 """
 
 
+EVENTS = {event.name: event for event in events()}
+
+COMPLETE = """\
+{ code:          2, syndrome: 1477443584 } hitcount:        100
+{ code:          2, syndrome: 1744830464 } hitcount:        300
+{ code:          2, syndrome: %d } hitcount:         40
+{ code:          2, syndrome: %d } hitcount:          2
+{ code:          0, syndrome:          0 } hitcount:          5
+"""
+
+
+def sys64(op0, op1, crn, crm, op2, read):
+    return 0x18 << 26 | op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | crm << 1 | read
+
+
 def test_histogram_by_reason():
-    counts = parse_histogram(HISTOGRAM % 0, ExitFormat.load("upstream"))
-    assert counts == Counter({"IRQ": 2, "HVC64": 100, "ERET": 300, "EC_0x3f": 4, "exit_9": 1})
+    counts = parse_histogram(HISTOGRAM % 0, EVENTS["kvm_exit"])
+    assert counts == Counter({"IRQ": 2, "HVC": 100, "ERET": 300, "EC_0x3f": 4, "exit_9": 1})
+
+
+def test_complete_histogram_names_registers():
+    text = COMPLETE % (sys64(3, 4, 12, 12, 0, 1), sys64(3, 4, 12, 12, 0, 0))
+    counts = parse_histogram(text, EVENTS["kvm_trap"])
+    assert counts == Counter({"HVC": 100, "ERET": 300, "ICH_LR0_EL2": 42, "IRQ": 5})
+
+
+def test_register_without_a_name_is_its_encoding():
+    assert registers.trapped(sys64(3, 7, 15, 15, 7, 0)) == "S3_7_C15_C15_7"
+    assert registers.trapped(sys64(3, 4, 5, 2, 0, 0)) == "ESR_EL2"
+    assert registers.trapped(sys64(1, 4, 8, 7, 0, 0)) == "TLBI_ALLE2"
 
 
 def test_empty_and_wrong_histograms():
-    layout = ExitFormat.load("upstream")
-    assert parse_histogram("# event histogram\n\nTotals:\n    Hits: 0\n", layout) == Counter()
+    event = EVENTS["kvm_exit"]
+    assert parse_histogram("# event histogram\n\nTotals:\n    Hits: 0\n", event) == Counter()
     with pytest.raises(InfrastructureError, match="dropped 3"):
-        parse_histogram(HISTOGRAM % 3, layout)
+        parse_histogram(HISTOGRAM % 3, event)
     with pytest.raises(InfrastructureError, match="unknown histogram row"):
-        parse_histogram("{ pid: 3 } hitcount: 1\n", layout)
+        parse_histogram("{ pid: 3 } hitcount: 1\n", event)
 
 
 class _Machine:
