@@ -82,8 +82,8 @@ def test_a_second_run_is_quick_and_small(fallback_runs):
 
 def test_run_folder_is_whole(fallback_runs):
     folder = fallback_runs[0].folder
-    for name in ("report.md", "report.html", "junit.xml", "consoles/tcg-l0.log", "consoles/tcg-vm.log",
-                 "consoles/tcg-nested.log"):
+    consoles = [f"consoles/tcg-{name}.log" for name in ("l0", "vm", "nested")]
+    for name in ("report.md", "report.html", "report.svg", "junit.xml", *consoles):
         assert (folder / name).stat().st_size > 0, name
     metadata = json.loads((folder / "metadata.json").read_text())
     assert metadata["state"] == "finished"

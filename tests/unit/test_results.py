@@ -37,7 +37,7 @@ def cells(scale=1.0):
         row("nested-neve-vhe", "hypercall", "traps", 8.0),
         row("nested-neve-vhe", "hypercall", "traps", 5.0, "SYS64"),
         row("nested-neve-vhe", "hypercall", "traps", 3.0, "ERET")),
-        (sample(33000 * scale, 50000 * scale),))
+        (sample(33000 * scale, 70000 * scale),))
 
 
 @pytest.fixture
