@@ -34,9 +34,9 @@ _host = click.option("--host", metavar="H", help="A host of the playbook, or use
 @_json
 def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> None:
     """Print the matrix and the command lines of PLAYBOOK, and run nothing."""
-    from harness import session
+    from harness.commands.run import describe
 
-    described = session.describe(playbook, only, host)
+    described = describe(playbook, only, host)
     if as_json:
         _print_json(described)
         return
@@ -60,16 +60,18 @@ def run(
     payload_arguments: str, payload_seconds: float, as_json: bool,
 ) -> None:
     """Run PLAYBOOK and report; results are in runs/latest."""
-    from harness import session
-
     if payload:
-        transcripts = session.run_payload(
+        from harness.commands.payload import run_payload
+
+        transcripts = run_payload(
             RUNS, playbook, only, host, payload, payload_arguments, payload_seconds
         )
         for name, path in transcripts.items():
             click.echo(f"{name}: {path}")
         return
-    folder = session.run(RUNS, playbook, only, host, resume)
+    from harness.commands.run import run as run_playbook
+
+    folder = run_playbook(RUNS, playbook, only, host, resume)
     failed = [record.id for record in folder.records() if record.status != "passed"]
     if as_json:
         _print_json({"run": str(folder.path), "failed": failed})
@@ -156,9 +158,9 @@ def kernel_build(
     track: str, wanted: str | None, settings: tuple[str, ...], update: bool, as_json: bool
 ) -> None:
     """Build the kernel of a track."""
-    from harness import session
+    from harness.commands import kernel as commands
 
-    built = session.build_kernel(track, wanted, settings, update)
+    built = commands.build_kernel(track, wanted, settings, update)
     if as_json:
         _print_json({"version": built.version, "key": built.key, "image": str(built.image)})
     else:
@@ -174,9 +176,9 @@ def kernel_patches(
     track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None
 ) -> None:
     """Print the rendered series of TRACK as mails for `git am`, or export it."""
-    from harness import session
+    from harness.commands import kernel as commands
 
-    mails = session.render_patches(track, settings, wanted)
+    mails = commands.render_patches(track, settings, wanted)
     if output is None:
         click.echo("".join(mails.values()), nl=False)
         return
@@ -191,9 +193,9 @@ def kernel_patches(
 @_track
 def kernel_import(path: Path, track: str) -> None:
     """Take a linux-source package, a tarball or a source tree into the cache."""
-    from harness import session
+    from harness.commands import kernel as commands
 
-    source = session.import_kernel(track, path)
+    source = commands.import_kernel(track, path)
     click.echo(f"Linux {source.version}, SHA-256 {source.sha256}")
 
 
@@ -201,9 +203,9 @@ def kernel_import(path: Path, track: str) -> None:
 @_json
 def kernel_list(as_json: bool) -> None:
     """List the kernels and the sources in the cache."""
-    from harness import session
+    from harness.commands import kernel as commands
 
-    listed = session.list_kernels()
+    listed = commands.list_kernels()
     if as_json:
         _print_json(listed)
         return
@@ -218,9 +220,9 @@ def kernel_list(as_json: bool) -> None:
 @_host
 def shell(level: str, command: str | None, playbook: Path | None, host: str | None) -> None:
     """Boot up to a level and hand over its prompt (Ctrl-] leaves)."""
-    from harness import session
+    from harness.commands.shell import shell as open_shell
 
-    sys.exit(session.shell(level, command, playbook, host))
+    sys.exit(open_shell(level, command, playbook, host))
 
 
 @cli.command()

@@ -13,6 +13,8 @@ from harness.errors import InfrastructureError, MissingToolError, UserError
 from harness.paths import IMAGES
 from harness.process import ProcessError, require, run
 
+_DAMAGED = "Hash Sum mismatch|unexpected size|is not signed|signatures (were|could)"
+
 
 @dataclass(frozen=True)
 class Debian:
@@ -84,6 +86,10 @@ class AptRoot:
         try:
             return run([require(tool, "apt"), *self._options(), *arguments], cwd=cwd)
         except ProcessError as error:
+            if re.search(_DAMAGED, error.tail):
+                raise UserError(
+                    f"Debian's archive: a download is damaged or not Debian's: {error.tail}"
+                ) from error
             raise InfrastructureError(f"Debian's archive: {error.tail}") from error
 
     def update(self) -> None:

@@ -72,6 +72,8 @@ def run(
     except FileNotFoundError as error:
         raise MissingToolError(f"{argv[0]} is not installed") from error
     if done.returncode:
+        if "No space left on device" in tail:
+            raise explain(OSError(errno.ENOSPC, "", argv[0]))
         raise ProcessError(argv, done.returncode, tail, log)
     return output
 

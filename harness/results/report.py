@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.cache import write_atomically
 from harness.errors import GuestError
-from harness.results import chart, reference, tables
+from harness.results import reference, tables
 from harness.results.schema import frame
 from harness.results.store import RunFolder
 
@@ -64,6 +64,8 @@ def _spread_limit(folder: RunFolder) -> float:
 
 def write(folder: RunFolder) -> None:
     """Write every derived file of the run."""
+    from harness.results import chart  # matplotlib: half a second that only this needs
+
     folder.write_results()
     _junit(folder)
     table = summary(folder)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The levels themselves: L2 Linux, user payloads, GICv2, and the host layer over real SSH."""
 
+import os
 import subprocess
+import sys
 import time
 
 import paramiko
+import pexpect
 import pytest
 
 from harness import doctor, levels
@@ -17,6 +20,7 @@ from harness.guest.emulation import use_neve
 from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import Guest, payload_guest, vmm_argv
 from harness.host.ssh import ssh_host
+from harness.paths import ROOT
 from harness.playbook import TcgHostSpec
 from harness.toolchain import Toolchain
 
@@ -144,6 +148,19 @@ def test_panic_of_l0_is_said_at_once(machine):
     with pytest.raises(GuestError, match=r"(?s)l0: kernel panic.*sysrq triggered crash"):
         program.expect("never", Deadline(60, "never"))
     assert time.monotonic() - started < 20
+
+
+def test_interactive_shell_on_a_terminal(artifacts, tmp_path):
+    user = pexpect.spawn(sys.executable, ["-m", "harness", "shell", "--level", "l1"],
+                         cwd=str(tmp_path), timeout=120, encoding="utf-8",
+                         env={**os.environ, "PYTHONPATH": str(ROOT)})
+    user.expect("l1# ")
+    user.send("cat /sys/module/kvm/parameters/none || echo level-$(hostname)\r")
+    user.expect("level-l1")
+    user.send("\x1d")
+    user.expect(pexpect.EOF)
+    user.close()
+    assert user.exitstatus == 0
 
 
 def test_gicv2_vm(artifacts, tmp_path):

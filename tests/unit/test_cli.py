@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli, process
-from harness.errors import UserError
+from harness.errors import HarnessError, UserError
 from harness.paths import PLAYBOOKS, ROOT
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
@@ -79,6 +79,35 @@ def test_full_disk_is_said_with_2():
     error = process.explain(OSError(28, "No space left on device", "/x/y"))
     assert error.exit_code == 2
     assert str(error) == "disk full /x/y: free some space and repeat the command"
+
+
+def test_full_disk_below_a_command_is_said_too():
+    with pytest.raises(UserError, match="disk full sh: free some space"):
+        process.run(["sh", "-c", "echo 'tar: No space left on device' >&2; exit 2"])
+
+
+@pytest.mark.parametrize(("said", "code"), [
+    ("E: Failed to fetch x  Hash Sum mismatch", 2),
+    ("E: The repository 'x' is not signed.", 2),
+    ("Err:1 Could not resolve 'deb.example'", 75),
+])
+def test_damaged_download_is_refused_and_an_unreachable_archive_is_not(
+        said, code, tmp_path, monkeypatch):
+    from harness import debian
+    from harness.cache import Cache
+
+    fake = tmp_path / "apt-get"
+    fake.write_text(f"#!/bin/sh\necho \"{said}\" >&2\nexit 100\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(debian, "require", lambda program, package: str(fake))
+    keyring = tmp_path / "keyring"
+    keyring.touch()
+    apt = debian.AptRoot.create(
+        Cache(tmp_path), debian.Debian("http://x", keyring, ("trixie",), {}))
+    with pytest.raises(HarnessError) as caught:
+        apt.update()
+    assert caught.value.exit_code == code
+    assert said.removeprefix("E: ") in str(caught.value)
 
 
 def test_plan_prints_the_matrix_and_runs_nothing(neve, tmp_path):

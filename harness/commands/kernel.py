@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""`neve kernel …`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cache import Cache
+from harness.errors import UserError
+from harness.kernel.build import Kernel, build
+from harness.kernel.source import Source, find, import_source, sources
+from harness.kernel.track import Track
+from harness.paths import KERNEL_PATCHES
+from harness.progress import Progress
+
+
+def build_kernel(
+    track: str, wanted: str | None, settings: Sequence[str], update: bool
+) -> Kernel:
+    """Build the kernel of `track` with the series' parameters `settings` (NAME=VALUE)."""
+    cache, progress, line = Cache.default(), Progress(), Track.load(track)
+    chosen = _settings(settings)
+    with progress.stage("kernel source"):
+        source = find(cache, line, wanted=wanted, update=update)
+    with progress.stage(f"kernel {source.version}"):
+        return build(cache, source, line, chosen)
+
+
+def render_patches(track: str, settings: Sequence[str], wanted: str | None) -> dict[str, str]:
+    """{file name: mail} of the series, for Linux `wanted` or the newest source in the cache."""
+    line = Track.load(track)
+    known = sources(Cache.default(), line)
+    version = wanted or (known[-1].version if known else ".".join(map(str, line.oldest)))
+    line.check(version, "--version")
+    patches = line.series.render(version, line.series.values(_settings(settings)))
+    return {
+        patch.name: patch.mail(number, len(patches))
+        for number, patch in enumerate(patches, start=1)
+    }
+
+
+def _settings(settings: Sequence[str]) -> dict[str, str]:
+    chosen = dict(item.partition("=")[::2] for item in settings)
+    if not all("=" in item for item in settings):
+        raise UserError(f"--set {' '.join(settings)}: expected NAME=VALUE")
+    return chosen
+
+
+def import_kernel(track: str, path: Path) -> Source:
+    line = Track.load(track)
+    return import_source(Cache.default(), line, path)
+
+
+def list_kernels() -> Sequence[dict[str, str]]:
+    """Sources and kernels in the cache."""
+    cache = Cache.default()
+    listed = []
+    for file in sorted(KERNEL_PATCHES.glob("*/series.toml")):
+        line = Track.load(file.parent.name)
+        for source in sources(cache, line):
+            listed.append({"what": "source", "track": line.name, "version": source.version,
+                           "key": source.key, "origin": source.origin})
+    for file in sorted((cache.artifacts / "kernel").glob("*/kernel.json")):
+        data = json.loads(file.read_text())
+        listed.append({"what": "kernel", "track": data["track"], "version": data["version"],
+                       "key": data["key"], "origin": data["origin"]})
+    return listed

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""`neve run --payload`: a guest image of the user's own."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness import levels
+from harness.artifacts import prepare
+from harness.cache import Cache
+from harness.commands.run import facts_of, read_playbook, repeat_command
+from harness.console import Place
+from harness.deadline import Deadline
+from harness.errors import UserError
+from harness.guest.vmm import payload_guest, vmm_argv
+from harness.progress import Progress
+from harness.results.store import RunFolder
+
+
+def run_payload(
+    runs: Path, path: Path, only: str | None, host: str | None, payload: Path, arguments: str,
+    seconds: float,
+) -> dict[str, Path]:
+    """Boot the user's image in every configuration; {configuration: transcript}.
+
+    Raises GuestError if it does not end within `seconds` or its VMM ends with an error.
+    """
+    if not payload.is_file():
+        raise UserError(f"--payload {payload}: no such file")
+    playbook = read_playbook(path, only, host)
+    cache, progress = Cache.default(), Progress()
+    artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel,
+                        payload=payload)
+    facts = facts_of(cache, playbook, artifacts)
+    folder = RunFolder.create(runs, "payload", {**facts, "repeat": repeat_command()})
+    spec = playbook.hosts[0]
+    for configuration in playbook.configurations:
+        with ExitStack() as stack:
+            with progress.stage(f"{configuration}: boot"):
+                machine = stack.enter_context(levels.l0(cache, spec, artifacts, folder.consoles))
+                place: Place = machine
+                if configuration.nested:
+                    hypervisor = levels.l1_guest(
+                        machine, artifacts, gic=spec.gic, memory_mib=playbook.l1_memory
+                    )
+                    place = stack.enter_context(
+                        levels.l1(machine, artifacts, hypervisor, name=str(configuration))
+                    )
+            guest = payload_guest(place.put(payload), levels.GUEST_CPUS, playbook.l2_memory,
+                                  spec.gic, arguments)
+            with progress.stage(f"{configuration}: {payload.name}"):
+                program = place.start(vmm_argv(guest), str(configuration))
+                status = program.wait(Deadline(seconds, f"{payload.name} to power off"))
+                program.hang_up()
+            progress.note(f"the VMM ended with status {status}")
+    folder.update(state="finished")
+    return {
+        str(configuration): folder.consoles / f"{spec.name}-{configuration}.log"
+        for configuration in playbook.configurations
+    }

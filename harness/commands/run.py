@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""`neve plan` and `neve run`."""
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness import __version__, levels
+from harness.artifacts import Artifacts, prepare
+from harness.cache import Cache
+from harness.errors import UserError
+from harness.guest.vmm import Guest, vmm_argv
+from harness.image.emulator import emulator
+from harness.playbook import Playbook, SshHostSpec, load, narrow, on_host, plan
+from harness.progress import Progress
+from harness.results import report
+from harness.results.store import RunFolder
+from harness.run import Run
+
+
+def read_playbook(path: Path, only: str | None, host: str | None) -> Playbook:
+    """The playbook at `path`, narrowed as the options say."""
+    playbook = load(path)
+    if host:
+        playbook = on_host(playbook, host)
+    return narrow(playbook, only) if only else playbook
+
+
+def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
+    """Cells and command lines; artifacts that are not built yet stand as <name>."""
+    playbook = read_playbook(path, only, host)
+    spec = playbook.hosts[0]
+    nested = Guest("<kernel>", levels.GUEST_CPUS, playbook.l1_memory, spec.gic,
+                   initrd="<l1-initramfs>", virtual_el2=True)
+    measured = Guest("<microbench>", levels.GUEST_CPUS, playbook.l2_memory, spec.gic)
+    commands = {"L1 hypervisor": vmm_argv(nested), "benchmark guest": vmm_argv(measured)}
+    return {"cells": [cell.id for cell in plan(playbook)], "commands": commands}
+
+
+def run(
+    runs: Path, path: Path, only: str | None, host: str | None, resume: str | None
+) -> RunFolder:
+    """Run a playbook, or what is left of a run, and write its reports."""
+    playbook = read_playbook(path, only, host)
+    cache, progress = Cache.default(), Progress()
+    artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel)
+    facts = facts_of(cache, playbook, artifacts)
+    if resume:
+        folder = _resumed(runs, resume, facts)
+    else:
+        folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
+    finished = {record.id for record in folder.records() if record.status == "passed"}
+    cells = [cell for cell in plan(playbook) if cell.id not in finished]
+    folder.update(state="running")
+    try:
+        Run(cache, playbook, artifacts, folder, progress).execute(cells)
+        folder.update(state="finished")
+    except BaseException:
+        folder.update(state="cut off")
+        progress.note(f"finished cells are kept; go on: neve run {path} --resume {folder.id}")
+        raise
+    finally:
+        folder.update(durations=progress.durations, ended=datetime.now(UTC).isoformat())
+        if folder.records():
+            folder.write_results()
+    report.write(folder)
+    return folder
+
+
+def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str, Any]:
+    """What two halves of a run must have in common, and what explains its numbers."""
+    spec = playbook.hosts[0]
+    return {
+        "harness": __version__,
+        "track": playbook.track,
+        "playbook": playbook.model_dump(mode="json"),
+        **artifacts.describe(),
+        "emulator": None if isinstance(spec, SshHostSpec) else emulator(cache).version,
+        "commands": {
+            host.name: levels.l0_command(cache, host, artifacts) for host in playbook.hosts
+        },
+    }
+
+
+def _resumed(runs: Path, name: str, facts: dict[str, Any]) -> RunFolder:
+    folder = RunFolder.open(runs, name)
+    for key in ("playbook", "kernel", "microbench", "rootfs", "emulator"):
+        if folder.metadata.get(key) != facts[key]:
+            raise UserError(
+                f"--resume {name}: the {key} is not the one that the run began with; start anew"
+            )
+    return folder
+
+
+def repeat_command() -> str:
+    return shlex.join(["neve", *sys.argv[1:]])
