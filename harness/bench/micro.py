@@ -9,7 +9,7 @@ from harness.guest.microbench import MicrobenchGuest, Sample
 
 BENCHMARKS = ("hypercall", "device-io", "device-io-user", "virtual-ipi", "virtual-eoi")
 _NANOSECOND_HZ = 1_000_000_000
-_EXPENSIVE_NANOSECONDS = 100_000
+_EXPENSIVE_NANOSECONDS = 50_000
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def trap_counts(sample: Sample, effort: Effort) -> tuple[int, int]:
     """The two counts for an operation that costs what `sample` says.
 
     A few exits happen besides the operations (timer ticks, characters of the console). What is
-    cheap is repeated up to 50 times more often, so that they weigh nothing there either.
+    cheap is repeated up to 20 times more often, so that they weigh nothing there either.
     """
     nanoseconds = max(1.0, sample.median * _NANOSECOND_HZ / sample.hz)
-    scale = int(min(50.0, max(1.0, _EXPENSIVE_NANOSECONDS / nanoseconds)))
+    scale = int(min(20.0, max(1.0, _EXPENSIVE_NANOSECONDS / nanoseconds)))
     few, many = effort.trap_iterations
     return few * scale, many * scale
 
