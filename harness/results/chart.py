@@ -8,11 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.results import tables
-
-_OURS, _PAPER = "#2f6f9f", "#c9c4b8"
-_REASONS = ("#2f6f9f", "#d98032", "#5b9a5b", "#b04a4a", "#7f6bb0", "#8c6d52", "#c98bb4", "#8a8a8a")
-_SHOWN = len(_REASONS) - 1
+_CONFIGURATIONS = ("#b04a4a", "#2f6f9f", "#5b9a5b", "#7f6bb0")
+_REASONS = ("#2f6f9f", "#d98032", "#5b9a5b", "#b04a4a", "#7f6bb0", "#8c6d52", "#c98bb4", "#b5b0a5")
+_LISTED = len(_REASONS) - 1
+_NOTHING = 0.05  # exits per operation below which a bar would not be seen
 
 
 def figure(table: pd.DataFrame, reasons: pd.DataFrame) -> Figure:
@@ -34,16 +33,23 @@ def svg(drawn: Figure) -> str:
 
 
 def _ratios(axes: Axes, nested: pd.DataFrame) -> None:
-    labels = [f"{row['benchmark']}\n{row['configuration']}" for row in tables.records(nested)]
-    places = range(len(labels))
-    ours = axes.bar([p - 0.2 for p in places], nested["ratio"], 0.4, color=_OURS,
-                    label="measured here")
-    axes.bar_label(ours, fmt="%.1fx", fontsize=8)
-    paper = axes.bar([p + 0.2 for p in places], nested["paper_ratio"].fillna(0), 0.4,
-                     color=_PAPER, label="paper (cycles)")
-    axes.bar_label(paper, labels=[f"{v:.0f}x" if pd.notna(v) else "" for v in
-                                  nested["paper_ratio"]], fontsize=8)
-    axes.set_xticks(list(places), labels, fontsize=8)
+    """Bars by benchmark, one per nested configuration; the paper's ratio as a diamond."""
+    benchmarks = list(dict.fromkeys(nested["benchmark"]))
+    configurations = list(dict.fromkeys(nested["configuration"]))
+    width = 0.8 / max(1, len(configurations))
+    papers: list[tuple[float, float]] = []
+    for number, name in enumerate(configurations):
+        rows = nested[nested["configuration"] == name]
+        places = [benchmarks.index(each) - 0.4 + width * (number + 0.5)
+                  for each in rows["benchmark"]]
+        bars = axes.bar(places, rows["ratio"], width * 0.9, label=name,
+                        color=_CONFIGURATIONS[number % len(_CONFIGURATIONS)])
+        axes.bar_label(bars, fmt="%.0fx", fontsize=8, padding=2)
+        papers += [(place + 0.38 * width, ratio) for place, ratio in
+                   zip(places, rows["paper_ratio"], strict=True) if pd.notna(ratio)]
+    axes.scatter([x for x, _ in papers], [y for _, y in papers], marker="D", s=26, color="white",
+                 edgecolors="#222222", zorder=3, label="paper (cycles)")
+    axes.set_xticks(range(len(benchmarks)), benchmarks, fontsize=9)
     axes.set_ylabel("cost, ratio to VM")
     axes.set_title("What nesting costs")
     axes.legend(frameon=False, fontsize=8)
@@ -51,19 +57,23 @@ def _ratios(axes: Axes, nested: pd.DataFrame) -> None:
 
 
 def _traps(axes: Axes, reasons: pd.DataFrame) -> None:
+    """Stacked bars, one per cell that traps at all; what is rare is one colour."""
     axes.set_title("Where the traps went")
     axes.set_ylabel("exits to L0 per operation")
     axes.spines[["top", "right"]].set_visible(False)
     if reasons.empty:
         return
-    shown = reasons.iloc[:_SHOWN]
-    rest = reasons.iloc[_SHOWN:]
+    cells = [cell for cell in reasons.columns.to_list() if reasons[cell].sum() > _NOTHING]
+    benchmarks = list(dict.fromkeys(cell[1] for cell in cells))
+    trapping = reasons[sorted(cells, key=lambda cell: benchmarks.index(cell[1]))]
+    shown, rest = trapping.iloc[:_LISTED], trapping.iloc[_LISTED:]
     if len(rest):
         shown = pd.concat([shown, rest.sum().to_frame("other").T])
-    labels = ["\n".join(cell[1:]) for cell in reasons.columns.to_list()]
-    bottom = pd.Series(0.0, index=reasons.columns)
+    bottom = pd.Series(0.0, index=trapping.columns)
     for color, (reason, values) in zip(_REASONS, shown.iterrows(), strict=False):
-        axes.bar(range(len(labels)), values, 0.6, bottom=bottom, color=color, label=str(reason))
+        axes.bar(range(len(values)), values, 0.7, bottom=bottom, color=color, label=str(reason))
         bottom = bottom + values
-    axes.set_xticks(range(len(labels)), labels, fontsize=7, rotation=45, ha="right")
+    labels = [f"{cell[1]}, {cell[2].removeprefix('nested-')}"
+              for cell in trapping.columns.to_list()]
+    axes.set_xticks(range(len(labels)), labels, fontsize=8, rotation=35, ha="right")
     axes.legend(frameon=False, fontsize=8)
