@@ -65,7 +65,7 @@ def _traps(axes: Axes, reasons: pd.DataFrame) -> None:
         return
     cells = [cell for cell in reasons.columns.to_list() if reasons[cell].sum() > _NOTHING]
     benchmarks = list(dict.fromkeys(cell[1] for cell in cells))
-    trapping = reasons[sorted(cells, key=lambda cell: benchmarks.index(cell[1]))]
+    trapping = reasons[[cell for name in benchmarks for cell in cells if cell[1] == name]]
     shown, rest = trapping.iloc[:_LISTED], trapping.iloc[_LISTED:]
     if len(rest):
         shown = pd.concat([shown, rest.sum().to_frame("other").T])
