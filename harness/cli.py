@@ -127,7 +127,7 @@ def runs(as_json: bool) -> None:
     from harness.results.store import all_runs
 
     listed = [
-        {"run": folder.id, "state": folder.metadata.get("state", "cut off"),
+        {"run": folder.id, "state": folder.metadata.get("state", "unfinished"),
          "cells": len(folder.records()), "track": folder.metadata.get("track")}
         for folder in all_runs(RUNS)
     ]

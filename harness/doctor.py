@@ -21,7 +21,7 @@ from harness.playbook import SshHostSpec, parse_address, validate
 from harness.toolchain import Toolchain
 
 _DISK_GIB = 8
-_MEMORY_GIB = 6
+_MEMORY_GIB = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def examine(host: str | None) -> list[Finding]:
 def _local() -> Iterator[Finding]:
     cache = Cache.default()
     yield _tried("C compiler for arm64", lambda: Toolchain.find().version)
-    for program in ("make", "flex", "bison", "bc"):
+    for program in ("make", "flex", "bison", "bc", "patch"):
         yield _program(program, program, "kernels are built with it")
     yield _program("mmdebstrap", "mmdebstrap", "images are made with it")
     yield _program("setpriv", "util-linux", "it ends the emulator when the harness dies")

@@ -2,7 +2,7 @@
 """The levels, each a context: L0 on its host, L1 in L0, a guest to measure in either."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from harness.console import Place, Program, Shell
 from harness.guest.linux import booted, kernel_arguments, linux_guest
 from harness.guest.vmm import Guest
 from harness.host import Host
+from harness.host.fabric_host import FabricHost
 from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
-from harness.image.emulator import emulator
+from harness.image.emulator import Emulator, emulator
 from harness.playbook import HostSpec, SshHostSpec, TcgHostSpec
 
 GUEST_CPUS = 2
@@ -35,7 +36,7 @@ class GuestPlace:
         return self.shell.start(argv, name)
 
 
-def tcg_machine(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
+def tcg_machine(spec: TcgHostSpec, kernel: Path, initramfs: Path) -> TcgMachine:
     """The machine that `spec` asks for, with our kernel as L0.
 
     KVM offers nested virtualization with GICv3 only, and with GICv2 refuses to start in
@@ -44,18 +45,22 @@ def tcg_machine(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
     mode = ("kvm-arm.mode=nested",) if spec.gic == 3 else ()
     return TcgMachine(
         cpu=spec.cpu, gic=spec.gic, cpus=spec.cpus, memory_mib=spec.memory,
-        kernel=artifacts.kernel.image, initramfs=artifacts.roots.hypervisor,
-        kernel_arguments=kernel_arguments("l0", *mode),
+        kernel=kernel, initramfs=initramfs, kernel_arguments=kernel_arguments("l0", *mode),
     )
 
 
-def l0_command(cache: Cache, spec: HostSpec, artifacts: Artifacts) -> list[str]:
-    """The QEMU command line of L0's machine (a free port stands as 0); empty for a server."""
-    if isinstance(spec, SshHostSpec):
-        return []
-    machine = tcg_machine(spec, artifacts)
+def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
+    """The QEMU command line of L0's machine; the free port that it will get stands as 0."""
     return machine_argv(
-        emulator(cache), machine, share=cache.artifacts, initrd=str(machine.initramfs), port=0
+        qemu, machine, share=cache.artifacts, initrd=str(machine.initramfs), port=0
+    )
+
+
+def server(spec: SshHostSpec, transcripts: Path) -> AbstractContextManager[FabricHost]:
+    """The server that `spec` describes. Raises UnreachableError if it can't be reached."""
+    return ssh_host(
+        spec.name, spec.address, transcripts, user=spec.user, port=spec.port,
+        key_file=spec.key_file, known_hosts=spec.known_hosts,
     )
 
 
@@ -65,15 +70,12 @@ def l0(
 ) -> Iterator[Host]:
     """The host that `spec` describes, up and reachable."""
     if isinstance(spec, SshHostSpec):
-        with ssh_host(
-            spec.name, spec.address, transcripts, user=spec.user, port=spec.port,
-            key_file=spec.key_file, known_hosts=spec.known_hosts,
-        ) as server:
-            yield server
+        with server(spec, transcripts) as reached:
+            yield reached
     else:
+        wanted = tcg_machine(spec, artifacts.kernel.image, artifacts.roots.hypervisor)
         with tcg_host(
-            spec.name, emulator(cache), tcg_machine(spec, artifacts), share=cache.artifacts,
-            transcripts=transcripts,
+            spec.name, emulator(cache), wanted, share=cache.artifacts, transcripts=transcripts
         ) as machine:
             yield machine
 

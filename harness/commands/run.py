@@ -12,8 +12,8 @@ from harness.artifacts import Artifacts, prepare
 from harness.cache import Cache
 from harness.errors import UserError
 from harness.guest.vmm import Guest, vmm_argv
-from harness.image.emulator import emulator
-from harness.playbook import Playbook, SshHostSpec, load, narrow, on_host, plan
+from harness.image.emulator import Emulator, emulator
+from harness.playbook import Playbook, SshHostSpec, TcgHostSpec, load, narrow, on_host, plan
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
@@ -36,6 +36,13 @@ def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
                    initrd="<l1-initramfs>", virtual_el2=True)
     measured = Guest("<microbench>", levels.GUEST_CPUS, playbook.l2_memory, spec.gic)
     commands = {"L1 hypervisor": vmm_argv(nested), "benchmark guest": vmm_argv(measured)}
+    qemu = Emulator(("qemu-system-aarch64",), "")
+    for host_spec in playbook.hosts:
+        if isinstance(host_spec, TcgHostSpec):
+            machine = levels.tcg_machine(host_spec, Path("<kernel>"), Path("<initramfs>"))
+            commands[f"L0 on {host_spec.name}"] = levels.l0_command(
+                qemu, Cache.default(), machine
+            )
     return {"cells": [cell.id for cell in plan(playbook)], "commands": commands}
 
 
@@ -45,6 +52,11 @@ def run(
     """Run a playbook, or what is left of a run, and write its reports."""
     playbook = read_playbook(path, only, host)
     cache, progress = Cache.default(), Progress()
+    for spec in playbook.hosts:
+        if isinstance(spec, SshHostSpec):
+            # Before minutes go into a kernel: a wrong address shows at once.
+            with progress.stage(f"reach {spec.name}"), levels.server(spec, runs):
+                pass
     artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel)
     facts = facts_of(cache, playbook, artifacts)
     if resume:
@@ -71,15 +83,20 @@ def run(
 
 def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str, Any]:
     """What two halves of a run must have in common, and what explains its numbers."""
-    spec = playbook.hosts[0]
+    machines = {
+        host.name: levels.tcg_machine(host, artifacts.kernel.image, artifacts.roots.hypervisor)
+        for host in playbook.hosts if isinstance(host, TcgHostSpec)
+    }
+    qemu = emulator(cache) if machines else None
     return {
         "harness": __version__,
         "track": playbook.track,
         "playbook": playbook.model_dump(mode="json"),
         **artifacts.describe(),
-        "emulator": None if isinstance(spec, SshHostSpec) else emulator(cache).version,
+        "emulator": qemu.version if qemu else None,
         "commands": {
-            host.name: levels.l0_command(cache, host, artifacts) for host in playbook.hosts
+            name: levels.l0_command(qemu, cache, machine)
+            for name, machine in machines.items() if qemu
         },
     }
 
