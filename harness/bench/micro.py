@@ -50,10 +50,10 @@ def trap_counts(sample: Sample, effort: Effort) -> tuple[int, int]:
     """The two counts for an operation that costs what `sample` says.
 
     A few exits happen besides the operations (timer ticks, characters of the console). What is
-    cheap is repeated up to 20 times more often, so that they weigh nothing there either.
+    cheap is repeated up to 200 times more often, so that they weigh nothing there either.
     """
     nanoseconds = max(1.0, sample.median * _NANOSECOND_HZ / sample.hz)
-    scale = int(min(20.0, max(1.0, _EXPENSIVE_NANOSECONDS / nanoseconds)))
+    scale = int(min(200.0, max(1.0, _EXPENSIVE_NANOSECONDS / nanoseconds)))
     few, many = effort.trap_iterations
     return few * scale, many * scale
 
