@@ -18,9 +18,9 @@ _DAMAGED = "Hash Sum mismatch|unexpected size|is not signed|signatures (were|cou
 
 @dataclass(frozen=True)
 class Debian:
-    """Mirror, suites and keyring, as `images/debian.toml` names them."""
+    """Archive, suites and keyring, as `images/debian.toml` names them."""
 
-    mirror: str
+    archive: str
     keyring: Path
     suites: tuple[str, ...]
     roots: dict[str, Any]
@@ -29,7 +29,7 @@ class Debian:
     def load(cls) -> "Debian":
         data = tomllib.loads((IMAGES / "debian.toml").read_text())
         return cls(
-            mirror=os.environ.get("NEVE_DEBIAN_MIRROR") or data["mirror"],
+            archive=os.environ.get("NEVE_DEBIAN_MIRROR") or data["mirror"],
             keyring=Path(data["keyring"]),
             suites=tuple(data["suites"]),
             roots={name: data[name] for name in ("rootfs", "tools")},
@@ -42,7 +42,7 @@ class Debian:
                 f"{self.keyring} is missing: apt-get install debian-archive-keyring"
             )
         return "".join(
-            f"deb [signed-by={self.keyring}] {self.mirror} {suite} main\n"
+            f"deb [signed-by={self.keyring}] {self.archive} {suite} main\n"
             for suite in self.suites
         )
 
