@@ -11,6 +11,7 @@ from harness.commands.run import facts_of, read_playbook, repeat_command
 from harness.console import Place
 from harness.deadline import Deadline
 from harness.errors import UserError
+from harness.guest.emulation import use_neve
 from harness.guest.vmm import payload_guest, vmm_argv
 from harness.progress import Progress
 from harness.results.store import RunFolder
@@ -45,6 +46,7 @@ def run_payload(
                     place = stack.enter_context(
                         levels.l1(machine, artifacts, hypervisor, name=str(configuration))
                     )
+                    use_neve(machine, configuration.neve)
             guest = payload_guest(place.put(payload), levels.GUEST_CPUS, playbook.l2_memory,
                                   spec.gic, arguments)
             with progress.stage(f"{configuration}: {payload.name}"):

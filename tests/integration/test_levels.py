@@ -23,6 +23,7 @@ from harness.host.ssh import ssh_host
 from harness.paths import ROOT
 from harness.playbook import TcgHostSpec
 from harness.toolchain import Toolchain
+from tests.integration.conftest import FALLBACK, finish, neve
 
 # A flat image that says hello on the PL011 and powers off: what a user might bring.
 HELLO = """\
@@ -78,6 +79,14 @@ def test_payload_at_l1(machine, payload):
     program.expect("hello from the payload", Deadline(60, "the payload"))
     assert program.wait(Deadline(60, "its end")) == 0
     program.hang_up()
+
+
+def test_payload_at_l2_by_the_command(artifacts, payload, tmp_path):
+    done = finish(neve("run", FALLBACK, "--only", "configuration=nested-neve-vhe",
+                       "--payload", payload, cwd=tmp_path), tmp_path)
+    assert done.status == 0, done.output
+    console = done.folder / "consoles" / "tcg-nested-neve-vhe.log"
+    assert "hello from the payload" in console.read_text()
 
 
 def test_vmm_that_refuses_its_arguments_is_an_error_at_once(machine):
