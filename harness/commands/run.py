@@ -65,7 +65,7 @@ def run(
         folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
     finished = {record.id for record in folder.records() if record.status == "passed"}
     cells = [cell for cell in plan(playbook) if cell.id not in finished]
-    folder.update(state="running")
+    folder.update(state="unfinished")
     try:
         Run(cache, playbook, artifacts, folder, progress).execute(cells)
         folder.update(state="finished")
