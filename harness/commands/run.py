@@ -75,8 +75,6 @@ def run(
         raise
     finally:
         folder.update(durations=progress.durations, ended=datetime.now(UTC).isoformat())
-        if folder.records():
-            folder.write_results()
     report.write(folder)
     return folder
 

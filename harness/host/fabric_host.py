@@ -9,7 +9,7 @@ from pathlib import Path
 
 import paramiko
 from fabric import Connection
-from invoke.exceptions import CommandTimedOut, UnexpectedExit
+from invoke.exceptions import CommandTimedOut
 
 from harness.cache import file_sha256
 from harness.console import Console, Program
@@ -64,8 +64,6 @@ class FabricHost:
                 f"host {self.name}: {command!r} got no answer within {timeout:.0f} s "
                 f"({type(error).__name__})"
             ) from error
-        except UnexpectedExit as error:  # pragma: no cover - warn=True leaves none
-            raise InfrastructureError(str(error)) from error
         if check and result.exited:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {result.exited}: "
