@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Everything that boots, found or built before a run starts."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,32 @@ from harness.image.microbench import microbench
 from harness.image.rootfs import Roots, l1_initramfs, rootfs
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
-from harness.kernel.track import Track
+from harness.kernel.track import LEVELS, Track
 from harness.progress import Progress
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Local files. `nested` is what L1 finds below /images, by name."""
+    """Local files. `kernels` are by level; `nested` is what L1 finds below /images, by name.
 
-    kernel: Kernel
+    What only a guest hypervisor needs is there only if it was asked for.
+    """
+
+    track: Track
+    kernels: Mapping[str, Kernel]
     roots: Roots
-    l1_initramfs: Path
     microbench: Path
     nested: dict[str, Path]
+    l1_initramfs: Path | None
 
     def describe(self) -> dict[str, Any]:
         """Versions and hashes, for the metadata."""
         return {
-            "kernel": {"version": self.kernel.version, "key": self.kernel.key,
-                       "sha256": file_sha256(self.kernel.image)},
+            "kernels": {
+                level: {"version": kernel.version, "key": kernel.key, "origin": kernel.origin,
+                        "sha256": file_sha256(kernel.image)}
+                for level, kernel in self.kernels.items()
+            },
             "rootfs": {"sha256": file_sha256(self.roots.hypervisor),
                        "packages": self.roots.packages},
             "microbench": {"sha256": file_sha256(self.microbench)},
@@ -37,20 +45,24 @@ class Artifacts:
 
 
 def prepare(
-    cache: Cache, progress: Progress, *, track: str, kernel: str | None = None,
-    payload: Path | None = None,
+    cache: Cache, progress: Progress, *, track: str, levels: Sequence[str] = LEVELS,
+    kernel: str | None = None, payload: Path | None = None,
 ) -> Artifacts:
-    """Find or build what track `track` boots; `payload` is a guest image of the user's own."""
+    """Find or build what track `track` boots at `levels`; `payload` is an image of the user's."""
     line = Track.load(track)
     with progress.stage("kernel source"):
         source = find(cache, line, wanted=kernel)
-    with progress.stage(f"kernel {source.version}"):
-        built = build(cache, source, line)
+    kernels = {}
+    for level in levels:
+        with progress.stage(f"kernel {source.version} for {level.upper()}"):
+            kernels[level] = build(cache, source, line, line.settings_for(level))
     with progress.stage("images"):
         roots = rootfs(cache, Debian.load())
         guest = microbench(cache)
-        nested = {"microbench.bin": guest, "Image": built.image, "guest.cpio": roots.guest}
+        nested = {"microbench.bin": guest, "guest.cpio": roots.guest}
+        if "l2" in kernels:
+            nested["Image"] = kernels["l2"].image
         if payload:
             nested["payload"] = payload
-        initramfs = l1_initramfs(cache, roots.hypervisor, nested)
-    return Artifacts(built, roots, initramfs, guest, nested)
+        initramfs = l1_initramfs(cache, roots.hypervisor, nested) if "l1" in kernels else None
+    return Artifacts(line, kernels, roots, guest, nested, initramfs)

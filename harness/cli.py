@@ -42,6 +42,8 @@ def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> N
         return
     for cell in described["cells"]:
         click.echo(cell)
+    for line in described["skipped"]:
+        click.echo(f"skipped: {line}")
     for name, argv in described["commands"].items():
         click.echo(f"\n{name}:\n  {' '.join(argv)}")
 
@@ -172,12 +174,16 @@ def kernel_build(
 @_set
 @click.option("--version", "wanted", help="For this Linux; default the newest in the cache.")
 @click.option("--output", type=Path, help="Write the mails into this folder, one a file.")
+@click.option("--files", is_flag=True, help="Print the files that the series changes instead.")
 def kernel_patches(
-    track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None
+    track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None, files: bool
 ) -> None:
     """Print the rendered series of TRACK as mails for `git am`, or export it."""
     from harness.commands import kernel as commands
 
+    if files:
+        click.echo("\n".join(commands.changed_files(track, wanted)))
+        return
     mails = commands.render_patches(track, settings, wanted)
     if output is None:
         click.echo("".join(mails.values()), nl=False)
@@ -191,11 +197,12 @@ def kernel_patches(
 @kernel.command("import")
 @click.argument("path", type=Path)
 @_track
-def kernel_import(path: Path, track: str) -> None:
-    """Take a linux-source package, a tarball or a source tree into the cache."""
+@click.option("--revision", help="Of a git repository; default HEAD if PATH is a bare one.")
+def kernel_import(path: Path, track: str, revision: str | None) -> None:
+    """Take a source tree, a tarball, a git repository or a linux-source package into the cache."""
     from harness.commands import kernel as commands
 
-    source = commands.import_kernel(track, path)
+    source = commands.import_kernel(track, path, revision)
     click.echo(f"Linux {source.version}, SHA-256 {source.sha256}")
 
 

@@ -16,10 +16,16 @@ from harness.host.fabric_host import FabricHost
 from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
 from harness.image.emulator import Emulator, emulator
-from harness.playbook import HostSpec, SshHostSpec, TcgHostSpec
+from harness.kernel.track import LEVELS, Track
+from harness.playbook import HostSpec, Playbook, SshHostSpec, TcgHostSpec, nests
 
 GUEST_CPUS = 2
 BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
+
+
+def needed(playbook: Playbook) -> tuple[str, ...]:
+    """The levels whose kernels `playbook` boots."""
+    return LEVELS if playbook.nested else LEVELS[:1]
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,18 @@ class GuestPlace:
         return self.shell.start(argv, name)
 
 
-def tcg_machine(spec: TcgHostSpec, kernel: Path, initramfs: Path) -> TcgMachine:
-    """The machine that `spec` asks for, with our kernel as L0.
+def tcg_machine(spec: TcgHostSpec, track: Track, kernel: Path, initramfs: Path) -> TcgMachine:
+    """The machine that `spec` asks for, with our kernel of `track` as L0.
 
-    KVM offers nested virtualization with GICv3 only, and with GICv2 refuses to start in
-    that mode.
+    Upstream's KVM offers nested virtualization with GICv3 only, and with GICv2 refuses to
+    start in that mode.
     """
-    mode = ("kvm-arm.mode=nested",) if spec.gic == 3 else ()
+    mode = track.nested_arguments if spec.gic == 3 else ()
+    options = track.cpu_options.get(spec.cpu)
     return TcgMachine(
-        cpu=spec.cpu, gic=spec.gic, cpus=spec.cpus, memory_mib=spec.memory,
-        kernel=kernel, initramfs=initramfs, kernel_arguments=kernel_arguments("l0", *mode),
+        cpu=f"{spec.cpu},{options}" if options else spec.cpu, gic=spec.gic, cpus=spec.cpus,
+        memory_mib=spec.memory, kernel=kernel, initramfs=initramfs,
+        kernel_arguments=kernel_arguments("l0", *mode),
     )
 
 
@@ -73,7 +81,9 @@ def l0(
         with server(spec, transcripts) as reached:
             yield reached
     else:
-        wanted = tcg_machine(spec, artifacts.kernel.image, artifacts.roots.hypervisor)
+        wanted = tcg_machine(
+            spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
+        )
         with tcg_host(
             spec.name, emulator(cache), wanted, share=cache.artifacts, transcripts=transcripts
         ) as machine:
@@ -81,10 +91,12 @@ def l0(
 
 
 def l1_guest(host: Host, artifacts: Artifacts, *, gic: int, memory_mib: int) -> Guest:
-    """The guest hypervisor: Linux in L0 with a virtual EL2."""
+    """The guest hypervisor: Linux in L0, with a virtual EL2 if the track can give it one."""
+    assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
     return linux_guest(
-        "l1", kernel=host.put(artifacts.kernel.image), initrd=host.put(artifacts.l1_initramfs),
-        cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic, virtual_el2=True,
+        "l1", kernel=host.put(artifacts.kernels["l1"].image),
+        initrd=host.put(artifacts.l1_initramfs), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
+        virtual_el2=nests(artifacts.track.name),
     )
 
 
@@ -103,8 +115,9 @@ def linux_l2(
 ) -> Iterator[Shell]:
     """An unmodified Linux with a shell, in L1."""
     guest = linux_guest(
-        "l2", kernel=place.put(artifacts.kernel.image), initrd=place.put(artifacts.roots.guest),
-        cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic, virtual_el2=False,
+        "l2", kernel=place.put(artifacts.kernels["l2"].image),
+        initrd=place.put(artifacts.roots.guest), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
+        virtual_el2=False,
     )
     with booted(place, guest, "l2", name=name, boot_seconds=BOOT_SECONDS["l2"]) as shell:
         yield shell

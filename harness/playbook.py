@@ -44,13 +44,24 @@ class Benchmark(StrEnum):
     VIRTUAL_IPI = "virtual-ipi"
     VIRTUAL_EOI = "virtual-eoi"
 
+    def applies(self, configuration: Configuration) -> bool:
+        """Whether it measures anything there: all of these are costs of a hypervisor."""
+        return configuration is not Configuration.NATIVE
 
-# What each track can run today. Native has no hypervisor to measure with these benchmarks.
+
+# What each track can run today.
 SUPPORTED: Mapping[str, tuple[Configuration, ...]] = {
     "upstream": (
-        Configuration.VM, Configuration.NESTED_V8_3_VHE, Configuration.NESTED_NEVE_VHE,
+        Configuration.NATIVE, Configuration.VM, Configuration.NESTED_V8_3_VHE,
+        Configuration.NESTED_NEVE_VHE,
     ),
+    "v4.10": (Configuration.NATIVE, Configuration.VM),
 }
+
+
+def nests(track: str) -> bool:
+    """Whether `track` has a guest hypervisor in virtual EL2."""
+    return any(configuration.nested for configuration in SUPPORTED[track])
 
 
 class _Model(BaseModel):
@@ -135,6 +146,12 @@ class Playbook(_Model):
         return self
 
 
+    @property
+    def nested(self) -> bool:
+        """Whether some configuration needs a guest hypervisor."""
+        return any(configuration.nested for configuration in self.configurations)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One place of the matrix: a benchmark in a configuration on a host, once."""
@@ -150,14 +167,25 @@ class Cell:
 
 
 def plan(playbook: Playbook) -> list[Cell]:
-    """The cells in the order in which they run."""
+    """The cells in the order in which they run; those that mean nothing are left out."""
     return [
         Cell(host.name, configuration, repetition, benchmark)
         for host, configuration, repetition, benchmark in product(
             playbook.hosts, playbook.configurations, range(1, playbook.repetitions + 1),
             playbook.benchmarks,
         )
+        if benchmark.applies(configuration)
     ]
+
+
+def skipped(playbook: Playbook) -> list[str]:
+    """What the playbook names and the plan leaves out, and why: a line for the report each."""
+    lines = []
+    for configuration in playbook.configurations:
+        out = [each for each in playbook.benchmarks if not each.applies(configuration)]
+        if out:
+            lines.append(f"{configuration}: {', '.join(out)}: there is no hypervisor to measure")
+    return lines
 
 
 def load(path: Path) -> Playbook:

@@ -15,11 +15,17 @@ TAIL_LINES = 15
 
 
 class ProcessError(InfrastructureError):
-    """A local command ended with a status other than 0."""
+    """A local command ended with a status other than 0.
 
-    def __init__(self, argv: Sequence[str], status: int, tail: str, log: Path | None) -> None:
+    `tail` holds its last lines, `complaint` the first one of its standard error.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], status: int, tail: str, log: Path | None, complaint: str
+    ) -> None:
         self.status = status
         self.tail = tail
+        self.complaint = complaint
         where = f"; log: {log}" if log else ""
         super().__init__(f"{argv[0]} ended with status {status}{where}\n{tail}".rstrip())
 
@@ -57,8 +63,8 @@ def run(
                 argv, cwd=cwd, env=environment(env), input=stdin, capture_output=True,
                 timeout=timeout, check=False,
             )
-            output = done.stdout.decode(errors="replace")
-            tail = _tail(output + done.stderr.decode(errors="replace"))
+            output, errors = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+            tail, complaint = _tail(output + errors), errors.strip().partition("\n")[0]
         else:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as sink:
@@ -66,7 +72,7 @@ def run(
                     argv, cwd=cwd, env=environment(env), input=stdin, stdout=sink,
                     stderr=subprocess.STDOUT, timeout=timeout, check=False,
                 )
-            output, tail = "", _tail(log.read_text(errors="replace"))
+            output, tail, complaint = "", _tail(log.read_text(errors="replace")), ""
     except subprocess.TimeoutExpired as error:
         raise InfrastructureError(f"{argv[0]} did not end within {timeout:.0f} s") from error
     except FileNotFoundError as error:
@@ -74,7 +80,7 @@ def run(
     if done.returncode:
         if "No space left on device" in tail:
             raise explain(OSError(errno.ENOSPC, "", argv[0]))
-        raise ProcessError(argv, done.returncode, tail, log)
+        raise ProcessError(argv, done.returncode, tail, log, complaint)
     return output
 
 

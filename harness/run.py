@@ -17,6 +17,7 @@ from harness.bench.traps import Event, counting, usable_event
 from harness.cache import Cache
 from harness.console import Place
 from harness.errors import GuestError, HarnessError, InfrastructureError
+from harness.guest.cycles import cycle_counter
 from harness.guest.emulation import use_neve
 from harness.guest.microbench import MicrobenchGuest, microbench_guest
 from harness.guest.vmm import Guest, vmm_argv
@@ -94,7 +95,7 @@ class _HostRun:
                 repetition = self.queue[0].repetition
                 if nested:
                     use_neve(host, configuration.neve)
-                with self._guest(place, configuration) as guest:
+                with self._guest(host, place, configuration) as guest:
                     while self.queue and (
                         self.queue[0].configuration, self.queue[0].repetition
                     ) == (configuration, repetition):
@@ -120,7 +121,9 @@ class _HostRun:
             yield place
 
     @contextmanager
-    def _guest(self, place: Place, configuration: Configuration) -> Iterator[MicrobenchGuest]:
+    def _guest(
+        self, host: Host, place: Place, configuration: Configuration
+    ) -> Iterator[MicrobenchGuest]:
         level = "L2" if configuration.nested else "L1"
         guest = Guest(
             place.put(self.run.artifacts.microbench), levels.GUEST_CPUS,
@@ -128,10 +131,15 @@ class _HostRun:
         )
         self._record(f"{configuration}: benchmark guest at {level}", guest)
         with ExitStack() as stack:
-            with self.run.progress.stage(f"{configuration}: boot benchmark guest at {level}"):
+            with (
+                self.run.progress.stage(f"{configuration}: boot benchmark guest at {level}"),
+                cycle_counter(host) as counts_cycles,
+            ):
                 micro_guest = stack.enter_context(microbench_guest(
                     place, guest, name=str(configuration), boot_seconds=_BOOT_SECONDS
                 ))
+                if counts_cycles:
+                    micro_guest.use_timer("cycles")
             yield micro_guest
 
     def _record(self, what: str, guest: Guest) -> None:

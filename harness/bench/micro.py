@@ -38,11 +38,12 @@ class Value:
 def cost_value(sample: Sample, *, icount: bool) -> Value:
     """The median of `sample`.
 
-    With icount a nanosecond of virtual time is an instruction, whatever the counter's
-    frequency; on hardware the unit is the counter's tick.
+    With icount a nanosecond of virtual time is an instruction, and so is a cycle, whatever
+    the counter's frequency; on hardware the unit is the timer's tick.
     """
-    scale = _NANOSECOND_HZ / sample.hz if icount else 1.0
-    unit = "instructions" if icount else "ticks"
+    counts_cycles = sample.timer == "cycles"
+    scale = _NANOSECOND_HZ / sample.hz if icount and not counts_cycles else 1.0
+    unit = "instructions" if icount else "cycles" if counts_cycles else "ticks"
     return Value("cost", unit, sample.median * scale, sample.stdev * scale, sample.iterations)
 
 

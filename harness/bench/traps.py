@@ -95,9 +95,9 @@ class TrapCounter:
 
 def usable_event(host: Host) -> Event:
     """The best tracepoint of L0's kernel. Raises InfrastructureError if it has none."""
-    present = host.run(f"cd {_EVENTS} && ls -d */hist", check=False).stdout.split()
     for event in events():
-        if f"{event.name}/hist" in present:
+        found = host.run(f"cd {_EVENTS}/{event.name} && ls hist && cat format", check=False).stdout
+        if set(event.keys) <= set(re.findall(r"(\w+);\toffset", found)):
             return event
     raise InfrastructureError(
         f"host {host.name}: its kernel has no histograms of KVM's tracepoints "

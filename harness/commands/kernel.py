@@ -9,8 +9,7 @@ from harness.cache import Cache
 from harness.errors import UserError
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import Source, find, import_source, sources
-from harness.kernel.track import Track
-from harness.paths import KERNEL_PATCHES
+from harness.kernel.track import Track, track_names
 from harness.progress import Progress
 
 
@@ -29,14 +28,26 @@ def build_kernel(
 def render_patches(track: str, settings: Sequence[str], wanted: str | None) -> dict[str, str]:
     """{file name: mail} of the series, for Linux `wanted` or the newest source in the cache."""
     line = Track.load(track)
-    known = sources(Cache.default(), line)
-    version = wanted or (known[-1].version if known else ".".join(map(str, line.oldest)))
-    line.check(version, "--version")
+    version = _version(line, wanted)
     patches = line.series.render(version, line.series.values(_settings(settings)))
     return {
         patch.name: patch.mail(number, len(patches))
         for number, patch in enumerate(patches, start=1)
     }
+
+
+def changed_files(track: str, wanted: str | None) -> list[str]:
+    """The files of the release that the series changes: what a manifest lists."""
+    line = Track.load(track)
+    return line.series.changed_files(_version(line, wanted))
+
+
+def _version(line: Track, wanted: str | None) -> str:
+    """`wanted`, else of the newest source in the cache, else the oldest that the track takes."""
+    known = sources(Cache.default(), line)
+    version = wanted or (known[-1].version if known else line.origin.example)
+    line.check(version, "--version")
+    return version
 
 
 def _settings(settings: Sequence[str]) -> dict[str, str]:
@@ -46,17 +57,17 @@ def _settings(settings: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def import_kernel(track: str, path: Path) -> Source:
-    line = Track.load(track)
-    return import_source(Cache.default(), line, path)
+def import_kernel(track: str, path: Path, revision: str | None) -> Source:
+    """Take the source at `path` into the cache (of a git repository: its `revision`)."""
+    return import_source(Cache.default(), Track.load(track), path, revision=revision)
 
 
 def list_kernels() -> Sequence[dict[str, str]]:
     """Sources and kernels in the cache."""
     cache = Cache.default()
     listed = []
-    for file in sorted(KERNEL_PATCHES.glob("*/series.toml")):
-        line = Track.load(file.parent.name)
+    for name in track_names():
+        line = Track.load(name)
         for source in sources(cache, line):
             listed.append({"what": "source", "track": line.name, "version": source.version,
                            "key": source.key, "origin": source.origin})

@@ -29,8 +29,8 @@ def run_payload(
         raise UserError(f"--payload {payload}: no such file")
     playbook = read_playbook(path, only, host)
     cache, progress = Cache.default(), Progress()
-    artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel,
-                        payload=payload)
+    artifacts = prepare(cache, progress, track=playbook.track, levels=levels.needed(playbook),
+                        kernel=playbook.kernel, payload=payload)
     facts = facts_of(cache, playbook, artifacts)
     folder = RunFolder.create(runs, "payload", {**facts, "repeat": repeat_command()})
     spec = playbook.hosts[0]

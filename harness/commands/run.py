@@ -13,7 +13,17 @@ from harness.cache import Cache
 from harness.errors import UserError
 from harness.guest.vmm import Guest, vmm_argv
 from harness.image.emulator import Emulator, emulator
-from harness.playbook import Playbook, SshHostSpec, TcgHostSpec, load, narrow, on_host, plan
+from harness.kernel.track import Track
+from harness.playbook import (
+    Playbook,
+    SshHostSpec,
+    TcgHostSpec,
+    load,
+    narrow,
+    on_host,
+    plan,
+    skipped,
+)
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
@@ -32,18 +42,22 @@ def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
     """Cells and command lines; artifacts that are not built yet stand as <name>."""
     playbook = read_playbook(path, only, host)
     spec = playbook.hosts[0]
-    nested = Guest("<kernel>", levels.GUEST_CPUS, playbook.l1_memory, spec.gic,
-                   initrd="<l1-initramfs>", virtual_el2=True)
     measured = Guest("<microbench>", levels.GUEST_CPUS, playbook.l2_memory, spec.gic)
-    commands = {"L1 hypervisor": vmm_argv(nested), "benchmark guest": vmm_argv(measured)}
+    commands = {"benchmark guest": vmm_argv(measured)}
+    if playbook.nested:
+        nested = Guest("<kernel>", levels.GUEST_CPUS, playbook.l1_memory, spec.gic,
+                       initrd="<l1-initramfs>", virtual_el2=True)
+        commands["L1 hypervisor"] = vmm_argv(nested)
+    track = Track.load(playbook.track)
     qemu = Emulator(("qemu-system-aarch64",), "")
     for host_spec in playbook.hosts:
         if isinstance(host_spec, TcgHostSpec):
-            machine = levels.tcg_machine(host_spec, Path("<kernel>"), Path("<initramfs>"))
+            machine = levels.tcg_machine(host_spec, track, Path("<kernel>"), Path("<initramfs>"))
             commands[f"L0 on {host_spec.name}"] = levels.l0_command(
                 qemu, Cache.default(), machine
             )
-    return {"cells": [cell.id for cell in plan(playbook)], "commands": commands}
+    return {"cells": [cell.id for cell in plan(playbook)], "skipped": skipped(playbook),
+            "commands": commands}
 
 
 def run(
@@ -51,13 +65,16 @@ def run(
 ) -> RunFolder:
     """Run a playbook, or what is left of a run, and write its reports."""
     playbook = read_playbook(path, only, host)
+    if not plan(playbook):
+        raise UserError(f"{path}: nothing is left to run: {'; '.join(skipped(playbook))}")
     cache, progress = Cache.default(), Progress()
     for spec in playbook.hosts:
         if isinstance(spec, SshHostSpec):
             # Before minutes go into a kernel: a wrong address shows at once.
             with progress.stage(f"reach {spec.name}"), levels.server(spec, runs):
                 pass
-    artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel)
+    artifacts = prepare(cache, progress, track=playbook.track, levels=levels.needed(playbook),
+                        kernel=playbook.kernel)
     facts = facts_of(cache, playbook, artifacts)
     if resume:
         folder = _resumed(runs, resume, facts)
@@ -82,7 +99,9 @@ def run(
 def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str, Any]:
     """What two halves of a run must have in common, and what explains its numbers."""
     machines = {
-        host.name: levels.tcg_machine(host, artifacts.kernel.image, artifacts.roots.hypervisor)
+        host.name: levels.tcg_machine(
+            host, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
+        )
         for host in playbook.hosts if isinstance(host, TcgHostSpec)
     }
     qemu = emulator(cache) if machines else None
@@ -90,6 +109,7 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
         "harness": __version__,
         "track": playbook.track,
         "playbook": playbook.model_dump(mode="json"),
+        "skipped": skipped(playbook),
         **artifacts.describe(),
         "emulator": qemu.version if qemu else None,
         "commands": {
@@ -101,7 +121,7 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
 
 def _resumed(runs: Path, name: str, facts: dict[str, Any]) -> RunFolder:
     folder = RunFolder.open(runs, name)
-    for key in ("playbook", "kernel", "microbench", "rootfs", "emulator"):
+    for key in ("playbook", "kernels", "microbench", "rootfs", "emulator"):
         if folder.metadata.get(key) != facts[key]:
             raise UserError(
                 f"--resume {name}: the {key} is not the one that the run began with; start anew"

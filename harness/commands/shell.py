@@ -11,8 +11,9 @@ from harness.cache import Cache
 from harness.console import Program
 from harness.console.terminal import hand_over
 from harness.errors import UserError
+from harness.kernel.track import LEVELS
 from harness.paths import PLAYBOOKS
-from harness.playbook import load, on_host
+from harness.playbook import load, nests, on_host
 from harness.progress import Progress
 
 
@@ -24,7 +25,10 @@ def shell(level: str, command: str | None, path: Path | None, host: str | None) 
     if host:
         playbook = on_host(playbook, host)
     cache, progress = Cache.default(), Progress()
-    artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel)
+    if level == "l2" and not nests(playbook.track):
+        raise UserError(f"track {playbook.track} has no nested VM")
+    artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel,
+                        levels=LEVELS[:1] if level == "l0" else LEVELS)
     spec = playbook.hosts[0]
     transcripts = cache.root / "logs" / "shell"
     with ExitStack() as stack:

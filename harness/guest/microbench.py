@@ -18,10 +18,14 @@ _OFF_SECONDS = 60
 
 @dataclass(frozen=True)
 class Sample:
-    """Statistics of one benchmark: ticks of a counter of `hz`, over `iterations`."""
+    """Statistics of one benchmark: ticks of `timer`, whose frequency is `hz`.
+
+    `timer` is "virtual" (CNTVCT_EL0) or "cycles" (PMCCNTR_EL0).
+    """
 
     benchmark: str
     iterations: int
+    timer: str
     hz: int
     minimum: float
     mean: float
@@ -47,6 +51,7 @@ def parse_sample(fields: dict[str, str]) -> Sample:
     return Sample(
         benchmark=fields["bench"],
         iterations=int(fields["n"]),
+        timer=fields["timer"],
         hz=int(fields["hz"]),
         minimum=float(fields["min"]),
         mean=int(fields["mean_milli"]) / 1000,
@@ -77,6 +82,11 @@ class MicrobenchGuest:
         fields = self._answer(Deadline(seconds, f"{benchmark} × {iterations} to end"))
         if fields["kind"] != "done":
             raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
+
+    def use_timer(self, name: str) -> bool:
+        """Time with `name` ("virtual" or "cycles"); False if this machine has no such timer."""
+        self.program.send(f"timer {name}\n")
+        return self._answer(Deadline(self.boot_seconds, f"the timer {name}"))["kind"] == "timer"
 
     def ready(self) -> dict[str, str]:
         """What the guest says of its machine when it is up."""

@@ -32,6 +32,7 @@ class Kernel:
 
     version: str
     key: str
+    origin: str
     image: Path
 
     @property
@@ -60,8 +61,11 @@ def recipe(
     source: Source, track: Track, toolchain: Toolchain, chosen: Mapping[str, str] | None = None
 ) -> _Recipe:
     """What `source` becomes on `track`, with the series' parameters that are `chosen`."""
-    patches = track.series.render(source.version, track.series.values(chosen or {}))
-    return _Recipe(source, config.merge(track.fragments_for(source.version)), patches, toolchain)
+    values = track.series.values(chosen or {})
+    return _Recipe(
+        source, config.merge(track.fragments_for(source.version, values)),
+        track.series.render(source.version, values), toolchain,
+    )
 
 
 def build(
@@ -89,7 +93,7 @@ def build(
         write_atomically(folder / "kernel.json", json.dumps(record, indent=2) + "\n")
 
     folder = cache.artifact("kernel", key, make)
-    return Kernel(source.version, key, folder / "Image")
+    return Kernel(source.version, key, source.origin, folder / "Image")
 
 
 def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:

@@ -65,8 +65,17 @@ class Patch:
     @property
     def files(self) -> list[str]:
         """Paths that the patch touches. Raises UserError if it is no diff."""
+        return [file.path for file in self._diff]
+
+    @property
+    def changed_files(self) -> list[str]:
+        """Paths that must be there for the patch to apply: it changes or removes them."""
+        return [file.path for file in self._diff if not file.is_added_file]
+
+    @property
+    def _diff(self) -> PatchSet:
         try:
-            return [file.path for file in PatchSet(self.text)]
+            return PatchSet(self.text)
         except UnidiffParseError as error:
             raise UserError(f"{self.name} is not a patch: {error}") from error
 
@@ -111,6 +120,16 @@ class Series:
         names = [parameter.name for parameter in self.parameters]
         for values in product(*(parameter.values for parameter in self.parameters)):
             yield dict(zip(names, values, strict=True))
+
+    def changed_files(self, version: str) -> list[str]:
+        """The files of the release that some variant changes; not those that it adds."""
+        changed: set[str] = set()
+        for values in self.variants():
+            added: set[str] = set()
+            for patch in self.render(version, values):
+                changed |= set(patch.changed_files) - added
+                added |= set(patch.files) - set(patch.changed_files)
+        return sorted(changed)
 
     def render(self, version: str, values: Mapping[str, Value]) -> list[Patch]:
         """The patches for Linux `version`, in order; templates that render empty are left out.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernel sources: found in Debian's archive or imported by hand, verified, kept in the cache.
+"""Kernel sources: brought from a track's origin or imported by hand, verified, kept in the cache.
 
     trees/sources/<track>/<sha256, 16 digits>/linux.tar.*   the archive
     trees/sources/<track>/<sha256, 16 digits>/source.json   version, origin, hash
@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.cache import Cache, file_sha256, write_atomically
-from harness.debian import AptRoot, Debian
 from harness.errors import UserError
+from harness.kernel.origin import is_version
 from harness.kernel.track import Track
 from harness.kernel.version import parse_version
-from harness.process import ProcessError, run
+from harness.process import ProcessError, require, run
 
 _MAKEFILE_HEAD = 2000
 
@@ -60,56 +60,38 @@ def find(
 ) -> Source:
     """The newest source in the cache, of Linux `wanted` ("7.2", "7.2.12") if that is given.
 
-    Taken from Debian's archive if there is none, or on `update`.
+    Brought from the track's origin if there is none, or on `update`.
     """
     if wanted:
         track.check(wanted, "the kernel that the playbook asks for")
     with cache.lock(f"source-{track.name}"):
-        known = [source for source in sources(cache, track) if _is(source.version, wanted)]
+        known = [source for source in sources(cache, track) if is_version(source.version, wanted)]
         if known and not update:
             return known[-1]
-        return _from_debian(cache, track, wanted)
+        scratch = _folder(cache.downloads)
+        with tempfile.TemporaryDirectory(prefix="source-", dir=scratch) as temporary:
+            fetched = track.origin.fetch(cache, Path(temporary), wanted)
+            return import_source(cache, track, fetched.path, origin=fetched.origin)
 
 
-def _is(version: str, wanted: str | None) -> bool:
-    """Whether `version` is the line or the release that was asked for."""
-    if wanted is None:
-        return True
-    prefix = parse_version(wanted)
-    return parse_version(version)[: len(prefix)] == prefix
+def import_source(
+    cache: Cache, track: Track, path: Path, *, origin: str | None = None,
+    revision: str | None = None,
+) -> Source:
+    """Take a source package, a tarball, a tree or a git repository's `revision` into the cache.
 
-
-def _from_debian(cache: Cache, track: Track, wanted: str | None) -> Source:
-    apt = AptRoot.create(cache, Debian.load())
-    apt.update()
-    usable = [
-        (parse_version(version), package, version)
-        for package, version in apt.versions(track.package)
-        if parse_version(version) >= track.oldest and _is(version, wanted)
-    ]
-    if not usable:
-        raise UserError(
-            f"Debian's archive has no {track.package} of Linux {wanted or track.oldest} "
-            f"for track {track.name}"
-        )
-    _, package, version = max(usable)
-    with tempfile.TemporaryDirectory(prefix="deb-", dir=_folder(cache.downloads)) as temporary:
-        file = apt.download(package, version, Path(temporary))
-        return import_source(cache, track, file, origin=f"Debian {package} {version}")
-
-
-def import_source(cache: Cache, track: Track, path: Path, *, origin: str | None = None) -> Source:
-    """Take a source package, a tarball or a tree into the cache.
-
-    Raises UserError if it is no kernel source or one of the wrong version.
+    Raises UserError if it is no kernel source, one of the wrong version, or has changes of
+    somebody's own in files that the track's series touches.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or directory")
     parent = _folder(cache.trees / "sources" / track.name)
     with tempfile.TemporaryDirectory(prefix=".import-", dir=parent) as temporary:
-        archive = _archive_of(path, Path(temporary))
+        archive = _archive_of(path, Path(temporary), revision)
         version = _version_of(archive, path)
         track.check(version, str(path))
+        if track.manifest:
+            track.manifest.check(archive, str(path))
         sha256 = file_sha256(archive)
         source = Source(track.name, version, sha256, origin or f"imported from {path}",
                         parent / sha256[:16] / archive.name)
@@ -128,20 +110,46 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _archive_of(path: Path, into: Path) -> Path:
+def _archive_of(path: Path, into: Path, revision: str | None) -> Path:
     """A tar archive of the source, compressed or not, in `into`."""
+    if revision or (path / "objects").is_dir():
+        return _archive_of_revision(path, into, revision or "HEAD")
     if path.is_dir():
-        if not (path / "Makefile").exists() or not (path / "arch" / "arm64").is_dir():
-            raise UserError(f"{path} is not a Linux source tree")
-        archive = into / "linux.tar"
-        run(["tar", "--sort=name", "--owner=0", "--group=0", "--mtime=@0", "--exclude=.git",
-             "--transform=s,^\\.,linux,", "-cf", str(archive), "-C", str(path), "."])
-        return archive
+        return _archive_of_tree(path, into)
     if path.suffix == ".deb":
         return _archive_in_deb(path, into)
     if ".tar" not in path.name:
-        raise UserError(f"{path}: expected a source tree, a tarball or a linux-source package")
+        raise UserError(
+            f"{path}: expected a source tree, a tarball, a git repository or a linux-source package"
+        )
+    try:
+        run(["tar", "-tf", str(path)])
+    except ProcessError as error:
+        raise UserError(
+            f"{path} is not a whole kernel source archive: {error.complaint}"
+        ) from error
     return Path(shutil.copy2(path, into / path.name))
+
+
+def _archive_of_revision(path: Path, into: Path, revision: str) -> Path:
+    archive = into / "linux.tar"
+    try:
+        run([require("git", "git"), "-c", "safe.directory=*", "-C", str(path), "archive",
+             "--format=tar", "--prefix=linux/", f"--output={archive}", revision])
+    except ProcessError as error:
+        raise UserError(f"{path}: git has no archive of {revision}: {error.complaint}") from error
+    return archive
+
+
+def _archive_of_tree(path: Path, into: Path) -> Path:
+    if not (path / "Makefile").exists() or not (path / "arch" / "arm64").is_dir():
+        raise UserError(f"{path} is not a Linux source tree")
+    if (path / ".config").exists() or (path / "include" / "config").is_dir():
+        raise UserError(f"{path} was built in: `make mrproper` there, then import it")
+    archive = into / "linux.tar"
+    run(["tar", "--sort=name", "--owner=0", "--group=0", "--mtime=@0", "--exclude=.git",
+         "--transform=s,^\\.,linux,", "-cf", str(archive), "-C", str(path), "."])
+    return archive
 
 
 def _archive_in_deb(path: Path, into: Path) -> Path:
@@ -154,18 +162,19 @@ def _archive_in_deb(path: Path, into: Path) -> Path:
 
 
 def _version_of(archive: Path, path: Path) -> str:
-    """VERSION.PATCHLEVEL.SUBLEVEL out of the top Makefile, read without unpacking the rest."""
+    """Out of the top Makefile, read without unpacking the rest: `7.3.4`, or `7.3.0-rc1`."""
     try:
         # The top Makefile is one of the first members; --occurrence lets tar stop there.
         head = run(["tar", "-xOf", str(archive), "--wildcards", "--no-wildcards-match-slash",
                     "--occurrence=1", "*/Makefile"])[:_MAKEFILE_HEAD]
     except ProcessError as error:
-        raise UserError(f"{path} is not a whole kernel source archive: {error.tail}") from error
+        raise UserError(f"{path} is not a kernel source: it has no Makefile") from error
     numbers = [re.search(rf"^{name} = (\d+)$", head, re.M)
                for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
     if not all(numbers):
         raise UserError(f"{path} is not a kernel source: its Makefile names no version")
-    return ".".join(match[1] for match in numbers if match)
+    extra = re.search(r"^EXTRAVERSION = (-rc\d+)$", head, re.M)
+    return ".".join(match[1] for match in numbers if match) + (extra[1] if extra else "")
 
 
 def unpack(cache: Cache, source: Source) -> Path:
@@ -180,9 +189,21 @@ def unpack(cache: Cache, source: Source) -> Path:
     temporary = Path(tempfile.mkdtemp(prefix=".src-", dir=parent))
     try:
         run(["tar", "-xf", str(source.archive), "-C", str(temporary), "--strip-components=1"])
+        _make_scripts_executable(temporary)
         temporary.chmod(0o755)
         temporary.replace(tree)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return tree
+
+
+def _make_scripts_executable(tree: Path) -> None:
+    """Give scripts the execute bit that a copy without permissions has lost: kbuild calls them."""
+    for folder in ("arch/arm64", "scripts"):
+        for path in (tree / folder).rglob("*"):
+            if path.is_file() and not path.is_symlink() and not path.stat().st_mode & 0o100:
+                with path.open("rb") as stream:
+                    script = stream.read(2) == b"#!"
+                if script:
+                    path.chmod(path.stat().st_mode | 0o111)

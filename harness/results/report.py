@@ -9,24 +9,24 @@ import pandas as pd
 
 from harness.cache import write_atomically
 from harness.errors import GuestError
+from harness.kernel.track import Track
 from harness.results import reference, tables
 from harness.results.schema import frame
 from harness.results.store import RunFolder
 
 _SMALL = 0.05    # exits per operation below which a reason is not listed by itself
 _VISIBLE = 0.005  # … and below which a number would be 0.00
+_TIMERS = {
+    "cycles": "PMCCNTR_EL0, the cycle counter, which the VM reads without a trap",
+    "virtual": "CNTVCT_EL0, the virtual counter",
+}
 _COMPARABILITY = {
     "instructions": (
         "Costs here are instructions of an emulated processor (QEMU TCG with icount), the paper's "
-        "are cycles of a real one: they do not compare with each other. Ratios and traps do, with "
-        "care: today's KVM and GICv3 here, Linux v4.10 and GICv2 there. Today's guest hypervisor "
-        "keeps its per-CPU offset in TPIDR_EL2, which traps in v8.3 and which NEVE redirects; "
-        "for the rest its world switch is far leaner than the paper's."
+        "are cycles of a real one: they do not compare with each other."
     ),
-    "ticks": (
-        "Costs here are ticks of the generic timer on this host; ratios and traps compare with "
-        "the paper's, with care: another kernel and another GIC."
-    ),
+    "ticks": "Costs here are ticks of the generic timer on this host.",
+    "cycles": "Costs here are cycles, as the paper's are, of another processor.",
 }
 
 
@@ -77,9 +77,10 @@ def write(folder: RunFolder) -> None:
         "unit": unit,
         "noisy": bool(table["noisy"].any()),
         "spread_limit": _spread_limit(folder),
-        "comparability": _COMPARABILITY.get(unit, _COMPARABILITY["ticks"]),
+        "comparability": f"{_COMPARABILITY[unit]} {Track.load(folder.metadata['track']).compared}",
         "accounting": _accounting(folder.metadata),
-        "provenance": _provenance(folder.metadata),
+        "provenance": _provenance(folder),
+        "skipped": folder.metadata.get("skipped", []),
         "failures": _failures(folder),
     }
     shown, causes = readable(table), readable_reasons(where)
@@ -164,16 +165,32 @@ def _accounting(metadata: dict[str, Any]) -> str:
             "that this kernel has.")
 
 
-def _provenance(metadata: dict[str, Any]) -> str:
-    kernel = metadata.get("kernel", {})
+def _provenance(folder: RunFolder) -> str:
+    metadata = folder.metadata
+    kernels = metadata.get("kernels", {})
     lines = [
-        f"kernel      Linux {kernel.get('version')} (track {metadata.get('track')}), "
-        f"key {kernel.get('key')}",
+        f"kernel {level.upper()}   Linux {kernel['version']} (track {metadata.get('track')}), "
+        f"key {kernel['key']}, {kernel['origin']}"
+        for level, kernel in kernels.items()
+    ]
+    lines += [
+        f"timer       {_timers(folder)}",
         f"emulator    {metadata.get('emulator', 'none')}",
         f"started     {metadata.get('started')}",
         f"repeat      {metadata.get('repeat')}",
     ]
     return "\n".join(lines)
+
+
+def _timers(folder: RunFolder) -> str:
+    """The counters that costs were read from, each with its configurations where they differ."""
+    users: dict[str, dict[str, None]] = {}
+    for sample in tables.records(_samples(folder)):
+        name = _TIMERS[sample.get("timer", "virtual")]
+        users.setdefault(name, {})[f"{sample['host']}/{sample['configuration']}"] = None
+    if len(users) == 1:
+        return next(iter(users))
+    return "; ".join(f"{name}: {', '.join(cells)}" for name, cells in users.items())
 
 
 def _failures(folder: RunFolder) -> str:

@@ -7,6 +7,7 @@
 #define GICD_ISENABLER		0x100
 #define GICD_IPRIORITYR		0x400
 #define GICD_ITARGETSR		0x800
+#define GICD_ICFGR		0xc00
 #define GICD_SGIR		0xf00
 #define GICD_IROUTER		0x6000
 #define GICD_CTLR_ENABLE_G0	1
@@ -74,11 +75,17 @@ void gic_init_cpu(void)
 		     "isb" :: "r" (7ul), "r" (0xf0ul), "r" (1ul));
 }
 
+/* Enables level-sensitive SPI @intid and sends it to CPU 0. */
 void gic_enable_spi(uint32_t intid)
 {
 	uint32_t word = intid / 32 * 4, bit = 1u << intid % 32;
-	uint64_t gicd = machine.gicd;
+	uint64_t gicd = machine.gicd, trigger = gicd + GICD_ICFGR + intid / 16 * 4;
 
+	/*
+	 * The reset value is unknown. Were it edge-triggered, an interrupt that
+	 * is never acknowledged would stay in a list register for good.
+	 */
+	write32(trigger, read32(trigger) & ~(2u << intid % 16 * 2));
 	if (machine.gic_version == 3) {
 		write32(gicd + GICD_IGROUPR + word,
 			read32(gicd + GICD_IGROUPR + word) | bit);

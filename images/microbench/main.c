@@ -5,6 +5,7 @@
  *
  *   run BENCHMARK ITERATIONS WARMUP   -> @MB result ... | @MB error ...
  *   repeat BENCHMARK ITERATIONS       -> @MB done
+ *   timer virtual | cycles            -> @MB timer ... | @MB error ...
  *   off                               -> @MB off, then PSCI SYSTEM_OFF
  *
  * It waits for a command in WFI, so whoever counts exits can read the counters
@@ -95,7 +96,8 @@ static void run(char *arguments)
 	line_word("bench", bench->name);
 	line_number("n", iterations);
 	line_number("warmup", warmup);
-	line_number("hz", counter_frequency());
+	line_word("timer", timer.name);
+	line_number("hz", timer.hz);
 	line_number("min", stats.min);
 	line_number("mean_milli", stats.mean_milli);
 	line_number("median", stats.median);
@@ -118,6 +120,16 @@ static void repeat(char *arguments)
 	line_end();
 }
 
+static void choose_timer(char *arguments)
+{
+	if (!use_timer(next_word(&arguments)))
+		return error("no-such-timer");
+	line_start("timer");
+	line_word("name", timer.name);
+	line_number("hz", timer.hz);
+	line_end();
+}
+
 static void announce(void)
 {
 	line_start("ready");
@@ -135,6 +147,7 @@ int main(void)
 	gic_init_cpu();
 	gic_enable_spi(machine.uart_intid);
 	console_init();
+	use_timer("virtual");
 	if (machine.cpus >= 2)
 		smccc(PSCI_CPU_ON, machine.mpidr[1],
 		      (uint64_t)secondary_entry, 1);
@@ -149,6 +162,8 @@ int main(void)
 			run(at);
 		} else if (same(verb, "repeat")) {
 			repeat(at);
+		} else if (same(verb, "timer")) {
+			choose_timer(at);
 		} else if (same(verb, "off")) {
 			line_start("off");
 			line_end();

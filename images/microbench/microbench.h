@@ -23,7 +23,13 @@ struct machine {
 
 extern struct machine machine;
 
-/* Statistics of one benchmark, in counter ticks. */
+/* What times an operation. */
+struct timer {
+	const char *name;
+	uint64_t hz;
+};
+
+/* Statistics of one benchmark, in ticks of its timer. */
 struct stats {
 	uint64_t min, median, p99;
 	uint64_t mean_milli, stdev_milli;	/* thousandths of a tick */
@@ -41,6 +47,8 @@ const struct bench *find_bench(const char *name);
 bool run_bench(const struct bench *bench, uint32_t iterations,
 	       uint32_t warmup, struct stats *stats);
 bool repeat_bench(const struct bench *bench, uint32_t iterations);
+bool use_timer(const char *name);
+extern struct timer timer;
 extern volatile bool bench_timed_out;
 
 bool read_machine(const void *fdt, struct machine *out);
@@ -80,11 +88,21 @@ static inline void write32(uint64_t address, uint32_t value)
 	asm volatile("str %w0, [%1]" :: "r" (value), "r" (address) : "memory");
 }
 
+/* The virtual counter. */
 static inline uint64_t counter(void)
 {
 	uint64_t value;
 
 	asm volatile("isb\n mrs %0, cntvct_el0\n isb" : "=r" (value) :: "memory");
+	return value;
+}
+
+/* The PMU's cycle counter, which the hypervisor must let us read. */
+static inline uint64_t cycles(void)
+{
+	uint64_t value;
+
+	asm volatile("isb\n mrs %0, pmccntr_el0\n isb" : "=r" (value) :: "memory");
 	return value;
 }
 

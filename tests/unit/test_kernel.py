@@ -15,6 +15,7 @@ from harness.cache import Cache
 from harness.errors import InfrastructureError, UserError
 from harness.kernel import build as builds
 from harness.kernel import config, source
+from harness.kernel.origin import DebianOrigin
 from harness.kernel.patches import Series
 from harness.kernel.track import Fragment, Track
 from harness.kernel.version import VersionRange
@@ -59,7 +60,7 @@ def tree(tmp_path):
 def track(tmp_path):
     fragment = tmp_path / "kernel.config"
     fragment.write_text("CONFIG_KVM=y\n# CONFIG_SVE is not set\n")
-    return Track("upstream", (6, 16), "linux-source-.*", (Fragment(fragment),),
+    return Track("upstream", DebianOrigin("linux-source-.*", (6, 16)), (Fragment(fragment),),
                  Series(tmp_path / "series", (), ()))
 
 
@@ -185,8 +186,9 @@ def test_fragment_for_some_versions(track):
     other = Fragment(track.fragments[0].path.with_name("new.config"),
                      VersionRange.of({"since": "7.3"}))
     both = replace(track, fragments=(*track.fragments, other))
-    assert [path.name for path in both.fragments_for("7.2.12")] == ["kernel.config"]
-    assert [path.name for path in both.fragments_for("7.3.0")] == ["kernel.config", "new.config"]
+    assert [path.name for path in both.fragments_for("7.2.12", {})] == ["kernel.config"]
+    assert [path.name for path in both.fragments_for("7.3.0", {})] == [
+        "kernel.config", "new.config"]
     assert "7.3.4" not in VersionRange.of({"before": "7.3"})
 
 

@@ -23,7 +23,8 @@ RECORDED = (Path(__file__).parent / "recorded" / "microbench-vm.log").read_text(
 def test_recorded_lines_parse():
     samples = [parse_sample(parse_line(line)) for line in RECORDED if " result " in line]
     assert [sample.benchmark for sample in samples] == list(BENCHMARKS) == list(Benchmark)
-    assert samples[0] == Sample("hypercall", 1000, 10**9, 1380, 1380.0, 1380, 1380, 0.0)
+    assert samples[0] == Sample(
+        "hypercall", 1000, "virtual", 10**9, 1380, 1380.0, 1380, 1380, 0.0)
     assert samples[1].stdev == 565.604
     assert parse_line(RECORDED[0])["gic"] == "3"
 
@@ -37,10 +38,18 @@ def test_every_damage_is_noticed(line):
 
 
 def test_cost_is_in_instructions_whatever_the_counter_frequency():
-    sample = Sample("hypercall", 10, 62_500_000, 80, 81, 82, 90, 1)
+    sample = Sample("hypercall", 10, "virtual", 62_500_000, 80, 81, 82, 90, 1)
     value = cost_value(sample, icount=True)
     assert (value.unit, value.value, value.stdev) == ("instructions", 82 * 16, 16)
     assert cost_value(sample, icount=False).unit == "ticks"
+
+
+def test_cycles_are_instructions_under_icount_and_cycles_on_hardware():
+    sample = Sample("hypercall", 10, "cycles", 2_400_000_000, 80, 81, 82, 90, 1)
+    value = cost_value(sample, icount=True)
+    assert (value.unit, value.value, value.stdev) == ("instructions", 82, 1)
+    value = cost_value(sample, icount=False)
+    assert (value.unit, value.value) == ("cycles", 82)
 
 
 class _Stats(ctypes.Structure):
@@ -94,5 +103,5 @@ def test_statistics_of_the_guest(summarize, count):
 @pytest.mark.parametrize(("median", "hz", "scale"), [
     (16, 10**9, 200), (20_000, 10**9, 2), (400_000, 10**9, 1), (1_250, 62_500_000, 2)])
 def test_cheap_operations_are_counted_more_often(median, hz, scale):
-    sample = Sample("x", 10, hz, median, median, median, median, 0)
+    sample = Sample("x", 10, "virtual", hz, median, median, median, median, 0)
     assert trap_counts(sample, Effort(1000, 10, (100, 1100), 1)) == (100 * scale, 1100 * scale)

@@ -26,7 +26,7 @@ Totals:
 """
 
 
-EVENTS = {event.name: event for event in events()}
+EVENTS = {event.name: event for event in reversed(events())}  # the newest of a name
 
 COMPLETE = """\
 { code:          2, syndrome: 1477443584 } hitcount:        100
