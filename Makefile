@@ -5,13 +5,17 @@ VENV := .venv
 PACKAGES := bc binutils-aarch64-linux-gnu bison cpio curl debian-archive-keyring flex gcc \
 	    gcc-aarch64-linux-gnu libc6-dev make mmdebstrap openssh-client patch perl util-linux xz-utils
 
-.PHONY: reproduce test lint lock system venv clean
+.PHONY: reproduce test stress lint lock system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
 
 test: venv lint
 	$(VENV)/bin/pytest
+
+# Many boots in a row; not a part of `make test`.
+stress: venv
+	$(VENV)/bin/pytest -m stress
 
 lint: venv
 	$(VENV)/bin/ruff check .

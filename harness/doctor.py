@@ -17,6 +17,8 @@ from harness.errors import HarnessError, UserError
 from harness.host import Host
 from harness.host.ssh import ssh_host
 from harness.image.emulator import emulator
+from harness.kernel.source import sources
+from harness.kernel.track import Track, track_names
 from harness.playbook import SshHostSpec, parse_address, validate
 from harness.toolchain import Toolchain
 
@@ -69,6 +71,14 @@ def _local() -> Iterator[Finding]:
     keyring = Debian.load().keyring
     yield Finding("Debian's keys", keyring.exists(), str(keyring),
                   "apt-get install debian-archive-keyring")
+    for name in track_names():
+        known = sources(cache, Track.load(name))
+        yield Finding(
+            f"kernel source {name}", bool(known),
+            f"Linux {known[-1].version}, {known[-1].origin}" if known else "not in the cache",
+            f"it is downloaded when needed; without internet: neve kernel import --track {name}",
+            needed=False,
+        )
     yield _tried("emulator", lambda: f"QEMU {emulator(cache).version}")
     cache.root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache.root).free / 2**30

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from harness.cache import file_sha256
 from harness.errors import InfrastructureError, UserError
@@ -27,14 +28,14 @@ def fetch(urls: Sequence[str], sha256: str, folder: Path) -> tuple[Path, str]:
             try:
                 _curl(url, part)
             except ProcessError as error:
-                errors.append(f"{url}: {error.complaint}")
+                errors.append(f"{urlsplit(url).netloc}: {error.complaint}")
                 continue
             part.replace(whole)
         if file_sha256(whole) == sha256:
             return whole, url
         whole.unlink()
         damaged = True
-        errors.append(f"{url}: what came has another SHA-256")
+        errors.append(f"{urlsplit(url).netloc}: what came has another SHA-256")
     kind = UserError if damaged else InfrastructureError
     raise kind("; ".join(errors))
 

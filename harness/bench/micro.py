@@ -9,7 +9,7 @@ from harness.guest.microbench import MicrobenchGuest, Sample
 
 BENCHMARKS = ("hypercall", "device-io", "device-io-user", "virtual-ipi", "virtual-eoi")
 _NANOSECOND_HZ = 1_000_000_000
-_EXPENSIVE_NANOSECONDS = 50_000
+_EXPENSIVE_NANOSECONDS = 20_000
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class ReleaseOrigin:
             path, url = fetch(urls, self.sha256, cache.downloads)
         except InfrastructureError as error:
             raise InfrastructureError(
-                f"Linux {self.version} can't be downloaded: {error}. Get {urls[0]} (SHA-256 "
+                f"Linux {self.version} can't be downloaded ({error}). Get {self.urls[0]} (SHA-256 "
                 f"{self.sha256}) on another machine and give it to "
                 f"`neve kernel import --track {self.track} {name}`, as you may a source tree or "
                 "a git repository; playbooks of track upstream run without it"

@@ -82,7 +82,8 @@ class Patch:
     def mail(self, number: int, total: int) -> str:
         """The patch as `git am` takes it."""
         text = re.sub(r"\ASubject: ", f"Subject: [PATCH {number}/{total}] ", self.text)
-        return f"{_ENVELOPE}{text.rstrip()}\n-- \nneve\n\n"
+        # The last line may be a context line that is empty but for its blank.
+        return _ENVELOPE + text.rstrip("\n") + "\n-- \nneve\n\n"
 
 
 @dataclass(frozen=True)

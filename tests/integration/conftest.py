@@ -16,16 +16,33 @@ import pytest
 from harness import levels
 from harness.artifacts import prepare
 from harness.cache import Cache
+from harness.kernel.source import sources
+from harness.kernel.track import Track
 from harness.paths import PLAYBOOKS, ROOT
 from harness.playbook import TcgHostSpec
 from harness.progress import Progress
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
+PAPER = PLAYBOOKS / "paper.yaml"
 
 
 @pytest.fixture(scope="session")
 def artifacts():
     return prepare(Cache.default(), Progress(), track="upstream")
+
+
+@pytest.fixture(scope="session")
+def v4_10():
+    """The source of the paper's kernel, which only those have who gave it to the cache."""
+    found = sources(Cache.default(), Track.load("v4.10"))
+    if not found:
+        pytest.skip("no source of Linux 4.10 in the cache: neve kernel import --track v4.10 PATH")
+    return found[-1]
+
+
+@pytest.fixture(scope="session")
+def paper_artifacts(v4_10):
+    return prepare(Cache.default(), Progress(), track="v4.10")
 
 
 @dataclass

@@ -10,7 +10,7 @@ from harness.kernel.patches import Series, switch
 from harness.kernel.track import Track
 from harness.paths import KERNEL_PATCHES
 
-SOURCE = "".join(f"line {number}\n" for number in range(1, 11))
+SOURCE = "".join(f"line {number}\n" for number in range(1, 7)) + "\nline 8\n"
 TEMPLATE = """\
 Subject: Change line five
 
@@ -24,7 +24,7 @@ Because {{ word }}.
 -line 5
 +line {{ word }}
  line 6
- line 7
+ 
 """
 NEW_FILE = "int {{ word }};\n{% if extra %}\nint extra;\n{% endif %}\n"
 
