@@ -165,6 +165,7 @@ def test_signature_is_looked_at_where_gpg_has_the_key(cache, track, server, tmp_
     server.files["linux-4.10.tar.sign"] = signature[:-4] + b"\0\0\0\0"
     with refused(UserError, "signature does not hold"):
         source.find(cache, track, update=True)
+    subprocess.run(["gpgconf", "--kill", "all"], check=True)
 
 
 def test_tree_is_imported_with_its_execute_bits_mended(cache, track, tree):
