@@ -4,7 +4,7 @@
 `kernel-patches/<track>/series.toml` names the patches in order, with the versions that each
 is for, and the parameters with their allowed values. A patch template is a mail without its
 envelope: `Subject:`, message, `---`, diff. `files/` holds new files, templates too, by their
-path in the kernel tree.
+path in the kernel tree; each is added by the patch whose `adds` names it.
 """
 
 import difflib
@@ -87,21 +87,42 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A patch's template, the versions that it is for, and the new files that it adds."""
+
+    template: str
+    versions: VersionRange
+    adds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Series:
     """The patches of a track, not rendered yet."""
 
     folder: Path
-    entries: tuple[tuple[str, VersionRange], ...]
+    entries: tuple[Entry, ...]
     parameters: tuple[Parameter, ...]
 
     @classmethod
     def of(cls, folder: Path, data: Mapping[str, Any]) -> "Series":
-        """From the keys `patches` and `parameters` of a series.toml in `folder`."""
-        return cls(
-            folder,
-            tuple((item["file"], VersionRange.of(item)) for item in data.get("patches", ())),
-            tuple(Parameter.of(name, item) for name, item in data.get("parameters", {}).items()),
+        """From the keys `patches` and `parameters` of a series.toml in `folder`.
+
+        Raises UserError if a file below `files/` is added by no patch, or by two.
+        """
+        entries = tuple(
+            Entry(item["file"], VersionRange.of(item), tuple(item.get("adds", ())))
+            for item in data.get("patches", ())
         )
+        files = folder / "files"
+        present = sorted(
+            str(path.relative_to(files)).removesuffix(".j2") for path in files.rglob("*.j2")
+        )
+        added = sorted(name for entry in entries for name in entry.adds)
+        if present != added:
+            odd = ", ".join(sorted(set(present) ^ set(added))) or "a file twice"
+            raise UserError(f"{folder.name}: files/ and what the patches add differ: {odd}")
+        parameters = data.get("parameters", {}).items()
+        return cls(folder, entries, tuple(Parameter.of(name, item) for name, item in parameters))
 
     def values(self, chosen: Mapping[str, str]) -> dict[str, Value]:
         """Defaults, overridden by `chosen`. Raises UserError on an unknown name or value."""
@@ -145,29 +166,25 @@ class Series:
         context = {**values, "version": version}
         patches = []
         try:
-            new = self._new_files(environment, context)
-            for name, versions in self.entries:
-                if version in versions:
-                    patches.append(Patch(name.removesuffix(".j2"),
-                                         environment.get_template(name).render(context)))
+            for entry in self.entries:
+                if version in entry.versions:
+                    text = environment.get_template(entry.template).render(context)
+                    for name in entry.adds:
+                        new = environment.get_template(f"files/{name}.j2").render(context)
+                        text += _new_file(name, new)
+                    patches.append(Patch(entry.template.removesuffix(".j2"), text))
         except jinja2.TemplateError as error:
             raise UserError(f"{self.folder.name}: a template does not render: {error}") from error
-        return [patch for patch in [*new, *patches] if patch.text.strip()]
+        return [patch for patch in patches if patch.text.strip()]
 
-    def _new_files(
-        self, environment: jinja2.Environment, context: Mapping[str, Any]
-    ) -> list[Patch]:
-        folder = self.folder / "files"
-        diff = ""
-        for path in sorted(folder.rglob("*.j2")):
-            name = str(path.relative_to(folder)).removesuffix(".j2")
-            text = environment.get_template(str(path.relative_to(self.folder))).render(context)
-            if text.strip():
-                diff += "".join(difflib.unified_diff(
-                    [], text.splitlines(keepends=True), "/dev/null", f"b/{name}"))
-        if not diff:
-            return []
-        return [Patch("0000-new-files.patch", f"Subject: KVM: arm64: Add new files\n---\n{diff}")]
+
+def _new_file(name: str, text: str) -> str:
+    """The diff that adds a file; none if there is nothing in it."""
+    if not text.strip():
+        return ""
+    head = f"diff --git a/{name} b/{name}\nnew file mode 100644\n"
+    return head + "".join(difflib.unified_diff(
+        [], text.splitlines(keepends=True), "/dev/null", f"b/{name}"))
 
 
 def switch(tree: Path, version: str, patches: list[Patch]) -> None:

@@ -186,8 +186,10 @@ bool use_timer(const char *name)
 	start_cycles = cycles();
 	while (ticks < hz / CALIBRATIONS_PER_SECOND)
 		ticks = counter() - start;
-	timer = (struct timer){ "cycles", (cycles() - start_cycles) * hz / ticks };
-	return timer.hz;
+	hz = (cycles() - start_cycles) * hz / ticks;
+	if (hz)
+		timer = (struct timer){ "cycles", hz };
+	return hz;
 }
 
 /* Inlined for each clock, so that choosing one costs nothing where it is read. */

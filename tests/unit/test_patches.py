@@ -36,7 +36,7 @@ def series(tmp_path):
     (folder / "0001-five.patch.j2").write_text(TEMPLATE)
     (folder / "files" / "dir" / "new.c.j2").write_text(NEW_FILE)
     return Series.of(folder, {
-        "patches": [{"file": "0001-five.patch.j2"}],
+        "patches": [{"file": "0001-five.patch.j2", "adds": ["dir/new.c"]}],
         "parameters": {
             "word": {"type": "choice", "values": ["five", "cinq"], "default": "five"},
             "extra": {"type": "bool", "default": False},
@@ -102,6 +102,13 @@ def test_undefined_name_in_a_template_is_an_error(series):
     (series.folder / "0001-five.patch.j2").write_text("{{ wrod }}")
     with pytest.raises(UserError, match="'wrod' is undefined"):
         rendered(series)
+
+
+def test_new_file_that_no_patch_adds_is_an_error(series):
+    (series.folder / "files" / "dir" / "other.c.j2").write_text("int other;\n")
+    with pytest.raises(UserError, match=r"what the patches add differ: dir/other\.c"):
+        Series.of(series.folder, {"patches": [
+            {"file": "0001-five.patch.j2", "adds": ["dir/new.c"]}]})
 
 
 @pytest.mark.parametrize("change", [
