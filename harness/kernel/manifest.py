@@ -37,6 +37,6 @@ class Manifest:
         if wrong:
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
             raise UserError(
-                f"{what} is not the untouched release, the patches would not be what was tested: "
-                f"{', '.join(wrong[:_SHOWN])}{more} differ"
+                f"{what} is not the untouched release that the patches are for; changed or "
+                f"missing: {', '.join(wrong[:_SHOWN])}{more}"
             )

@@ -204,7 +204,7 @@ def test_what_is_not_the_release_is_refused(cache, track, tree, tarball, tmp_pat
     with refused(UserError, "not a whole kernel source archive"):
         source.import_source(cache, track, torn)
     (tree / "arch" / "arm64" / "kvm.c").write_text("int mine;\n")
-    with refused(UserError, r"not the untouched release.*: arch/arm64/kvm\.c differ"):
+    with refused(UserError, r"not the untouched release.*missing: arch/arm64/kvm\.c$"):
         source.import_source(cache, track, tree)
     (tree / ".config").touch()
     with refused(UserError, "was built in: `make mrproper`"):
