@@ -76,10 +76,10 @@ def test_other_processors(paper_artifacts, tmp_path, cpu):
 def test_linux_in_l1_has_its_cpus_and_powers_off_and_reboots(paper_artifacts, tmp_path, gic):
     with paper_l0(paper_artifacts, tmp_path, gic=gic) as host:
         guest = levels.l1_guest(host, paper_artifacts, gic=gic, memory_mib=1024)
-        with booted(host, guest, "l1", name="off", boot_seconds=60) as shell:
+        with booted(host, guest, "l1", name="off", boot_seconds=levels.BOOT_SECONDS["l1"]) as shell:
             assert shell.run("hostname; nproc; uname -r").output.split() == ["l1", "2", "4.10.0"]
         program = host.start(vmm_argv(guest), "reboot")
-        program.expect("l1# ", Deadline(60, "l1 to boot"))
+        program.expect("l1# ", Deadline(levels.BOOT_SECONDS["l1"], "l1 to boot"))
         program.send("reboot -f\n")
         assert program.wait(Deadline(30, "the VMM to end")) == 0
         program.hang_up()
@@ -115,5 +115,5 @@ def test_cycle_counter_is_read_only_where_the_host_allows_it(paper_artifacts, tm
 def test_l0_and_l1_boot(paper_artifacts, tmp_path, attempt):
     with paper_l0(paper_artifacts, tmp_path, gic=3 - attempt % 2) as host:
         guest = levels.l1_guest(host, paper_artifacts, gic=3 - attempt % 2, memory_mib=1024)
-        with booted(host, guest, "l1", name="l1", boot_seconds=60) as shell:
+        with booted(host, guest, "l1", name="l1", boot_seconds=levels.BOOT_SECONDS["l1"]) as shell:
             assert shell.run("nproc").output.split() == ["2"]
