@@ -63,7 +63,7 @@ def test_files_travel_both_ways_and_once(machine, tmp_path):
 
 
 def test_artifacts_are_shared_and_not_sent(machine, artifacts):
-    remote = machine.put(artifacts.kernel.image)
+    remote = machine.put(artifacts.kernels["l0"].image)
     assert remote.startswith("/mnt/")
     assert machine.run(f"head -c 64 {remote} | tail -c 8 | head -c 3").stdout == "ARM"
 
