@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from harness.errors import HarnessError, InfrastructureError, MissingToolError, UserError
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
+_CLEAN_UP_SECONDS = 10
 TAIL_LINES = 15
 
 
@@ -59,29 +62,53 @@ def run(
     """
     try:
         if log is None:
-            done = subprocess.run(
-                argv, cwd=cwd, env=environment(env), input=stdin, capture_output=True,
-                timeout=timeout, check=False,
+            status, written, said = _communicate(
+                argv, cwd, env, stdin, timeout, subprocess.PIPE, subprocess.PIPE
             )
-            output, errors = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+            output, errors = (text.decode(errors="replace") for text in (written, said))
             tail, complaint = _tail(output + errors), errors.strip().partition("\n")[0]
         else:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as sink:
-                done = subprocess.run(
-                    argv, cwd=cwd, env=environment(env), input=stdin, stdout=sink,
-                    stderr=subprocess.STDOUT, timeout=timeout, check=False,
+                status, _, _ = _communicate(
+                    argv, cwd, env, stdin, timeout, sink, subprocess.STDOUT
                 )
             output, tail, complaint = "", _tail(log.read_text(errors="replace")), ""
     except subprocess.TimeoutExpired as error:
         raise InfrastructureError(f"{argv[0]} did not end within {timeout:.0f} s") from error
     except FileNotFoundError as error:
         raise MissingToolError(f"{argv[0]} is not installed") from error
-    if done.returncode:
+    if status:
         if "No space left on device" in tail:
             raise explain(OSError(errno.ENOSPC, "", argv[0]))
-        raise ProcessError(argv, done.returncode, tail, log, complaint)
+        raise ProcessError(argv, status, tail, log, complaint)
     return output
+
+
+def mortal(argv: Sequence[str]) -> list[str]:
+    """`argv`, asked by the kernel to terminate should this process be killed."""
+    return [require("setpriv", "util-linux"), "--pdeathsig", "TERM", *argv]
+
+
+def _communicate(
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: bytes | None,
+    timeout: float | None, stdout: IO[bytes] | int, stderr: int,
+) -> tuple[int, bytes, bytes]:
+    """Status and outputs. A command that we give up may clean up first: make, for one, ends its
+    own children and removes what they left half written."""
+    source = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+    with subprocess.Popen(
+        argv, cwd=cwd, env=environment(env), stdin=source, stdout=stdout, stderr=stderr
+    ) as child:
+        try:
+            written, said = child.communicate(stdin, timeout)
+        except BaseException:
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_CLEAN_UP_SECONDS)
+            child.kill()
+            raise
+    return child.returncode, written, said
 
 
 def _tail(text: str) -> str:

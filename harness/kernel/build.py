@@ -14,7 +14,7 @@ from harness.kernel import config
 from harness.kernel.patches import Patch, switch
 from harness.kernel.source import Source, unpack
 from harness.kernel.track import Track
-from harness.process import ProcessError, require, run
+from harness.process import ProcessError, mortal, require, run
 from harness.toolchain import Toolchain
 
 # Nothing of the machine, the user or the hour goes into the image.
@@ -107,9 +107,10 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     fragment.write_text(config.render(wanted))
 
     def make(*goals: str) -> None:
+        # Nobody may go on building in a tree whose lock has gone with its owner.
         run(
-            [require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}", "ARCH=arm64",
-             f"CROSS_COMPILE={made_of.toolchain.prefix}", *goals],
+            mortal([require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}",
+                    "ARCH=arm64", f"CROSS_COMPILE={made_of.toolchain.prefix}", *goals]),
             cwd=tree, log=log, env={**_REPRODUCIBLE, "KCONFIG_ALLCONFIG": str(fragment)},
         )
 
