@@ -94,8 +94,8 @@ class _HostRun:
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
                 if nested:
-                    use_neve(host, configuration.neve)
-                with self._guest(host, place, configuration) as guest:
+                    use_neve(host, self.run.artifacts.track, configuration.neve)
+                with self._guest(place, configuration) as guest:
                     while self.queue and (
                         self.queue[0].configuration, self.queue[0].repetition
                     ) == (configuration, repetition):
@@ -107,23 +107,22 @@ class _HostRun:
         if not nested:
             yield host
             return
-        use_neve(host, True)
+        track = self.run.artifacts.track
+        use_neve(host, track, True)
         guest = levels.l1_guest(
             host, self.run.artifacts, gic=self.spec.gic, memory_mib=self.run.playbook.l1_memory
         )
         self._record("L1", guest)
         with ExitStack() as stack:
-            with self.run.progress.stage("nested: boot L1"):
+            with self.run.progress.stage("nested: boot L1"), cycle_counter(host):
                 place = stack.enter_context(
                     levels.l1(host, self.run.artifacts, guest, name="nested")
                 )
-            stack.callback(use_neve, host, True)
+            stack.callback(use_neve, host, track, True)
             yield place
 
     @contextmanager
-    def _guest(
-        self, host: Host, place: Place, configuration: Configuration
-    ) -> Iterator[MicrobenchGuest]:
+    def _guest(self, place: Place, configuration: Configuration) -> Iterator[MicrobenchGuest]:
         level = "L2" if configuration.nested else "L1"
         guest = Guest(
             place.put(self.run.artifacts.microbench), levels.GUEST_CPUS,
@@ -133,7 +132,7 @@ class _HostRun:
         with ExitStack() as stack:
             with (
                 self.run.progress.stage(f"{configuration}: boot benchmark guest at {level}"),
-                cycle_counter(host) as counts_cycles,
+                cycle_counter(place, for_good=configuration.nested) as counts_cycles,
             ):
                 micro_guest = stack.enter_context(microbench_guest(
                     place, guest, name=str(configuration), boot_seconds=_BOOT_SECONDS
@@ -168,7 +167,8 @@ class _HostRun:
 
     def _measurement(self, cell: Cell, value: micro.Value) -> Measurement:
         cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu
-        mechanism = Mechanism.ARCHITECTED if cell.configuration.nested else Mechanism.NONE
+        nested = cell.configuration.nested
+        mechanism = Mechanism(self.run.artifacts.track.mechanism) if nested else Mechanism.NONE
         return Measurement(
             run_id=self.run.folder.id, host=self.spec.name, track=self.run.playbook.track,
             cpu=cpu, gic=self.spec.gic, configuration=cell.configuration, mechanism=mechanism,

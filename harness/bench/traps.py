@@ -18,11 +18,14 @@ from typing import Any
 from harness import registers
 from harness.errors import InfrastructureError
 from harness.host import Host
+from harness.kernel import operations
 
 _EVENTS = "/sys/kernel/tracing/events/kvm"
 _ROW = re.compile(r"^\{\s*(?P<keys>[^}]*)\}\s*hitcount:\s*(?P<count>\d+)", re.M)
 _TRAP = 2
-_SYS64 = 0x18
+_HVC, _SYS64 = 0x16, 0x18
+_IMMEDIATE = 0xffff
+_NUMBER_SHIFT = 6  # a paravirtual access: number, direction, register (v4.10's registers.toml)
 _EC_SHIFT = 26
 
 
@@ -45,6 +48,8 @@ class Event:
         ec = why >> _EC_SHIFT if self.complete else why
         if self.complete and ec == _SYS64:
             return registers.trapped(why)
+        if self.complete and ec == _HVC and (number := (why & _IMMEDIATE) >> _NUMBER_SHIFT):
+            return operations.names().get(number, f"HVC_{number}")
         return classes.get(ec, f"EC_{ec:#04x}")
 
 

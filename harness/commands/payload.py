@@ -46,7 +46,7 @@ def run_payload(
                     place = stack.enter_context(
                         levels.l1(machine, artifacts, hypervisor, name=str(configuration))
                     )
-                    use_neve(machine, configuration.neve)
+                    use_neve(machine, artifacts.track, configuration.neve)
             guest = payload_guest(place.put(payload), levels.GUEST_CPUS, playbook.l2_memory,
                                   spec.gic, arguments)
             with progress.stage(f"{configuration}: {payload.name}"):

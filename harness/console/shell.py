@@ -61,6 +61,10 @@ class Program:
 class Place(Protocol):
     """Where a program can be started in a terminal: a host, or the shell of a guest."""
 
+    def attempt(self, command: str) -> bool:
+        """Run a line of shell; whether its status was 0."""
+        ...
+
     def put(self, local: Path) -> str:
         """Make `local` available there; its path there."""
         ...

@@ -71,6 +71,9 @@ class FabricHost:
             )
         return Completed(result.exited, result.stdout, result.stderr)
 
+    def attempt(self, command: str) -> bool:
+        return self.run(command, check=False).status == 0
+
     def put(self, local: Path) -> str:
         folder = f"{self._store}/{file_sha256(local)[:16]}"
         remote = f"{folder}/{local.name}"

@@ -31,6 +31,10 @@ class Host(Protocol):
         """Run a line of shell. With `check`, a status other than 0 is an InfrastructureError."""
         ...
 
+    def attempt(self, command: str) -> bool:
+        """Run a line of shell; whether its status was 0."""
+        ...
+
     def put(self, local: Path) -> str:
         """Make `local` available on the host; its path there. Nothing is sent twice."""
         ...

@@ -22,6 +22,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from harness.errors import UserError
+from harness.kernel import operations
 from harness.kernel.version import VersionRange
 from harness.process import ProcessError, require, run
 
@@ -163,7 +164,8 @@ class Series:
             keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
             comment_start_string="{##", comment_end_string="##}",
         )
-        context = {**values, "version": version}
+        environment.filters["tabbed"] = operations.tabbed
+        context = {**values, "version": version, **operations.load(self.folder)}
         patches = []
         try:
             for entry in self.entries:

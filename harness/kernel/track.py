@@ -36,6 +36,8 @@ class Track:
 
     `roles` are the series' parameters by level, where they differ; `cpu_options` what QEMU's
     processor models need; `nested_arguments` what the host's kernel is told so that it nests;
+    `mechanism` how EL2 accesses of its guest hypervisor reach L0; `nested_switch` the parameter of
+    L0's kernel that chooses between ARMv8.3 and NEVE, where the guest hypervisor's kernel does not;
     `compared` how far its results compare with the paper's.
     """
 
@@ -47,6 +49,8 @@ class Track:
     roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cpu_options: Mapping[str, str] = field(default_factory=dict)
     nested_arguments: tuple[str, ...] = ()
+    mechanism: str = "none"
+    nested_switch: str | None = None
     compared: str = ""
 
     @classmethod
@@ -65,6 +69,8 @@ class Track:
             roles=data.get("roles", {}),
             cpu_options=data.get("cpu_options", {}),
             nested_arguments=tuple(data.get("nested_arguments", ())),
+            mechanism=data["mechanism"],
+            nested_switch=data.get("nested_switch"),
             compared=" ".join(data["compared"].split()),
         )
 

@@ -110,10 +110,10 @@ def test_linux_boots_in_l1_twice_with_two_cpus_under_both_emulations(machine, ar
     hypervisor = levels.l1_guest(machine, artifacts, gic=3, memory_mib=1024)
     with levels.l1(machine, artifacts, hypervisor, name="l1") as place:
         for neve in (True, True, False, False):
-            use_neve(machine, neve)
+            use_neve(machine, artifacts.track, neve)
             with levels.linux_l2(place, artifacts, gic=3, memory_mib=256, name="l2") as shell:
                 assert shell.run("hostname; nproc").output.split() == ["l2", "2"]
-        use_neve(machine, True)
+        use_neve(machine, artifacts.track, True)
         assert "VHE" in place.shell.run("dmesg | grep kvm").output
 
 

@@ -52,6 +52,16 @@ def test_complete_histogram_names_registers():
     assert counts == Counter({"HVC": 100, "ERET": 300, "ICH_LR0_EL2": 42, "IRQ": 5})
 
 
+def test_paravirtual_access_names_what_its_hvc_stands_for():
+    event = EVENTS["kvm_trap"]
+    for name, number in (("VPIDR_EL2", 1), ("ICH_LR0_EL2", 56), ("ERET", 89)):
+        for direction in (0, 1):
+            why = 0x16 << 26 | number << 6 | direction << 5 | 3
+            assert event.reason(2, why) == name
+    assert event.reason(2, 0x16 << 26 | 1023 << 6) == "HVC_1023"
+    assert event.reason(2, 0x16 << 26) == "HVC"
+
+
 def test_register_without_a_name_is_its_encoding():
     assert registers.trapped(sys64(3, 7, 15, 15, 7, 0)) == "S3_7_C15_C15_7"
     assert registers.trapped(sys64(3, 4, 5, 2, 0, 0)) == "ESR_EL2"

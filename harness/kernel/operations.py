@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The operations of virtual EL2: a track's `registers.toml`, joined with the Arm ARM's table.
+
+Templates of the track see them as `operations`, those that have a number in its order, and
+`natives`, the others.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.paths import KERNEL_PATCHES
+
+MAX_NUMBER = 1023  # ten bits of an HVC's immediate
+_KINDS = {"registers": "reg", "instructions": "insn"}
+_V83 = ("hvc", "trap", "native")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A register or an instruction that a guest hypervisor uses.
+
+    `number` is None where nothing stands for it; `enc` is (Op0, Op1, CRn, CRm, Op2); `asm` the
+    assembler's spelling; `v83` and `neve` what becomes of it under ARMv8.3 and NEVE; `by` the
+    control that traps it; `vncr` its offset in the FEAT_NV2 page, in bytes.
+    """
+
+    name: str
+    number: int | None
+    enc: tuple[int, ...]
+    kind: str
+    asm: str
+    v83: str
+    neve: str | None
+    by: str | None
+    vncr: int | None
+
+    @property
+    def sysreg(self) -> int:
+        """`enc` as the kernel's sys_reg() packs it; 0 for ERET, which has none."""
+        op0, op1, crn, crm, op2 = self.enc
+        return op0 << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
+
+
+def load(folder: Path) -> dict[str, list[Operation]]:
+    """The tables for the templates of the series in `folder`; empty where it has none.
+
+    Raises UserError naming an entry that contradicts the architecture's table.
+    """
+    file = folder / "registers.toml"
+    if not file.exists():
+        return {}
+    ours = tomllib.loads(file.read_text())
+    architecture = tomllib.loads((KERNEL_PATCHES / "registers.toml").read_text())
+    found = [
+        _operation(name, row, architecture[section].get(name, {}), kind)
+        for section, kind in _KINDS.items()
+        for name, row in ours[section].items()
+    ]
+    numbered = sorted((item for item in found if item.number), key=lambda item: item.number or 0)
+    numbers = [item.number for item in numbered]
+    if numbers != list(range(1, len(numbers) + 1)) or len(numbers) > MAX_NUMBER:
+        raise UserError(f"{file}: the numbers of the operations are not 1, 2, …")
+    return {"operations": numbered, "natives": [item for item in found if not item.number]}
+
+
+@cache
+def names() -> dict[int, str]:
+    """{number: name} of what an HVC stands for on track v4.10."""
+    numbered = load(KERNEL_PATCHES / "v4.10").get("operations", [])
+    return {item.number: item.name for item in numbered if item.number}
+
+
+def _operation(
+    name: str, row: Mapping[str, Any], known: Mapping[str, Any], kind: str
+) -> Operation:
+    operation = Operation(
+        name=name.upper(), number=row.get("op"),
+        enc=tuple(known.get("enc", row.get("enc", [0] * 5))),
+        kind=row.get("kind", kind), asm=row.get("asm", name.lower()), v83=row["v83"],
+        neve=row.get("neve"), by=row.get("by"), vncr=known.get("vncr"),
+    )
+    problems = {
+        "is unknown to the architecture's table":
+            not known and name != "ERET" and "enc" not in row,
+        "has an encoding in both tables": bool(known) and "enc" in row,
+        "is trapped by ARMv8.3": known.get("nv", False) and operation.v83 != "hvc",
+        "has a class that is unknown": operation.v83 not in _V83,
+        "has a number, or none, against its class":
+            (operation.number is None) != (operation.v83 == "native"),
+        "does not say what traps it": operation.v83 == "trap" and not operation.by,
+        "has no place in the page": operation.neve == "memory" and operation.vncr is None,
+        "has no twin": operation.neve == "twin" and not {"twin", "neve_twin"} & known.keys(),
+    }
+    for problem, wrong in problems.items():
+        if wrong:
+            raise UserError(f"registers.toml: {name} {problem}")
+    return operation
+
+
+def tabbed(text: str, width: int) -> str:
+    """Tabs up to column `width`, which counts from a tab stop, as kernel style wants it."""
+    return text + "\t" * max(1, -(-(width - len(text)) // 8))
