@@ -85,9 +85,9 @@ def run(
     return output
 
 
-def mortal(argv: Sequence[str]) -> list[str]:
-    """`argv`, asked by the kernel to terminate should this process be killed."""
-    return [require("setpriv", "util-linux"), "--pdeathsig", "TERM", *argv]
+def mortal(argv: Sequence[str], signal: str = "TERM") -> list[str]:
+    """`argv`, to which the kernel sends `signal` should this process be killed."""
+    return [require("setpriv", "util-linux"), "--pdeathsig", signal, *argv]
 
 
 def _communicate(

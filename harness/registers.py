@@ -3,6 +3,7 @@
 
 import tomllib
 from functools import cache
+from typing import Any
 
 from harness.paths import KERNEL_PATCHES
 
@@ -10,12 +11,17 @@ Encoding = tuple[int, int, int, int, int]
 
 
 @cache
+def tables() -> dict[str, Any]:
+    """The file: tables `registers` and `instructions`, each {name: entry}."""
+    return tomllib.loads((KERNEL_PATCHES / "registers.toml").read_text())
+
+
+@cache
 def names() -> dict[Encoding, str]:
     """{(op0, op1, CRn, CRm, op2): name}; of names that share an encoding, the first."""
-    tables = tomllib.loads((KERNEL_PATCHES / "registers.toml").read_text())
     found: dict[Encoding, str] = {}
     for table in ("registers", "instructions"):
-        for name, entry in tables[table].items():
+        for name, entry in tables()[table].items():
             op0, op1, crn, crm, op2 = entry["enc"]
             found.setdefault((op0, op1, crn, crm, op2), name)
     return found

@@ -32,6 +32,7 @@ from harness.errors import GuestError, InfrastructureError
 from harness.host.fabric_host import FabricHost
 from harness.image.cpio import Entry, write
 from harness.image.emulator import Emulator
+from harness.process import mortal
 
 SHARE = "/mnt"  # where L0's init mounts the artifacts
 _BOOT_SECONDS = 120
@@ -175,7 +176,7 @@ def _boot(
                 emulator, machine, share=share, initrd=f"/proc/{os.getpid()}/fd/{initrd}", port=port
             )
             serial = Console.of_process(
-                ["setpriv", "--pdeathsig", "KILL", *argv], "l0", transcripts / f"{name}-l0.log"
+                mortal(argv, "KILL"), "l0", transcripts / f"{name}-l0.log"
             )
             try:
                 Shell(serial, "l0# ").ready(Deadline(_BOOT_SECONDS, "L0 to boot"))

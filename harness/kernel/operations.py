@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness import registers
 from harness.errors import UserError
 from harness.paths import KERNEL_PATCHES
 
@@ -55,7 +56,7 @@ def load(folder: Path) -> dict[str, list[Operation]]:
     if not file.exists():
         return {}
     ours = tomllib.loads(file.read_text())
-    architecture = tomllib.loads((KERNEL_PATCHES / "registers.toml").read_text())
+    architecture = registers.tables()
     found = [
         _operation(name, row, architecture[section].get(name, {}), kind)
         for section, kind in _KINDS.items()
