@@ -38,6 +38,7 @@ def tree(request, tmp_path_factory):
     folder.mkdir()
     subprocess.run(
         ["tar", "-xf", found.archive, "-C", folder, "--strip-components=1", "--wildcards",
+         "--no-wildcards-match-slash",
          "*/scripts/checkpatch.pl", "*/scripts/spelling.txt", "*/scripts/const_structs.checkpatch",
          *(f"*/{file}" for file in track.series.changed_files(found.version))],
         check=True)
