@@ -56,7 +56,7 @@ def tcg_machine(spec: TcgHostSpec, track: Track, kernel: Path, initramfs: Path) 
     return TcgMachine(
         cpu=f"{spec.cpu},{options}" if options else spec.cpu, gic=spec.gic, cpus=spec.cpus,
         memory_mib=spec.memory, kernel=kernel, initramfs=initramfs,
-        kernel_arguments=kernel_arguments("l0", *mode),
+        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0", *mode),
     )
 
 

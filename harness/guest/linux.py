@@ -13,7 +13,7 @@ OFF_SECONDS = 60
 
 def kernel_arguments(level: str, *extra: str) -> tuple[str, ...]:
     """What every kernel of ours gets: no randomness, and the level that its init is told."""
-    return ("console=ttyAMA0", f"neve.level={level}", "nokaslr", "norandmaps", "panic=-1", *extra)
+    return (f"neve.level={level}", "nokaslr", "norandmaps", "panic=-1", *extra)
 
 
 def linux_guest(
@@ -23,7 +23,9 @@ def linux_guest(
     """Linux at `level`; with `virtual_el2` it is a guest hypervisor."""
     return Guest(
         kernel=kernel, initrd=initrd, cpus=cpus, memory_mib=memory_mib, gic=gic,
-        arguments=" ".join(kernel_arguments(level, "quiet")), virtual_el2=virtual_el2,
+        # In this order: an early console prints at once what came before "quiet".
+        arguments=" ".join(kernel_arguments(level, "quiet", "earlycon", "console=hvc0")),
+        virtual_el2=virtual_el2, virtio_console=True,
         devices=("virtio-rng-device",),
     )
 

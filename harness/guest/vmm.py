@@ -17,6 +17,7 @@ class Guest:
     initrd: str | None = None
     arguments: str | None = None
     virtual_el2: bool = False
+    virtio_console: bool = False
     devices: tuple[str, ...] = ()
     chardevs: tuple[str, ...] = ()
 
@@ -26,6 +27,10 @@ def vmm_argv(guest: Guest) -> list[str]:
 
     A guest that resets ends QEMU (-no-reboot), so a reboot loop is noticed; signals of the
     terminal go to the guest, not to QEMU.
+
+    A UART costs a guest several exits per character, which are a second a line below a guest
+    hypervisor. With `virtio_console` the terminal is hvc0, and what a kernel has to say before it
+    has found that comes out of the UART.
     """
     machine = f"virt,accel=kvm,gic-version={guest.gic},dtb-randomness=off"
     if guest.virtual_el2:
@@ -43,9 +48,17 @@ def vmm_argv(guest: Guest) -> list[str]:
         "-nic", "none",
         "-monitor", "none",
         "-chardev", "stdio,id=console,signal=off",
-        "-serial", "chardev:console",
-        "-kernel", guest.kernel,
     ]
+    if guest.virtio_console:
+        argv += [
+            "-chardev", "file,id=early,path=/proc/self/fd/2",
+            "-serial", "chardev:early",
+            "-device", "virtio-serial-device",
+            "-device", "virtconsole,chardev=console",
+        ]
+    else:
+        argv += ["-serial", "chardev:console"]
+    argv += ["-kernel", guest.kernel]
     if guest.initrd:
         argv += ["-initrd", guest.initrd]
     if guest.arguments:
