@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Everything that boots, found or built before a run starts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from harness.image.microbench import microbench
 from harness.image.rootfs import Roots, l1_initramfs, rootfs
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
-from harness.kernel.track import LEVELS, Track
+from harness.kernel.track import Track
 from harness.progress import Progress
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Local files. `kernels` are by level; `nested` is what L1 finds below /images, by name.
+    """Local files. `kernels` are by `Track.kernels`; `nested` is what L1 finds below /images.
 
     What only a guest hypervisor needs is there only if it was asked for.
     """
@@ -29,6 +29,10 @@ class Artifacts:
     microbench: Path
     nested: dict[str, Path]
     l1_initramfs: Path | None
+
+    def hypervisor(self, configuration: str) -> Kernel:
+        """The guest hypervisor of `configuration`."""
+        return self.kernels[self.track.hypervisor(configuration)]
 
     def describe(self) -> dict[str, Any]:
         """Versions and hashes, for the metadata."""
@@ -45,17 +49,18 @@ class Artifacts:
 
 
 def prepare(
-    cache: Cache, progress: Progress, *, track: str, levels: Sequence[str] = LEVELS,
+    cache: Cache, progress: Progress, *, track: str, configurations: Iterable[str],
     kernel: str | None = None, payload: Path | None = None,
 ) -> Artifacts:
-    """Find or build what track `track` boots at `levels`; `payload` is an image of the user's."""
+    """Find or build what track `track` boots for `configurations`; `payload` is an image of the
+    user's."""
     line = Track.load(track)
     with progress.stage("kernel source"):
         source = find(cache, line, wanted=kernel)
     kernels = {}
-    for level in levels:
-        with progress.stage(f"kernel {source.version} for {level.upper()}"):
-            kernels[level] = build(cache, source, line, line.settings_for(level))
+    for name, settings in line.kernels(configurations).items():
+        with progress.stage(f"kernel {source.version} for {name}"):
+            kernels[name] = build(cache, source, line, settings)
     with progress.stage("images"):
         roots = rootfs(cache, Debian.load())
         guest = microbench(cache)
@@ -64,5 +69,5 @@ def prepare(
             nested["Image"] = kernels["l2"].image
         if payload:
             nested["payload"] = payload
-        initramfs = l1_initramfs(cache, roots.hypervisor, nested) if "l1" in kernels else None
+        initramfs = l1_initramfs(cache, roots.hypervisor, nested) if "l2" in kernels else None
     return Artifacts(line, kernels, roots, guest, nested, initramfs)

@@ -223,13 +223,16 @@ def kernel_list(as_json: bool) -> None:
 @cli.command()
 @click.option("--level", type=click.Choice(["l0", "l1", "l2"]), required=True)
 @click.option("--command", "-c", help="Run this and leave, with its exit status.")
-@click.option("--playbook", type=Path, default=None, help="Whose host and kernel to use.")
+@click.option("--playbook", type=Path, default=None, help="Whose host and kernels to use.")
+@_only
 @_host
-def shell(level: str, command: str | None, playbook: Path | None, host: str | None) -> None:
+def shell(
+    level: str, command: str | None, playbook: Path | None, only: str | None, host: str | None
+) -> None:
     """Boot up to a level and hand over its prompt (Ctrl-] leaves)."""
     from harness.commands.shell import shell as open_shell
 
-    sys.exit(open_shell(level, command, playbook, host))
+    sys.exit(open_shell(level, command, playbook, only, host))
 
 
 @cli.command()

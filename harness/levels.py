@@ -16,16 +16,11 @@ from harness.host.fabric_host import FabricHost
 from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
 from harness.image.emulator import Emulator, emulator
-from harness.kernel.track import LEVELS, Track
-from harness.playbook import HostSpec, Playbook, SshHostSpec, TcgHostSpec, nests
+from harness.kernel.track import Track
+from harness.playbook import HostSpec, SshHostSpec, TcgHostSpec
 
 GUEST_CPUS = 2
 BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
-
-
-def needed(playbook: Playbook) -> tuple[str, ...]:
-    """The levels whose kernels `playbook` boots."""
-    return LEVELS if playbook.nested else LEVELS[:1]
 
 
 @dataclass(frozen=True)
@@ -93,13 +88,16 @@ def l0(
             yield machine
 
 
-def l1_guest(host: Host, artifacts: Artifacts, *, gic: int, memory_mib: int) -> Guest:
-    """The guest hypervisor: Linux in L0, with a virtual EL2 if the track's KVM can give it one."""
+def l1_guest(
+    host: Host, artifacts: Artifacts, configuration: str, *, gic: int, memory_mib: int
+) -> Guest:
+    """The guest hypervisor of `configuration`: Linux in L0, with a virtual EL2 where the track's
+    KVM can give it one."""
     assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
     return linux_guest(
-        "l1", kernel=host.put(artifacts.kernels["l1"].image),
+        "l1", kernel=host.put(artifacts.hypervisor(configuration).image),
         initrd=host.put(artifacts.l1_initramfs), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
-        virtual_el2=nests(artifacts.track.name) and gic == 3,
+        virtual_el2=gic == 3,
     )
 
 

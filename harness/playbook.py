@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import UserError
+from harness.kernel.track import Track, nested, track_names
 
 
 class Configuration(StrEnum):
@@ -23,16 +24,13 @@ class Configuration(StrEnum):
     NESTED_V8_3 = "nested-v8.3"
     NESTED_V8_3_VHE = "nested-v8.3-vhe"
     NESTED_NEVE = "nested-neve"
+    NESTED_NEVE_MEMORY = "nested-neve-memory"
+    NESTED_NEVE_REGISTERS = "nested-neve-registers"
     NESTED_NEVE_VHE = "nested-neve-vhe"
 
     @property
     def nested(self) -> bool:
-        return self.value.startswith("nested")
-
-    @property
-    def neve(self) -> bool:
-        """Whether accesses are redirected; False is v8.3, where each one traps."""
-        return "neve" in self.value
+        return nested(self.value)
 
 
 class Benchmark(StrEnum):
@@ -43,21 +41,6 @@ class Benchmark(StrEnum):
     DEVICE_IO_USER = "device-io-user"
     VIRTUAL_IPI = "virtual-ipi"
     VIRTUAL_EOI = "virtual-eoi"
-
-
-# What each track can run today.
-SUPPORTED: Mapping[str, tuple[Configuration, ...]] = {
-    "upstream": (
-        Configuration.NATIVE, Configuration.VM, Configuration.NESTED_V8_3_VHE,
-        Configuration.NESTED_NEVE_VHE,
-    ),
-    "v4.10": (Configuration.NATIVE, Configuration.VM, Configuration.NESTED_V8_3),
-}
-
-
-def nests(track: str) -> bool:
-    """Whether `track` has a guest hypervisor in virtual EL2."""
-    return any(configuration.nested for configuration in SUPPORTED[track])
 
 
 class _Model(BaseModel):
@@ -95,7 +78,11 @@ HostSpec = Annotated[TcgHostSpec | SshHostSpec, Field(discriminator="kind")]
 
 
 class Playbook(_Model):
-    """What to run. Every key has a default but `configurations` and `benchmarks`."""
+    """What to run. Every key has a default but `configurations` and `benchmarks`.
+
+    `nested_share` is the part of all iterations that a nested configuration gets, where an
+    operation takes a hundred times as long.
+    """
 
     name: _Name = "run"
     track: str = "upstream"
@@ -109,6 +96,7 @@ class Playbook(_Model):
     trap_iterations: tuple[
         Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=2, le=65536)]
     ] = (100, 1100)
+    nested_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     spread_limit: Annotated[float, Field(gt=0)] = 1.0
     l1_memory: Annotated[int, Field(ge=512, le=65536)] = 1024
     l2_memory: Annotated[int, Field(ge=64, le=65536)] = 128
@@ -124,9 +112,9 @@ class Playbook(_Model):
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"{what}: an entry stands twice")
-        known = SUPPORTED.get(self.track)
-        if known is None:
-            raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(SUPPORTED)}")
+        if self.track not in track_names():
+            raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
+        known = Track.load(self.track).modes
         for configuration in self.configurations:
             if configuration not in known:
                 raise ValueError(

@@ -18,7 +18,7 @@ from harness.cache import Cache
 from harness.console import Place
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.guest.cycles import cycle_counter
-from harness.guest.emulation import use_neve
+from harness.guest.emulation import switch
 from harness.guest.microbench import MicrobenchGuest, microbench_guest
 from harness.guest.vmm import Guest, vmm_argv
 from harness.host import Host
@@ -75,26 +75,32 @@ class _HostRun:
             self.event = usable_event(host)
             run.folder.update(tracepoint=self.event.name, all_exits=self.event.complete)
             while self.queue:
-                nested = self.queue[0].configuration.nested
+                below = self._hypervisor(self.queue[0])
                 try:
-                    self._at_level(host, nested=nested)
+                    self._at_level(host, below)
                 except GuestError as error:
-                    self._blame(nested, error)
+                    self._blame(below, error)
                     if not _alive(host):
                         return
 
-    def _at_level(self, host: Host, *, nested: bool) -> None:
-        """Run the cells at the head of the queue that are all nested, or all not.
+    def _hypervisor(self, cell: Cell) -> str | None:
+        """What has to run for `cell`: a kernel of L1, or none."""
+        track, configuration = self.run.artifacts.track, cell.configuration
+        return track.hypervisor(configuration) if configuration.nested else None
 
-        One guest hypervisor serves all nested configurations. It is booted with NEVE, which
-        is the quicker one: what it cost to boot is in no figure.
+    def _at_level(self, host: Host, below: str | None) -> None:
+        """Run the cells at the head of the queue that need the guest hypervisor `below`.
+
+        It is booted with the quicker architecture, where the track has a switch for that: what
+        the boot cost is in no figure.
         """
-        with self._place(host, nested=nested) as place:
-            while self.queue and self.queue[0].configuration.nested is nested:
+        track = self.run.artifacts.track
+        with self._place(host, self.queue[0].configuration) as place:
+            while self.queue and self._hypervisor(self.queue[0]) == below:
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
-                if nested:
-                    use_neve(host, self.run.artifacts.track, configuration.neve)
+                if below:
+                    switch(host, track, track.modes[configuration].switch)
                 with self._guest(place, configuration) as guest:
                     while self.queue and (
                         self.queue[0].configuration, self.queue[0].repetition
@@ -102,23 +108,23 @@ class _HostRun:
                         self._cell(host, guest, self.queue[0])
 
     @contextmanager
-    def _place(self, host: Host, *, nested: bool) -> Iterator[Place]:
+    def _place(self, host: Host, configuration: Configuration) -> Iterator[Place]:
         """Where the guest that is measured starts: L0, or an L1 that is booted for it."""
-        if not nested:
+        if not configuration.nested:
             yield host
             return
-        track = self.run.artifacts.track
-        use_neve(host, track, True)
+        artifacts = self.run.artifacts
+        switch(host, artifacts.track, None)
         guest = levels.l1_guest(
-            host, self.run.artifacts, gic=self.spec.gic, memory_mib=self.run.playbook.l1_memory
+            host, artifacts, configuration, gic=self.spec.gic,
+            memory_mib=self.run.playbook.l1_memory,
         )
-        self._record("L1", guest)
+        name = artifacts.track.hypervisor(configuration)
+        self._record(name, guest)
         with ExitStack() as stack:
-            with self.run.progress.stage("nested: boot L1"), cycle_counter(host):
-                place = stack.enter_context(
-                    levels.l1(host, self.run.artifacts, guest, name="nested")
-                )
-            stack.callback(use_neve, host, track, True)
+            with self.run.progress.stage(f"{name}: boot"), cycle_counter(host):
+                place = stack.enter_context(levels.l1(host, artifacts, guest, name=name))
+            stack.callback(switch, host, artifacts.track, None)
             yield place
 
     @contextmanager
@@ -151,7 +157,7 @@ class _HostRun:
         effort = micro.Effort(
             run.playbook.iterations, run.playbook.warmup, run.playbook.trap_iterations,
             _BENCH_SECONDS,
-        )
+        ).part(run.playbook.nested_share if cell.configuration.nested else 1.0)
         started = time.monotonic()
         with run.progress.stage(f"{cell.configuration}: {cell.benchmark}"):
             sample = micro.measure_cost(guest, cell.benchmark, effort)
@@ -175,10 +181,10 @@ class _HostRun:
             benchmark=cell.benchmark, **asdict(value),
         )
 
-    def _blame(self, nested: bool, error: HarnessError) -> None:
+    def _blame(self, below: str | None, error: HarnessError) -> None:
         """Fail the cell under way; with none left the guest only did not end as it should."""
         line = str(error).splitlines()[0]
-        if not self.queue or self.queue[0].configuration.nested is not nested:
+        if not self.queue or self._hypervisor(self.queue[0]) != below:
             self.run.progress.note(f"after the last benchmark of a guest: {line}")
             return
         cell = self.queue.pop(0)

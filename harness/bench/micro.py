@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The micro-benchmarks: cost in counter ticks, and exits to L0 in a repetition of their own."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,12 @@ class Effort:
     warmup: int
     trap_iterations: tuple[int, int]
     seconds: float
+
+    def part(self, share: float) -> "Effort":
+        """The same with `share` of all iterations, a few at the least."""
+        few, many = (math.ceil(count * share) for count in self.trap_iterations)
+        return Effort(max(2, math.ceil(self.iterations * share)),
+                      math.ceil(self.warmup * share), (few, max(many, few + 1)), self.seconds)
 
 
 @dataclass(frozen=True)

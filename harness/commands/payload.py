@@ -11,7 +11,7 @@ from harness.commands.run import facts_of, read_playbook, repeat_command
 from harness.console import Place
 from harness.deadline import Deadline
 from harness.errors import UserError
-from harness.guest.emulation import use_neve
+from harness.guest.emulation import switch
 from harness.guest.vmm import payload_guest, vmm_argv
 from harness.progress import Progress
 from harness.results.store import RunFolder
@@ -29,8 +29,9 @@ def run_payload(
         raise UserError(f"--payload {payload}: no such file")
     playbook = read_playbook(path, only, host)
     cache, progress = Cache.default(), Progress()
-    artifacts = prepare(cache, progress, track=playbook.track, levels=levels.needed(playbook),
-                        kernel=playbook.kernel, payload=payload)
+    artifacts = prepare(cache, progress, track=playbook.track,
+                        configurations=playbook.configurations, kernel=playbook.kernel,
+                        payload=payload)
     facts = facts_of(cache, playbook, artifacts)
     folder = RunFolder.create(runs, "payload", {**facts, "repeat": repeat_command()})
     spec = playbook.hosts[0]
@@ -41,12 +42,14 @@ def run_payload(
                 place: Place = machine
                 if configuration.nested:
                     hypervisor = levels.l1_guest(
-                        machine, artifacts, gic=spec.gic, memory_mib=playbook.l1_memory
+                        machine, artifacts, configuration, gic=spec.gic,
+                        memory_mib=playbook.l1_memory,
                     )
                     place = stack.enter_context(
                         levels.l1(machine, artifacts, hypervisor, name=str(configuration))
                     )
-                    use_neve(machine, artifacts.track, configuration.neve)
+                    switch(machine, artifacts.track,
+                           artifacts.track.modes[configuration].switch)
             guest = payload_guest(place.put(payload), levels.GUEST_CPUS, playbook.l2_memory,
                                   spec.gic, arguments)
             with progress.stage(f"{configuration}: {payload.name}"):

@@ -73,8 +73,8 @@ def run(
             # Before minutes go into a kernel: a wrong address shows at once.
             with progress.stage(f"reach {spec.name}"), levels.server(spec, runs):
                 pass
-    artifacts = prepare(cache, progress, track=playbook.track, levels=levels.needed(playbook),
-                        kernel=playbook.kernel)
+    artifacts = prepare(cache, progress, track=playbook.track,
+                        configurations=playbook.configurations, kernel=playbook.kernel)
     facts = facts_of(cache, playbook, artifacts)
     if resume:
         folder = _resumed(runs, resume, facts)

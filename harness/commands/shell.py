@@ -8,27 +8,30 @@ from pathlib import Path
 from harness import levels
 from harness.artifacts import prepare
 from harness.cache import Cache
+from harness.commands.run import read_playbook
 from harness.console import Program
 from harness.console.terminal import hand_over
 from harness.errors import UserError
-from harness.kernel.track import LEVELS
+from harness.kernel.track import Track, nested
 from harness.paths import PLAYBOOKS
-from harness.playbook import load, nests, on_host
 from harness.progress import Progress
 
 
-def shell(level: str, command: str | None, path: Path | None, host: str | None) -> int:
-    """Boot up to `level`; run `command`, or hand the prompt to the user's terminal."""
+def shell(
+    level: str, command: str | None, path: Path | None, only: str | None, host: str | None
+) -> int:
+    """Boot up to `level`; run `command`, or hand the prompt to the user's terminal.
+
+    L1 is the guest hypervisor of the playbook's first nested configuration.
+    """
     if command is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("neve shell needs a terminal, or --command")
-    playbook = load(path or PLAYBOOKS / "fallback.yaml")
-    if host:
-        playbook = on_host(playbook, host)
+    playbook = read_playbook(path or PLAYBOOKS / "fallback.yaml", only, host)
+    known = [*playbook.configurations, *Track.load(playbook.track).modes]
+    configuration = next(filter(nested, known))
     cache, progress = Cache.default(), Progress()
-    if level == "l2" and not nests(playbook.track):
-        raise UserError(f"track {playbook.track} has no nested VM")
     artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel,
-                        levels=LEVELS[:1] if level == "l0" else LEVELS)
+                        configurations=[] if level == "l0" else [configuration])
     spec = playbook.hosts[0]
     transcripts = cache.root / "logs" / "shell"
     with ExitStack() as stack:
@@ -42,7 +45,7 @@ def shell(level: str, command: str | None, path: Path | None, host: str | None) 
             return _interactive(machine.start(["sh"], "l0-shell"))
         with progress.stage("boot L1"):
             hypervisor = levels.l1_guest(
-                machine, artifacts, gic=spec.gic, memory_mib=playbook.l1_memory
+                machine, artifacts, configuration, gic=spec.gic, memory_mib=playbook.l1_memory
             )
             place = stack.enter_context(levels.l1(machine, artifacts, hypervisor, name="l1"))
         prompt = place.shell

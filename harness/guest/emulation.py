@@ -6,19 +6,19 @@ from harness.host import Host
 from harness.kernel.track import Track
 
 
-def use_neve(host: Host, track: Track, neve: bool) -> None:
-    """From now on; a guest hypervisor that runs follows when its vCPUs are next loaded.
+def switch(host: Host, track: Track, value: str | None) -> None:
+    """Set the track's switch to `value`, or to what a guest hypervisor boots with; one that runs
+    follows when its vCPUs are next loaded. Does nothing on a track without a switch.
 
-    Does nothing on a track whose guest hypervisor is compiled for one of the two.
-
-    Raises InfrastructureError if v8.3 is asked for and L0's kernel or CPU can't do it. A
-    kernel without our patches always does NEVE.
+    Raises InfrastructureError if L0's kernel or CPU can't do it. A kernel without our patches
+    always does what a guest hypervisor boots with.
     """
-    if track.nested_switch is None:
+    if track.switch is None:
         return
-    done = host.run(f"echo {'Y' if neve else 'N'} > {track.nested_switch}", check=False)
-    if done.status and not neve:
+    wanted = value or track.switch.boot
+    done = host.run(f"echo {wanted} > {track.switch.file}", check=False)
+    if done.status and wanted != track.switch.boot:
         raise InfrastructureError(
-            f"host {host.name}: virtual EL2 can't run without FEAT_NV2: the kernel lacks the "
-            "parameter kvm-arm.nested_neve (is it one of ours?) or the CPU lacks FEAT_NV"
+            f"host {host.name}: virtual EL2 can't run without FEAT_NV2: {track.switch.file} does "
+            "not take it (is the kernel one of ours?), or the CPU lacks FEAT_NV"
         )

@@ -2,7 +2,7 @@
 """A track: one kernel line, described by `kernel-patches/<track>/series.toml`."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from harness.kernel.origin import Origin, origin_of
 from harness.kernel.patches import Series, Value
 from harness.kernel.version import ALL_VERSIONS, VersionRange
 from harness.paths import KERNEL_PATCHES
-
-LEVELS = ("l0", "l1", "l2")
 
 
 @dataclass(frozen=True)
@@ -31,26 +29,45 @@ class Fragment:
 
 
 @dataclass(frozen=True)
+class Switch:
+    """A parameter of L0's kernel that says what virtual EL2 meets: its file, and the value that a
+    guest hypervisor boots with."""
+
+    file: str
+    boot: str
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What makes a configuration: the parameters of the series that are its guest hypervisor's
+    own, and where the track's `switch` stands while it is measured."""
+
+    l1: Mapping[str, str] = field(default_factory=dict)
+    switch: str | None = None
+
+
+@dataclass(frozen=True)
 class Track:
     """Where the track's kernels come from and what they are made with.
 
-    `roles` are the series' parameters by level, where they differ; `cpu_options` what QEMU's
-    processor models need; `nested_arguments` what the host's kernel is told so that it nests;
-    `mechanism` how EL2 accesses of its guest hypervisor reach L0; `nested_switch` the parameter of
-    L0's kernel that chooses between ARMv8.3 and NEVE, where the guest hypervisor's kernel does not;
-    `compared` how far its results compare with the paper's.
+    `modes` are the configurations that it can run, by name; `roles` the series' parameters by
+    level, where they differ; `cpu_options` what QEMU's processor models need; `nested_arguments`
+    what the host's kernel is told so that it nests; `mechanism` how EL2 accesses of its guest
+    hypervisor reach L0; `switch` what chooses between ARMv8.3 and NEVE, where the guest
+    hypervisor's kernel does not; `compared` how far its results compare with the paper's.
     """
 
     name: str
     origin: Origin
     fragments: tuple[Fragment, ...]
     series: Series
+    modes: Mapping[str, Mode] = field(default_factory=dict)
     manifest: Manifest | None = None
     roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cpu_options: Mapping[str, str] = field(default_factory=dict)
     nested_arguments: tuple[str, ...] = ()
     mechanism: str = "none"
-    nested_switch: str | None = None
+    switch: Switch | None = None
     compared: str = ""
 
     @classmethod
@@ -65,12 +82,13 @@ class Track:
             origin=origin_of(data["origin"], name),
             fragments=tuple(_fragment(file.parent, item) for item in data["fragments"]),
             series=Series.of(file.parent, data),
+            modes={name: Mode(**item) for name, item in data["configurations"].items()},
             manifest=Manifest.load(file.parent / data["manifest"]) if "manifest" in data else None,
             roles=data.get("roles", {}),
             cpu_options=data.get("cpu_options", {}),
             nested_arguments=tuple(data.get("nested_arguments", ())),
             mechanism=data["mechanism"],
-            nested_switch=data.get("nested_switch"),
+            switch=Switch(**data["switch"]) if "switch" in data else None,
             compared=" ".join(data["compared"].split()),
         )
 
@@ -78,9 +96,22 @@ class Track:
         """The fragments that such a kernel is configured with."""
         return [item.path for item in self.fragments if item.belongs(version, values)]
 
-    def settings_for(self, level: str) -> dict[str, str]:
-        """The series' parameters for the kernel that boots at `level`."""
-        return dict(self.roles.get(level, {}))
+    def kernels(self, configurations: Iterable[str]) -> dict[str, dict[str, str]]:
+        """{name: parameters of the series} of the kernels that `configurations` boot.
+
+        The names are l0 and, if one of them is nested, l2 and those that `hypervisor` gives.
+        """
+        wanted = {"l0": dict(self.roles.get("l0", {}))}
+        for name in configurations:
+            if nested(name):
+                own = self.modes[name].l1
+                wanted[self.hypervisor(name)] = {**self.roles.get("l1", {}), **own}
+                wanted["l2"] = dict(self.roles.get("l2", {}))
+        return wanted
+
+    def hypervisor(self, configuration: str) -> str:
+        """The name of the kernel that is the guest hypervisor of `configuration`."""
+        return "-".join(["l1", *self.modes[configuration].l1.values()])
 
     def check(self, version: str, what: str) -> None:
         """Raise UserError if a kernel of `version` can't be used on this track."""
@@ -88,6 +119,11 @@ class Track:
             raise UserError(
                 f"{what} is Linux {version}; track {self.name} needs {self.origin.accepted}"
             )
+
+
+def nested(configuration: str) -> bool:
+    """Whether what is measured in `configuration` runs below a guest hypervisor."""
+    return configuration.startswith("nested")
 
 
 def track_names() -> list[str]:

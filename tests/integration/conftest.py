@@ -28,7 +28,8 @@ PAPER = PLAYBOOKS / "paper.yaml"
 
 @pytest.fixture(scope="session")
 def artifacts():
-    return prepare(Cache.default(), Progress(), track="upstream")
+    return prepare(Cache.default(), Progress(), track="upstream",
+                   configurations=Track.load("upstream").modes)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,8 @@ def v4_10():
 
 @pytest.fixture(scope="session")
 def paper_artifacts(v4_10):
-    return prepare(Cache.default(), Progress(), track="v4.10")
+    return prepare(Cache.default(), Progress(), track="v4.10",
+                   configurations=Track.load("v4.10").modes)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from harness.bench.traps import counting, usable_event
 from harness.cache import Cache
 from harness.deadline import Deadline
 from harness.errors import GuestError, UnreachableError
-from harness.guest.emulation import use_neve
+from harness.guest.emulation import switch
 from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import Guest, payload_guest, vmm_argv
 from harness.host.ssh import ssh_host
@@ -107,13 +107,13 @@ def test_hanging_up_ends_the_guest(machine, payload, artifacts):
 
 
 def test_linux_boots_in_l1_twice_with_two_cpus_under_both_emulations(machine, artifacts):
-    hypervisor = levels.l1_guest(machine, artifacts, gic=3, memory_mib=1024)
+    hypervisor = levels.l1_guest(machine, artifacts, "nested-neve-vhe", gic=3, memory_mib=1024)
     with levels.l1(machine, artifacts, hypervisor, name="l1") as place:
-        for neve in (True, True, False, False):
-            use_neve(machine, artifacts.track, neve)
+        for value in ("Y", "Y", "N", "N"):
+            switch(machine, artifacts.track, value)
             with levels.linux_l2(place, artifacts, gic=3, memory_mib=256, name="l2") as shell:
                 assert shell.run("hostname; nproc").output.split() == ["l2", "2"]
-        use_neve(machine, artifacts.track, True)
+        switch(machine, artifacts.track, None)
         assert "VHE" in place.shell.run("dmesg | grep kvm").output
 
 

@@ -54,7 +54,7 @@ def test_gicv2_is_skipped_and_said(tmp_path):
 def test_linux_boots_in_l1_with_two_cpus_again_and_again(paper_artifacts, tmp_path):
     spec = TcgHostSpec(cpu="cortex-a57")
     with levels.l0(Cache.default(), spec, paper_artifacts, tmp_path) as host:
-        hypervisor = levels.l1_guest(host, paper_artifacts, gic=3, memory_mib=1024)
+        hypervisor = levels.l1_guest(host, paper_artifacts, "nested-v8.3", gic=3, memory_mib=1024)
         with levels.l1(host, paper_artifacts, hypervisor, name="l1") as place:
             assert "Hyp mode initialized" in place.shell.run("dmesg | grep kvm").output
             for _ in range(3):

@@ -76,7 +76,7 @@ def test_other_processors(paper_artifacts, tmp_path, cpu):
 @pytest.mark.parametrize("gic", [2, 3])
 def test_linux_in_l1_has_its_cpus_and_powers_off_and_reboots(paper_artifacts, tmp_path, gic):
     with paper_l0(paper_artifacts, tmp_path, gic=gic) as host:
-        guest = levels.l1_guest(host, paper_artifacts, gic=gic, memory_mib=1024)
+        guest = levels.l1_guest(host, paper_artifacts, "nested-v8.3", gic=gic, memory_mib=1024)
         with booted(host, guest, "l1", name="off", boot_seconds=levels.BOOT_SECONDS["l1"]) as shell:
             assert shell.run("hostname; nproc; uname -r").output.split() == ["l1", "2", "4.10.0"]
         program = host.start(vmm_argv(guest), "reboot")
@@ -115,6 +115,6 @@ def test_cycle_counter_is_read_only_where_the_host_allows_it(paper_artifacts, tm
 @pytest.mark.parametrize("attempt", range(20))
 def test_l0_and_l1_boot(paper_artifacts, tmp_path, attempt):
     with paper_l0(paper_artifacts, tmp_path, gic=3 - attempt % 2) as host:
-        guest = levels.l1_guest(host, paper_artifacts, gic=3 - attempt % 2, memory_mib=1024)
+        guest = levels.l1_guest(host, paper_artifacts, "nested-v8.3", gic=3 - attempt % 2, memory_mib=1024)
         with booted(host, guest, "l1", name="l1", boot_seconds=levels.BOOT_SECONDS["l1"]) as shell:
             assert shell.run("nproc").output.split() == ["2"]

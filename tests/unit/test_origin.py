@@ -98,7 +98,8 @@ def track(server, tarball, tmp_path):
                            (f"{server.url}/linux-4.10.tar.xz",),
                            f"{server.url}/linux-4.10.tar.sign", "nobody@example.org")
     manifest = Manifest({"arch/arm64/kvm.c": hashlib.sha256(KVM_C.encode()).hexdigest()})
-    return Track("v4.10", origin, (), Series(tmp_path / "series", (), ()), manifest)
+    return Track("v4.10", origin, (), Series(tmp_path / "series", (), ()),
+                 manifest=manifest)
 
 
 @contextmanager
