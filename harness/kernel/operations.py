@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from harness.paths import KERNEL_PATCHES
 MAX_NUMBER = 1023  # ten bits of an HVC's immediate
 _KINDS = {"registers": "reg", "instructions": "insn"}
 _V83 = ("hvc", "trap", "native")
+_NEVE = {"memory": "memory", "memory-read-trap-write": "memory (reads)", "twin": "EL1 register",
+         "trap": "trap"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,22 @@ def names() -> dict[int, str]:
     return {item.number: item.name for item in numbered if item.number}
 
 
+def redirections(track: str) -> dict[str, str]:
+    """{register or instruction: what NEVE makes of its accesses on `track`}.
+
+    "memory", "memory (reads)", "EL1 register" or "trap": by the track's own table, else by the
+    architecture's for FEAT_NV2.
+    """
+    tables = load(KERNEL_PATCHES / track)
+    if tables:
+        return {item.name: _NEVE[item.neve] for item in chain(*tables.values()) if item.neve}
+    return {"ERET": "trap"} | {
+        name: "memory" if "vncr" in entry else "EL1 register" if "twin" in entry else "trap"
+        for table in registers.tables().values() for name, entry in table.items()
+        if isinstance(entry, dict)
+    }
+
+
 def _operation(
     name: str, row: Mapping[str, Any], known: Mapping[str, Any], kind: str
 ) -> Operation:
@@ -90,7 +109,8 @@ def _operation(
             not known and name != "ERET" and "enc" not in row,
         "has an encoding in both tables": bool(known) and "enc" in row,
         "is trapped by ARMv8.3": known.get("nv", False) and operation.v83 != "hvc",
-        "has a class that is unknown": operation.v83 not in _V83,
+        "has a class that is unknown":
+            operation.v83 not in _V83 or operation.neve not in {*_NEVE, None},
         "has a number, or none, against its class":
             (operation.number is None) != (operation.v83 == "native"),
         "does not say what traps it": operation.v83 == "trap" and not operation.by,

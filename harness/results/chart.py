@@ -9,17 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _CONFIGURATIONS = ("#b04a4a", "#2f6f9f", "#5b9a5b", "#7f6bb0")
-_REASONS = ("#2f6f9f", "#d98032", "#5b9a5b", "#b04a4a", "#7f6bb0", "#8c6d52", "#c98bb4", "#b5b0a5")
-_LISTED = len(_REASONS) - 1
+_KINDS = {
+    "memory": "#2f6f9f", "memory (reads)": "#7fa8c4", "EL1 register": "#5b9a5b",
+    "trap": "#b04a4a", "exit of a guest": "#b5b0a5",
+}
 _NOTHING = 0.05  # exits per operation below which a bar would not be seen
 
 
-def figure(table: pd.DataFrame, reasons: pd.DataFrame) -> Figure:
-    """Both panels for the tables of `harness.results.tables`."""
+def figure(table: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
+    """Both panels, for `summary` and `by_redirection` of `harness.results.tables`."""
     drawn = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = drawn.subplots(1, 2)
     _ratios(left, table[table["configuration"] != "vm"])
-    _traps(right, reasons)
+    _traps(right, kinds)
     return drawn
 
 
@@ -56,23 +58,22 @@ def _ratios(axes: Axes, nested: pd.DataFrame) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _traps(axes: Axes, reasons: pd.DataFrame) -> None:
-    """Stacked bars, one per cell that traps at all; what is rare is one colour."""
-    axes.set_title("Where the traps went")
+def _traps(axes: Axes, kinds: pd.DataFrame) -> None:
+    """Stacked bars, one per cell that traps at all: what NEVE redirects, and what is left."""
+    axes.set_title("What traps, by what NEVE makes of it")
     axes.set_ylabel("exits to L0 per operation")
     axes.spines[["top", "right"]].set_visible(False)
-    if reasons.empty:
+    if kinds.empty:
         return
-    cells = [cell for cell in reasons.columns.to_list() if reasons[cell].sum() > _NOTHING]
+    cells = [cell for cell in kinds.columns.to_list() if kinds[cell].sum() > _NOTHING]
     benchmarks = list(dict.fromkeys(cell[1] for cell in cells))
-    trapping = reasons[[cell for name in benchmarks for cell in cells if cell[1] == name]]
-    shown, rest = trapping.iloc[:_LISTED], trapping.iloc[_LISTED:]
-    if len(rest):
-        shown = pd.concat([shown, rest.sum().to_frame("other").T])
+    trapping = kinds[[cell for name in benchmarks for cell in cells if cell[1] == name]]
     bottom = pd.Series(0.0, index=trapping.columns)
-    for color, (reason, values) in zip(_REASONS, shown.iterrows(), strict=False):
-        axes.bar(range(len(values)), values, 0.7, bottom=bottom, color=color, label=str(reason))
-        bottom = bottom + values
+    for kind, color in _KINDS.items():
+        if kind in trapping.index:
+            values = trapping.T[kind]
+            axes.bar(range(len(values)), values, 0.7, bottom=bottom, color=color, label=kind)
+            bottom = bottom + values
     labels = [f"{cell[1]}, {cell[2].removeprefix('nested-')}"
               for cell in trapping.columns.to_list()]
     axes.set_xticks(range(len(labels)), labels, fontsize=8, rotation=35, ha="right")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """report.md, report.html and junit.xml out of a run folder."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
@@ -9,6 +10,7 @@ import pandas as pd
 
 from harness.cache import write_atomically
 from harness.errors import GuestError
+from harness.kernel.operations import redirections
 from harness.kernel.track import Track
 from harness.results import reference, tables
 from harness.results.schema import frame
@@ -70,6 +72,7 @@ def write(folder: RunFolder) -> None:
     _junit(folder)
     table = summary(folder)
     where = tables.reasons(results(folder))
+    redirected = redirections(folder.metadata["track"])
     unit = str(table["unit"].dropna().iloc[0])
     shared: dict[str, Any] = {
         "title": f"Nested virtualization: {folder.id}",
@@ -83,8 +86,8 @@ def write(folder: RunFolder) -> None:
         "skipped": folder.metadata.get("skipped", []),
         "failures": _failures(folder),
     }
-    shown, causes = readable(table), readable_reasons(where)
-    picture = chart.svg(chart.figure(table, where))
+    shown, causes = readable(table), readable_reasons(where, redirected)
+    picture = chart.svg(chart.figure(table, tables.by_redirection(where, redirected)))
     write_atomically(folder.path / "report.svg", picture)
     _render(folder, "report.md", table=shown.to_markdown(index=False, disable_numparse=True),
             reasons={name: part.to_markdown(disable_numparse=True)
@@ -137,8 +140,11 @@ def _number(value: float, digits: int, unit: str = "") -> str:
     return f"{round(value, digits) + 0.0:,.{digits}f}{unit}"  # + 0.0: no negative zero
 
 
-def readable_reasons(where: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """{benchmark: exits per operation by reason and configuration}, as text.
+def readable_reasons(
+    where: pd.DataFrame, redirected: Mapping[str, str]
+) -> dict[str, pd.DataFrame]:
+    """{benchmark: exits per operation by reason and configuration}, as text, and what NEVE makes
+    of an access.
 
     What is below 0.05 in every configuration is summed up as "other".
     """
@@ -154,7 +160,9 @@ def readable_reasons(where: pd.DataFrame) -> dict[str, pd.DataFrame]:
             cell[2] if one_host else f"{cell[0]} {cell[2]}" for cell in mine
         ]
         text = part.map(lambda value: _number(value, 2) if abs(value) >= _VISIBLE else "")
-        shown[benchmark] = text[(text != "").any(axis=1)].rename_axis("reason")
+        text = text[(text != "").any(axis=1)].rename_axis("reason")
+        text["under NEVE"] = [redirected.get(str(reason), "") for reason in text.index]
+        shown[benchmark] = text
     return {name: part for name, part in shown.items() if len(part)}
 
 

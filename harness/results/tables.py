@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Frames that reports and comparisons are made of."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -74,6 +75,13 @@ def reasons(results: pd.DataFrame) -> pd.DataFrame:
         aggfunc="median", fill_value=0.0, sort=False,
     )
     return table.loc[table.sum(axis=1).sort_values(ascending=False).index]
+
+
+def by_redirection(reasons: pd.DataFrame, redirections: Mapping[str, str]) -> pd.DataFrame:
+    """`reasons` summed up by what NEVE makes of them; what is no access of a register or an
+    instruction of EL2 is "exit of a guest"."""
+    kinds = [redirections.get(str(reason), "exit of a guest") for reason in reasons.index]
+    return reasons.groupby(kinds, sort=False).sum()
 
 
 def comparison(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

@@ -115,6 +115,8 @@ def test_cycle_counter_is_read_only_where_the_host_allows_it(paper_artifacts, tm
 @pytest.mark.parametrize("attempt", range(20))
 def test_l0_and_l1_boot(paper_artifacts, tmp_path, attempt):
     with paper_l0(paper_artifacts, tmp_path, gic=3 - attempt % 2) as host:
-        guest = levels.l1_guest(host, paper_artifacts, "nested-v8.3", gic=3 - attempt % 2, memory_mib=1024)
+        guest = levels.l1_guest(
+            host, paper_artifacts, "nested-v8.3", gic=3 - attempt % 2, memory_mib=1024
+        )
         with booted(host, guest, "l1", name="l1", boot_seconds=levels.BOOT_SECONDS["l1"]) as shell:
             assert shell.run("nproc").output.split() == ["2"]

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from harness.errors import GuestError, UserError
+from harness.kernel.operations import redirections
 from harness.results import reference, report, tables
 from harness.results.schema import COLUMNS, Measurement, frame, read_csv
 from harness.results.store import CellRecord, RunFolder, all_runs
@@ -53,6 +54,15 @@ def test_columns_are_the_contract(folder):
     assert (folder.path / "results.csv").read_text().splitlines()[0] == CONTRACT
     read = read_csv(str(folder.path / "results.csv"))
     assert set(read["reason"]) == {"", "HVC64", "SYS64", "ERET"}
+
+
+def test_traps_are_summed_up_by_what_neve_makes_of_them():
+    rows = [row("nested-v8.3-vhe", "hypercall", "traps", value, reason) for reason, value in (
+        ("VTTBR_EL2", 2.0), ("HCR_EL2", 3.0), ("ESR_EL2", 1.0), ("ERET", 2.0), ("HVC", 1.0))]
+    summed = tables.by_redirection(tables.reasons(frame(rows)), redirections("upstream"))
+    assert summed.iloc[:, 0].to_dict() == {
+        "memory": 5.0, "EL1 register": 1.0, "trap": 2.0, "exit of a guest": 1.0}
+    assert redirections("v4.10")["CPTR_EL2"] == "memory (reads)"
 
 
 def test_latest_points_to_the_newest_run(folder, tmp_path):
