@@ -6,7 +6,7 @@ Templates of the track see them as `operations`, those that have a number in its
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -30,7 +30,8 @@ class Operation:
 
     `number` is None where nothing stands for it; `enc` is (Op0, Op1, CRn, CRm, Op2); `asm` the
     assembler's spelling; `v83` and `neve` what becomes of it under ARMv8.3 and NEVE; `by` the
-    control that traps it; `vncr` its offset in the FEAT_NV2 page, in bytes.
+    control that traps it; `vncr` its offset in the FEAT_NV2 page, in bytes; `page` that in ours,
+    which has a few more; `twin` the sysreg of the EL1 register that NEVE takes for it.
     """
 
     name: str
@@ -42,12 +43,13 @@ class Operation:
     neve: str | None
     by: str | None
     vncr: int | None
+    page: int | None
+    twin: int | None
 
     @property
     def sysreg(self) -> int:
         """`enc` as the kernel's sys_reg() packs it; 0 for ERET, which has none."""
-        op0, op1, crn, crm, op2 = self.enc
-        return op0 << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
+        return _packed(self.enc)
 
 
 def load(folder: Path) -> dict[str, list[Operation]]:
@@ -61,7 +63,7 @@ def load(folder: Path) -> dict[str, list[Operation]]:
     ours = tomllib.loads(file.read_text())
     architecture = registers.tables()
     found = [
-        _operation(name, row, architecture[section].get(name, {}), kind)
+        _operation(name, row, architecture[section], kind)
         for section, kind in _KINDS.items()
         for name, row in ours[section].items()
     ]
@@ -95,14 +97,23 @@ def redirections(track: str) -> dict[str, str]:
     }
 
 
+def _packed(encoding: Sequence[int]) -> int:
+    op0, op1, crn, crm, op2 = encoding
+    return op0 << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
+
+
 def _operation(
-    name: str, row: Mapping[str, Any], known: Mapping[str, Any], kind: str
+    name: str, row: Mapping[str, Any], architecture: Mapping[str, Any], kind: str
 ) -> Operation:
+    known = architecture.get(name, {})
+    twin = known.get("twin", known.get("neve_twin"))
     operation = Operation(
         name=name.upper(), number=row.get("op"),
         enc=tuple(known.get("enc", row.get("enc", [0] * 5))),
         kind=row.get("kind", kind), asm=row.get("asm", name.lower()), v83=row["v83"],
         neve=row.get("neve"), by=row.get("by"), vncr=known.get("vncr"),
+        page=known.get("vncr", row.get("page")),
+        twin=_packed(architecture[twin]["enc"]) if twin and row.get("neve") == "twin" else None,
     )
     problems = {
         "is unknown to the architecture's table":
@@ -114,8 +125,10 @@ def _operation(
         "has a number, or none, against its class":
             (operation.number is None) != (operation.v83 == "native"),
         "does not say what traps it": operation.v83 == "trap" and not operation.by,
-        "has no place in the page": operation.neve == "memory" and operation.vncr is None,
-        "has no twin": operation.neve == "twin" and not {"twin", "neve_twin"} & known.keys(),
+        "has no place in the page":
+            (operation.neve or "").startswith("memory") and operation.page is None,
+        "has two places in the page": operation.vncr is not None and "page" in row,
+        "has no twin": operation.neve == "twin" and operation.twin is None,
     }
     for problem, wrong in problems.items():
         if wrong:

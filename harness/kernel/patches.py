@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,24 @@ _ENVELOPE = (
 
 @dataclass(frozen=True)
 class Parameter:
-    """A template parameter: a switch, or one of a few words."""
+    """A template parameter: a switch, or one of a few words.
+
+    It makes a difference only `when` other parameters have these values.
+    """
 
     name: str
     values: tuple[Value, ...]
     default: Value
+    when: Mapping[str, Value] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, data: Mapping[str, Any]) -> "Parameter":
         values = (False, True) if data["type"] == "bool" else tuple(data["values"])
-        return cls(name, values, data["default"])
+        return cls(name, values, data["default"], data.get("when", {}))
+
+    def matters(self, values: Mapping[str, Value]) -> bool:
+        """Whether another value than the default makes a difference beside `values`."""
+        return self.when.items() <= values.items()
 
     def parse(self, text: str) -> Value:
         """The value that `text` names. Raises UserError if it is none of them."""
@@ -139,10 +147,12 @@ class Series:
         }
 
     def variants(self) -> Iterator[dict[str, Value]]:
-        """Every combination of parameter values."""
-        names = [parameter.name for parameter in self.parameters]
-        for values in product(*(parameter.values for parameter in self.parameters)):
-            yield dict(zip(names, values, strict=True))
+        """Every combination of parameter values that makes a difference."""
+        for chosen in product(*(parameter.values for parameter in self.parameters)):
+            values = {item.name: value for item, value in zip(self.parameters, chosen, strict=True)}
+            if all(item.matters(values) or values[item.name] == item.default
+                   for item in self.parameters):
+                yield values
 
     def changed_files(self, version: str) -> list[str]:
         """The files of the release that some variant changes; not those that it adds."""
