@@ -8,6 +8,9 @@ from typing import Any
 
 from harness.cache import Cache, file_sha256
 from harness.debian import Debian
+from harness.guest.vmm import GUEST_CPUS
+from harness.image.device_tree import gicv2_with_el2
+from harness.image.emulator import emulator
 from harness.image.microbench import microbench
 from harness.image.rootfs import Roots, l1_initramfs, rootfs
 from harness.kernel.build import Kernel, build
@@ -18,7 +21,8 @@ from harness.progress import Progress
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Local files. `kernels` are by `Track.kernels`; `nested` is what L1 finds below /images.
+    """Local files. `kernels` are by `Track.kernels`; `nested` is what L1 finds below /images;
+    `device_tree` that of an L1 with GICv2, where the track can give it EL2.
 
     What only a guest hypervisor needs is there only if it was asked for.
     """
@@ -29,6 +33,7 @@ class Artifacts:
     microbench: Path
     nested: dict[str, Path]
     l1_initramfs: Path | None
+    device_tree: Path | None
 
     def hypervisor(self, configuration: str) -> Kernel:
         """The guest hypervisor of `configuration`."""
@@ -69,5 +74,9 @@ def prepare(
             nested["Image"] = kernels["l2"].image
         if payload:
             nested["payload"] = payload
-        initramfs = l1_initramfs(cache, roots.hypervisor, nested) if "l2" in kernels else None
-    return Artifacts(line, kernels, roots, guest, nested, initramfs)
+        initramfs = tree = None
+        if "l2" in kernels:
+            initramfs = l1_initramfs(cache, roots.hypervisor, nested)
+            if line.implied_el2:
+                tree = gicv2_with_el2(cache, emulator(cache), GUEST_CPUS)
+    return Artifacts(line, kernels, roots, guest, nested, initramfs, tree)

@@ -2,7 +2,7 @@
 """The levels, each a context: L0 on its host, L1 in L0, a guest to measure in either."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from harness.artifacts import Artifacts
 from harness.cache import Cache
 from harness.console import Place, Program, Shell
 from harness.guest.linux import booted, kernel_arguments, linux_guest
-from harness.guest.vmm import Guest
+from harness.guest.parameters import implied_el2
+from harness.guest.vmm import GUEST_CPUS, Guest
 from harness.host import Host
 from harness.host.fabric_host import FabricHost
 from harness.host.ssh import ssh_host
@@ -19,7 +20,6 @@ from harness.image.emulator import Emulator, emulator
 from harness.kernel.track import Track
 from harness.playbook import HostSpec, SshHostSpec, TcgHostSpec
 
-GUEST_CPUS = 2
 BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
 
 
@@ -94,17 +94,23 @@ def l1_guest(
     """The guest hypervisor of `configuration`: Linux in L0, with a virtual EL2 where the track's
     KVM can give it one."""
     assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
+    tree = artifacts.device_tree if gic == 2 else None
     return linux_guest(
         "l1", kernel=host.put(artifacts.hypervisor(configuration).image),
         initrd=host.put(artifacts.l1_initramfs), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
-        virtual_el2=gic == 3,
+        virtual_el2=gic == 3, device_tree=host.put(tree) if tree else None,
     )
 
 
 @contextmanager
 def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator[GuestPlace]:
     """Boot the guest hypervisor `guest` up to its shell."""
-    with booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"]) as shell:
+    parameter = artifacts.track.implied_el2 if guest.device_tree else None
+    with ExitStack() as stack:
+        with implied_el2(host, parameter) if parameter else nullcontext():
+            shell = stack.enter_context(
+                booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"])
+            )
         yield GuestPlace(
             shell, {path: f"/images/{file}" for file, path in artifacts.nested.items()}
         )
@@ -118,7 +124,6 @@ def linux_l2(
     guest = linux_guest(
         "l2", kernel=place.put(artifacts.kernels["l2"].image),
         initrd=place.put(artifacts.roots.guest), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
-        virtual_el2=False,
     )
     with booted(place, guest, "l2", name=name, boot_seconds=BOOT_SECONDS["l2"]) as shell:
         yield shell

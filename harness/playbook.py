@@ -152,7 +152,7 @@ def plan(playbook: Playbook) -> list[Cell]:
             playbook.hosts, playbook.configurations, range(1, playbook.repetitions + 1),
             playbook.benchmarks,
         )
-        if _obstacle(host, configuration) is None
+        if _obstacle(playbook.track, host, configuration) is None
     ]
 
 
@@ -161,16 +161,16 @@ def skipped(playbook: Playbook) -> list[str]:
     return [
         f"{host.name}, {configuration}: {obstacle}"
         for host, configuration in product(playbook.hosts, playbook.configurations)
-        if (obstacle := _obstacle(host, configuration))
+        if (obstacle := _obstacle(playbook.track, host, configuration))
     ]
 
 
-def _obstacle(host: HostSpec, configuration: Configuration) -> str | None:
+def _obstacle(track: str, host: HostSpec, configuration: Configuration) -> str | None:
     """Why nothing can be measured there; None if it can."""
     if configuration is Configuration.NATIVE:
         return "there is no hypervisor whose cost these benchmarks could measure"
-    if configuration.nested and host.gic != 3:
-        return f"KVM has no GICv{host.gic} for a guest hypervisor"
+    if configuration.nested and host.gic != 3 and not Track.load(track).implied_el2:
+        return f"the track's KVM has no GICv{host.gic} for a guest hypervisor"
     return None
 
 

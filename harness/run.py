@@ -17,10 +17,10 @@ from harness.bench.traps import Event, counting, usable_event
 from harness.cache import Cache
 from harness.console import Place
 from harness.errors import GuestError, HarnessError, InfrastructureError
-from harness.guest.cycles import cycle_counter
 from harness.guest.emulation import switch
 from harness.guest.microbench import MicrobenchGuest, microbench_guest
-from harness.guest.vmm import Guest, vmm_argv
+from harness.guest.parameters import cycle_counter
+from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.host import Host
 from harness.playbook import Cell, Configuration, HostSpec, Playbook, SshHostSpec
 from harness.progress import Progress
@@ -131,7 +131,7 @@ class _HostRun:
     def _guest(self, place: Place, configuration: Configuration) -> Iterator[MicrobenchGuest]:
         level = "L2" if configuration.nested else "L1"
         guest = Guest(
-            place.put(self.run.artifacts.microbench), levels.GUEST_CPUS,
+            place.put(self.run.artifacts.microbench), GUEST_CPUS,
             self.run.playbook.l2_memory, self.spec.gic,
         )
         self._record(f"{configuration}: benchmark guest at {level}", guest)

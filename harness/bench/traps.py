@@ -23,7 +23,8 @@ from harness.kernel import operations
 _EVENTS = "/sys/kernel/tracing/events/kvm"
 _ROW = re.compile(r"^\{\s*(?P<keys>[^}]*)\}\s*hitcount:\s*(?P<count>\d+)", re.M)
 _TRAP = 2
-_HVC, _SYS64 = 0x16, 0x18
+_HVC, _SYS64, _DABT = 0x16, 0x18, 0x24
+_GICH, _GICH_OFFSET = 1 << 24, 0xfff  # of a GICv2: registers of EL2 in memory
 _IMMEDIATE = 0xffff
 _NUMBER_SHIFT = 6  # a paravirtual access: number, direction, register (v4.10's registers.toml)
 _EC_SHIFT = 26
@@ -42,12 +43,15 @@ class Event:
 
     def reason(self, code: int, why: int) -> str:
         """`HVC`, `IRQ`, `ICH_LR0_EL2`, …; what has no name stays a number."""
-        codes, classes = _names()
+        codes, classes, gich = _names()
         if code != _TRAP:
             return codes.get(code, f"exit_{code}")
         ec = why >> _EC_SHIFT if self.complete else why
         if self.complete and ec == _SYS64:
             return registers.trapped(why)
+        if self.complete and ec == _DABT and why & _GICH:
+            offset = why & _GICH_OFFSET
+            return gich.get(offset, f"GICH_{offset:#05x}")
         if self.complete and ec == _HVC and (number := (why & _IMMEDIATE) >> _NUMBER_SHIFT):
             return operations.names().get(number, f"HVC_{number}")
         return classes.get(ec, f"EC_{ec:#04x}")
@@ -58,11 +62,11 @@ def _data() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("exits.toml").read_text())
 
 
-def _names() -> tuple[dict[int, str], dict[int, str]]:
-    """Exit codes and exception classes by number."""
-    tables = (_data()["codes"], _data()["classes"])
-    codes, classes = ({int(n, 0): name for n, name in table.items()} for table in tables)
-    return codes, classes
+@cache
+def _names() -> list[dict[int, str]]:
+    """Exit codes, exception classes and the registers of GICH, by number."""
+    return [{int(n, 0): name for n, name in _data()[table].items()}
+            for table in ("codes", "classes", "gich")]
 
 
 def events() -> list[Event]:

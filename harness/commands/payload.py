@@ -12,7 +12,7 @@ from harness.console import Place
 from harness.deadline import Deadline
 from harness.errors import UserError
 from harness.guest.emulation import switch
-from harness.guest.vmm import payload_guest, vmm_argv
+from harness.guest.vmm import GUEST_CPUS, payload_guest, vmm_argv
 from harness.progress import Progress
 from harness.results.store import RunFolder
 
@@ -50,7 +50,7 @@ def run_payload(
                     )
                     switch(machine, artifacts.track,
                            artifacts.track.modes[configuration].switch)
-            guest = payload_guest(place.put(payload), levels.GUEST_CPUS, playbook.l2_memory,
+            guest = payload_guest(place.put(payload), GUEST_CPUS, playbook.l2_memory,
                                   spec.gic, arguments)
             with progress.stage(f"{configuration}: {payload.name}"):
                 program = place.start(vmm_argv(guest), str(configuration))

@@ -11,7 +11,7 @@ from harness import __version__, levels
 from harness.artifacts import Artifacts, prepare
 from harness.cache import Cache
 from harness.errors import UserError
-from harness.guest.vmm import Guest, vmm_argv
+from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.image.emulator import Emulator, emulator
 from harness.kernel.track import Track
 from harness.playbook import (
@@ -42,11 +42,12 @@ def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
     """Cells and command lines; artifacts that are not built yet stand as <name>."""
     playbook = read_playbook(path, only, host)
     spec = playbook.hosts[0]
-    measured = Guest("<microbench>", levels.GUEST_CPUS, playbook.l2_memory, spec.gic)
+    measured = Guest("<microbench>", GUEST_CPUS, playbook.l2_memory, spec.gic)
     commands = {"benchmark guest": vmm_argv(measured)}
     if playbook.nested:
-        nested = Guest("<kernel>", levels.GUEST_CPUS, playbook.l1_memory, spec.gic,
-                       initrd="<l1-initramfs>", virtual_el2=True)
+        nested = Guest("<kernel>", GUEST_CPUS, playbook.l1_memory, spec.gic,
+                       initrd="<l1-initramfs>", virtual_el2=spec.gic == 3, virtio_console=True,
+                       device_tree="<device-tree>" if spec.gic == 2 else None)
         commands["L1 hypervisor"] = vmm_argv(nested)
     track = Track.load(playbook.track)
     qemu = Emulator(("qemu-system-aarch64",), "")

@@ -18,14 +18,14 @@ def kernel_arguments(level: str, *extra: str) -> tuple[str, ...]:
 
 def linux_guest(
     level: str, *, kernel: str, initrd: str, cpus: int, memory_mib: int, gic: int,
-    virtual_el2: bool,
+    virtual_el2: bool = False, device_tree: str | None = None,
 ) -> Guest:
-    """Linux at `level`; with `virtual_el2` it is a guest hypervisor."""
+    """Linux at `level`; with `virtual_el2`, or a `device_tree` that has it, a guest hypervisor."""
     return Guest(
         kernel=kernel, initrd=initrd, cpus=cpus, memory_mib=memory_mib, gic=gic,
         # In this order: an early console prints at once what came before "quiet".
         arguments=" ".join(kernel_arguments(level, "quiet", "earlycon", "console=hvc0")),
-        virtual_el2=virtual_el2, virtio_console=True,
+        virtual_el2=virtual_el2, virtio_console=True, device_tree=device_tree,
         devices=("virtio-rng-device",),
     )
 

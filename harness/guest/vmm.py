@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 QEMU = "qemu-system-aarch64"
+GUEST_CPUS = 2
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Guest:
     arguments: str | None = None
     virtual_el2: bool = False
     virtio_console: bool = False
+    device_tree: str | None = None
     devices: tuple[str, ...] = ()
     chardevs: tuple[str, ...] = ()
 
@@ -63,6 +65,8 @@ def vmm_argv(guest: Guest) -> list[str]:
         argv += ["-initrd", guest.initrd]
     if guest.arguments:
         argv += ["-append", guest.arguments]
+    if guest.device_tree:
+        argv += ["-dtb", guest.device_tree]
     for chardev in guest.chardevs:
         argv += ["-chardev", chardev]
     for device in guest.devices:

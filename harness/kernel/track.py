@@ -53,7 +53,8 @@ class Track:
     `modes` are the configurations that it can run, by name; `roles` the series' parameters by
     level, where they differ; `cpu_options` what QEMU's processor models need; `nested_arguments`
     what the host's kernel is told so that it nests; `mechanism` how EL2 accesses of its guest
-    hypervisor reach L0; `switch` what chooses between ARMv8.3 and NEVE, where the guest
+    hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives EL2 to VMs with a
+    GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and NEVE, where the guest
     hypervisor's kernel does not; `compared` how far its results compare with the paper's.
     """
 
@@ -67,6 +68,7 @@ class Track:
     cpu_options: Mapping[str, str] = field(default_factory=dict)
     nested_arguments: tuple[str, ...] = ()
     mechanism: str = "none"
+    implied_el2: str | None = None
     switch: Switch | None = None
     compared: str = ""
 
@@ -88,6 +90,7 @@ class Track:
             cpu_options=data.get("cpu_options", {}),
             nested_arguments=tuple(data.get("nested_arguments", ())),
             mechanism=data["mechanism"],
+            implied_el2=data.get("implied_el2"),
             switch=Switch(**data["switch"]) if "switch" in data else None,
             compared=" ".join(data["compared"].split()),
         )
