@@ -98,6 +98,18 @@ def test_wrong_parameters(series, chosen, complaint):
         series.values(chosen)
 
 
+def test_variants_leave_out_what_makes_no_difference(series):
+    folder = series.folder
+    data = {"patches": [], "parameters": {
+        "role": {"type": "choice", "values": ["host", "guest"], "default": "host"},
+        "fast": {"type": "bool", "default": False, "when": {"role": "guest"}},
+    }}
+    (folder / "bare").mkdir()
+    assert list(Series.of(folder / "bare", data).variants()) == [
+        {"role": "host", "fast": False}, {"role": "guest", "fast": False},
+        {"role": "guest", "fast": True}]
+
+
 def test_undefined_name_in_a_template_is_an_error(series):
     (series.folder / "0001-five.patch.j2").write_text("{{ wrod }}")
     with pytest.raises(UserError, match="'wrod' is undefined"):

@@ -62,6 +62,13 @@ def test_paravirtual_access_names_what_its_hvc_stands_for():
     assert event.reason(2, 0x16 << 26) == "HVC"
 
 
+def test_gichs_registers_are_told_apart():
+    row = "{ code:          2, syndrome: %d } hitcount:        7\n"
+    text = row % (0x24 << 26) + row % (0x91000000 | 0x008) + row % (0x91000000 | 1 << 12 | 0x100)
+    assert parse_histogram(text, EVENTS["kvm_trap"]) == Counter(
+        {"DABT": 7, "GICH_VMCR": 7, "GICH_LR0": 7})
+
+
 def test_register_without_a_name_is_its_encoding():
     assert registers.trapped(sys64(3, 7, 15, 15, 7, 0)) == "S3_7_C15_C15_7"
     assert registers.trapped(sys64(3, 4, 5, 2, 0, 0)) == "ESR_EL2"
