@@ -9,9 +9,9 @@ import yaml
 from harness import levels
 from harness.cache import Cache
 from harness.deadline import Deadline
-from harness.guest.cycles import cycle_counter
 from harness.guest.linux import booted
 from harness.guest.microbench import microbench_guest
+from harness.guest.parameters import cycle_counter
 from harness.guest.vmm import Guest, vmm_argv
 from harness.playbook import TcgHostSpec
 from harness.results.schema import read_csv
