@@ -19,10 +19,10 @@ MACROS = {
     "0013-pv-el2-operations.patch": "COMPLEX_MACRO",
     "0014-mark-el2-code.patch": "LINE_CONTINUATIONS,MULTISTATEMENT_MACRO_USE_DO_WHILE,SPACING,"
                                 "SPLIT_STRING,TRAILING_SEMICOLON",
-    "0016-vel2-state.patch": "COMPLEX_MACRO,MACRO_WITH_FLOW_CONTROL,MISSING_BREAK,SPACING,"
-                             "MULTISTATEMENT_MACRO_USE_DO_WHILE,TRAILING_SEMICOLON",
+    "0016-vel2-state.patch": "COMPLEX_MACRO",
     "0017-vel2-emulation.patch": "MULTISTATEMENT_MACRO_USE_DO_WHILE,SPACING,TRAILING_SEMICOLON",
     "0018-vel2-traps.patch": "LEADING_SPACE",   # asm-offsets.c has a style of its own
+    "0038-pv-el2-neve.patch": "MULTISTATEMENT_MACRO_USE_DO_WHILE,SPACING,TRAILING_SEMICOLON",
 }
 
 
