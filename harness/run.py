@@ -150,7 +150,9 @@ class _HostRun:
     def _record(self, what: str, guest: Guest) -> None:
         """Keep the exact command line in the metadata."""
         commands = self.run.folder.metadata.get("commands", {})
-        self.run.folder.update(commands={**commands, what: vmm_argv(guest)})
+        self.run.folder.update(commands={
+            **commands, f"{self.spec.name}: {what}": vmm_argv(guest)
+        })
 
     def _cell(self, host: Host, guest: MicrobenchGuest, cell: Cell) -> None:
         run = self.run

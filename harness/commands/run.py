@@ -54,7 +54,7 @@ def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
     for host_spec in playbook.hosts:
         if isinstance(host_spec, TcgHostSpec):
             machine = levels.tcg_machine(host_spec, track, Path("<kernel>"), Path("<initramfs>"))
-            commands[f"L0 on {host_spec.name}"] = levels.l0_command(
+            commands[f"{host_spec.name}: L0"] = levels.l0_command(
                 qemu, Cache.default(), machine
             )
     return {"cells": [cell.id for cell in plan(playbook)], "skipped": skipped(playbook),
@@ -114,7 +114,7 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
         **artifacts.describe(),
         "emulator": qemu.version if qemu else None,
         "commands": {
-            name: levels.l0_command(qemu, cache, machine)
+            f"{name}: L0": levels.l0_command(qemu, cache, machine)
             for name, machine in machines.items() if qemu
         },
     }

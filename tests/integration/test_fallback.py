@@ -82,10 +82,10 @@ def test_a_second_run_is_quick_and_small(fallback_runs):
 
 def test_run_folder_is_whole(fallback_runs):
     folder = fallback_runs[0].folder
-    consoles = [f"consoles/tcg-{name}.log" for name in ("l0", "vm", "nested")]
+    consoles = [f"consoles/tcg-{name}.log" for name in ("l0", "vm", "l1")]
     for name in ("report.md", "report.html", "report.svg", "junit.xml", *consoles):
         assert (folder / name).stat().st_size > 0, name
     metadata = json.loads((folder / "metadata.json").read_text())
     assert metadata["state"] == "finished"
-    assert "virtualization=on" in " ".join(metadata["commands"]["L1"])
+    assert "virtualization=on" in " ".join(metadata["commands"]["tcg: l1"])
     assert metadata["repeat"].startswith("neve run ")
