@@ -16,7 +16,7 @@ from harness.image.rootfs import Roots, l1_initramfs, rootfs
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
 from harness.kernel.track import Track
-from harness.progress import Progress
+from harness.progress import Stages
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Artifacts:
     nested: dict[str, Path]
     l1_initramfs: Path | None
     device_tree: Path | None
+
+    def present(self) -> bool:
+        """Whether this machine has all of them."""
+        files = [kernel.image for kernel in self.kernels.values()]
+        files += [self.roots.hypervisor, self.roots.guest, self.microbench, *self.nested.values()]
+        return all(file.exists() for file in (*files, self.l1_initramfs, self.device_tree) if file)
 
     def hypervisor(self, configuration: str) -> Kernel:
         """The guest hypervisor of `configuration`."""
@@ -54,7 +60,7 @@ class Artifacts:
 
 
 def prepare(
-    cache: Cache, progress: Progress, *, track: str, configurations: Iterable[str],
+    cache: Cache, progress: Stages, *, track: str, configurations: Iterable[str],
     kernel: str | None = None, payload: Path | None = None,
 ) -> Artifacts:
     """Find or build what track `track` boots for `configurations`; `payload` is an image of the

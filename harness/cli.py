@@ -53,13 +53,15 @@ def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> N
 @_only
 @_host
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
+@click.option("--scheduler", metavar="URL", help="Run on the Dask workers of this scheduler.")
 @click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
 @click.option("--payload-arguments", default="", help="Its command line.")
 @click.option("--payload-seconds", default=600.0, show_default=True, help="How long it may run.")
 @_json
 def run(
-    playbook: Path, only: str | None, host: str | None, resume: str | None, payload: Path | None,
-    payload_arguments: str, payload_seconds: float, as_json: bool,
+    playbook: Path, only: str | None, host: str | None, resume: str | None,
+    scheduler: str | None, payload: Path | None, payload_arguments: str,
+    payload_seconds: float, as_json: bool,
 ) -> None:
     """Run PLAYBOOK and report; results are in runs/latest."""
     if payload:
@@ -73,7 +75,7 @@ def run(
         return
     from harness.commands.run import run as run_playbook
 
-    folder = run_playbook(RUNS, playbook, only, host, resume)
+    folder = run_playbook(RUNS, playbook, only, host, resume, scheduler)
     failed = [record.id for record in folder.records() if record.status != "passed"]
     if as_json:
         _print_json({"run": str(folder.path), "failed": failed})

@@ -5,13 +5,25 @@ Whoever raises says in one line what was awaited or asked for and what to do nex
 prints that line without a traceback.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class HarnessError(Exception):
     """Root of all errors that are reported as one line."""
 
     exit_code: ClassVar[int] = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors come from other processes, too, whatever their constructors ask for."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[HarnessError], arguments: tuple[Any, ...], attributes: dict[str, Any]
+) -> HarnessError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
 
 
 class GuestError(HarnessError):

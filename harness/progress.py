@@ -3,46 +3,73 @@
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
-@dataclass
-class Progress:
-    """Says what is under way, and remembers how long each stage took (seconds)."""
-
-    console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))
-    durations: dict[str, float] = field(default_factory=dict)
+class Stages(ABC):
+    """What work tells of its way; several stages may be under way at once."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """A stage that ends well, or whose failure is said with its name."""
         started = time.monotonic()
+        self.begin(name)
         try:
-            if self.console.is_terminal:
-                with Bar(
-                    SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-                    console=self.console, transient=True,
-                ) as bar:
-                    bar.add_task(name)
-                    yield
-            else:
-                self.console.print(f"... {name}", markup=False, soft_wrap=True)
-                yield
+            yield
         except BaseException:
-            self._close("failed", name, started)
+            self.end(name, "failed", time.monotonic() - started)
             raise
-        self._close("ok", name, started)
+        self.end(name, "ok", time.monotonic() - started)
+
+    @abstractmethod
+    def begin(self, name: str) -> None: ...
+
+    @abstractmethod
+    def end(self, name: str, verdict: str, seconds: float) -> None: ...
+
+    @abstractmethod
+    def note(self, text: str) -> None: ...
+
+
+class Progress(Stages):
+    """Shows stages, and remembers how long each took (`durations`, seconds)."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.durations: dict[str, float] = {}
+        self._bar: Bar | None = None
+        self._under_way: dict[str, TaskID] = {}
+
+    def begin(self, name: str) -> None:
+        if not self.console.is_terminal:
+            self._print(f"... {name}")
+            return
+        if self._bar is None:
+            self._bar = Bar(
+                SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+                console=self.console, transient=True,
+            )
+            self._bar.start()
+        self._under_way[name] = self._bar.add_task(name, total=None)
+
+    def end(self, name: str, verdict: str, seconds: float) -> None:
+        task = self._under_way.pop(name, None)
+        if self._bar and task is not None:
+            self._bar.remove_task(task)
+        if self._bar and not self._under_way:
+            self._bar.stop()
+            self._bar = None
+        self.durations[name] = round(self.durations.get(name, 0.0) + seconds, 3)
+        self._print(f"{verdict:>6}  {name}  {seconds:.1f} s")
 
     def note(self, text: str) -> None:
-        self.console.print(f"    {text}", markup=False, soft_wrap=True)
+        self._print(f"    {text}")
 
-    def _close(self, verdict: str, name: str, started: float) -> None:
-        took = time.monotonic() - started
-        self.durations[name] = round(self.durations.get(name, 0.0) + took, 3)
-        self.console.print(f"{verdict:>6}  {name}  {took:.1f} s", markup=False, soft_wrap=True)
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)

@@ -13,6 +13,8 @@ from harness.cache import Cache
 from harness.errors import UserError
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.image.emulator import Emulator, emulator
+from harness.job import jobs_of
+from harness.journal import FolderJournal
 from harness.kernel.track import Track
 from harness.playbook import (
     Playbook,
@@ -27,7 +29,6 @@ from harness.playbook import (
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
-from harness.run import Run
 
 
 def read_playbook(path: Path, only: str | None, host: str | None) -> Playbook:
@@ -62,7 +63,8 @@ def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
 
 
 def run(
-    runs: Path, path: Path, only: str | None, host: str | None, resume: str | None
+    runs: Path, path: Path, only: str | None, host: str | None, resume: str | None,
+    scheduler: str | None = None,
 ) -> RunFolder:
     """Run a playbook, or what is left of a run, and write its reports."""
     playbook = read_playbook(path, only, host)
@@ -85,7 +87,14 @@ def run(
     cells = [cell for cell in plan(playbook) if cell.id not in finished]
     folder.update(state="unfinished")
     try:
-        Run(cache, playbook, artifacts, folder, progress).execute(cells)
+        journal = FolderJournal(folder, progress)
+        jobs = jobs_of(folder.id, playbook, artifacts, folder.consoles, cells)
+        if len(jobs) == 1 and scheduler is None:
+            jobs[0].execute(journal)
+        elif jobs:
+            from harness import fleet
+
+            fleet.execute(jobs, journal, scheduler)
         folder.update(state="finished")
     except BaseException:
         folder.update(state="cut off")

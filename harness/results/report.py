@@ -167,7 +167,7 @@ def readable_reasons(
 
 
 def _accounting(metadata: dict[str, Any]) -> str:
-    if metadata.get("all_exits"):
+    if all(host["all_exits"] for host in metadata.get("accounting", {}).values()):
         return "Every exit is counted, also those that KVM handles inside its world switch."
     return ("Exits that L0's KVM handles inside its world switch are not seen by the tracepoint "
             "that this kernel has.")

@@ -81,8 +81,13 @@ class RunFolder:
         return self._metadata
 
     def update(self, **entries: Any) -> None:
-        """Merge `entries` into the metadata and write it."""
-        self._metadata.update(entries)
+        """Merge `entries` into the metadata and write it; a mapping adds to the one there."""
+        for key, value in entries.items():
+            old = self._metadata.get(key)
+            if isinstance(value, dict) and isinstance(old, dict):
+                self._metadata[key] = {**old, **value}
+            else:
+                self._metadata[key] = value
         text = json.dumps(self._metadata, indent=2, sort_keys=True, default=str)
         write_atomically(self.path / "metadata.json", text + "\n")
 

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Runs a plan: host by host, guest by guest, cell by cell.
+"""Works a host's cells off: boot by boot, guest by guest, cell by cell.
 
 A cell that fails is recorded with its cause, and the rest goes on in a freshly booted guest.
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
+from pathlib import Path
 
 from harness import levels
 from harness.artifacts import Artifacts
 from harness.bench import micro
-from harness.bench.traps import Event, counting, usable_event
+from harness.bench.traps import Event as TraceEvent
+from harness.bench.traps import counting, usable_event
 from harness.cache import Cache
 from harness.console import Place
 from harness.errors import GuestError, HarnessError, InfrastructureError
@@ -22,58 +23,76 @@ from harness.guest.microbench import MicrobenchGuest, microbench_guest
 from harness.guest.parameters import cycle_counter
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.host import Host
+from harness.journal import Facts, Journal
 from harness.playbook import Cell, Configuration, HostSpec, Playbook, SshHostSpec
-from harness.progress import Progress
 from harness.results.schema import Measurement, Mechanism
-from harness.results.store import CellRecord, RunFolder
+from harness.results.store import CellRecord
 
 _BOOT_SECONDS = 180.0
 _BENCH_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class Run:
-    """One execution of a playbook."""
+class Job:
+    """The cells of one host in one run, for whoever works them off."""
 
-    cache: Cache
+    run_id: str
     playbook: Playbook
+    spec: HostSpec
     artifacts: Artifacts
-    folder: RunFolder
-    progress: Progress
+    consoles: Path
+    cells: tuple[Cell, ...]
 
-    def execute(self, cells: Sequence[Cell]) -> None:
-        """Run `cells`; each is on the disk when it has ended.
+    def execute(self, journal: Journal) -> None:
+        """Run all cells; `journal` has each when it has ended.
 
-        Raises InfrastructureError if a host is lost; its unfinished cells stay open, for
-        `run --resume`.
+        A kernel of L0 that dies costs the cell under way and a new boot. Raises the error of an
+        L0 that does not even boot, and InfrastructureError if the host is lost: its unfinished
+        cells stay open, for `run --resume`.
         """
-        for name, group in groupby(cells, key=lambda cell: cell.host):
-            spec = next(host for host in self.playbook.hosts if host.name == name)
-            queue = list(group)
-            while queue:
-                _HostRun(self, spec, queue).execute()
+        queue = list(self.cells)
+        while queue:
+            _Boot(self, journal, queue).execute()
+
+
+def jobs_of(
+    run_id: str, playbook: Playbook, artifacts: Artifacts, consoles: Path, cells: Sequence[Cell]
+) -> list[Job]:
+    """A job for each host that has some of `cells`."""
+    return [
+        Job(run_id, playbook, spec, artifacts, consoles, mine)
+        for spec in playbook.hosts
+        if (mine := tuple(cell for cell in cells if cell.host == spec.name))
+    ]
 
 
 @dataclass
-class _HostRun:
-    """The cells of one host during one boot of it; what is finished leaves the queue."""
+class _Boot:
+    """The cells of a job during one boot of its host; what is finished leaves the queue."""
 
-    run: Run
-    spec: HostSpec
+    job: Job
+    journal: Journal
     queue: list[Cell]
-    event: Event = field(init=False)
+    event: TraceEvent = field(init=False)
+
+    @property
+    def spec(self) -> HostSpec:
+        return self.job.spec
+
+    def _stage(self, name: str) -> AbstractContextManager[None]:
+        return self.journal.stage(f"{self.spec.name}: {name}")
 
     def execute(self) -> None:
-        """Boot L0 and work the queue off. A kernel of L0 that dies costs the cell under way
-        and a new boot; one that does not even boot is raised."""
-        run = self.run
+        job = self.job
         with ExitStack() as stack:
-            with run.progress.stage(f"{self.spec.name}: boot L0"):
+            with self._stage("boot L0"):
                 host = stack.enter_context(levels.l0(
-                    run.cache, self.spec, run.artifacts, run.folder.consoles
+                    Cache.default(), self.spec, job.artifacts, job.consoles
                 ))
             self.event = usable_event(host)
-            run.folder.update(tracepoint=self.event.name, all_exits=self.event.complete)
+            self.journal.tell(Facts({"accounting": {self.spec.name: {
+                "tracepoint": self.event.name, "all_exits": self.event.complete,
+            }}}))
             while self.queue:
                 below = self._hypervisor(self.queue[0])
                 try:
@@ -85,7 +104,7 @@ class _HostRun:
 
     def _hypervisor(self, cell: Cell) -> str | None:
         """What has to run for `cell`: a kernel of L1, or none."""
-        track, configuration = self.run.artifacts.track, cell.configuration
+        track, configuration = self.job.artifacts.track, cell.configuration
         return track.hypervisor(configuration) if configuration.nested else None
 
     def _at_level(self, host: Host, below: str | None) -> None:
@@ -94,7 +113,7 @@ class _HostRun:
         It is booted with the quicker architecture, where the track has a switch for that: what
         the boot cost is in no figure.
         """
-        track = self.run.artifacts.track
+        track = self.job.artifacts.track
         with self._place(host, self.queue[0].configuration) as place:
             while self.queue and self._hypervisor(self.queue[0]) == below:
                 configuration = self.queue[0].configuration
@@ -113,16 +132,16 @@ class _HostRun:
         if not configuration.nested:
             yield host
             return
-        artifacts = self.run.artifacts
+        artifacts = self.job.artifacts
         switch(host, artifacts.track, None)
         guest = levels.l1_guest(
             host, artifacts, configuration, gic=self.spec.gic,
-            memory_mib=self.run.playbook.l1_memory,
+            memory_mib=self.job.playbook.l1_memory,
         )
         name = artifacts.track.hypervisor(configuration)
         self._record(name, guest)
         with ExitStack() as stack:
-            with self.run.progress.stage(f"{name}: boot"), cycle_counter(host):
+            with self._stage(f"{name}: boot"), cycle_counter(host):
                 place = stack.enter_context(levels.l1(host, artifacts, guest, name=name))
             stack.callback(switch, host, artifacts.track, None)
             yield place
@@ -131,13 +150,13 @@ class _HostRun:
     def _guest(self, place: Place, configuration: Configuration) -> Iterator[MicrobenchGuest]:
         level = "L2" if configuration.nested else "L1"
         guest = Guest(
-            place.put(self.run.artifacts.microbench), GUEST_CPUS,
-            self.run.playbook.l2_memory, self.spec.gic,
+            place.put(self.job.artifacts.microbench), GUEST_CPUS,
+            self.job.playbook.l2_memory, self.spec.gic,
         )
         self._record(f"{configuration}: benchmark guest at {level}", guest)
         with ExitStack() as stack:
             with (
-                self.run.progress.stage(f"{configuration}: boot benchmark guest at {level}"),
+                self._stage(f"{configuration}: boot benchmark guest at {level}"),
                 cycle_counter(place, for_good=configuration.nested) as counts_cycles,
             ):
                 micro_guest = stack.enter_context(microbench_guest(
@@ -149,24 +168,20 @@ class _HostRun:
 
     def _record(self, what: str, guest: Guest) -> None:
         """Keep the exact command line in the metadata."""
-        commands = self.run.folder.metadata.get("commands", {})
-        self.run.folder.update(commands={
-            **commands, f"{self.spec.name}: {what}": vmm_argv(guest)
-        })
+        self.journal.tell(Facts({"commands": {f"{self.spec.name}: {what}": vmm_argv(guest)}}))
 
     def _cell(self, host: Host, guest: MicrobenchGuest, cell: Cell) -> None:
-        run = self.run
+        playbook = self.job.playbook
         effort = micro.Effort(
-            run.playbook.iterations, run.playbook.warmup, run.playbook.trap_iterations,
-            _BENCH_SECONDS,
-        ).part(run.playbook.nested_share if cell.configuration.nested else 1.0)
+            playbook.iterations, playbook.warmup, playbook.trap_iterations, _BENCH_SECONDS,
+        ).part(playbook.nested_share if cell.configuration.nested else 1.0)
         started = time.monotonic()
-        with run.progress.stage(f"{cell.configuration}: {cell.benchmark}"):
+        with self._stage(f"{cell.configuration}: {cell.benchmark}"):
             sample = micro.measure_cost(guest, cell.benchmark, effort)
             with counting(host, self.event) as counter:
                 traps = list(micro.measure_traps(guest, counter, sample, effort))
         values = [micro.cost_value(sample, icount=self.spec.kind == "tcg"), *traps]
-        run.folder.append(CellRecord(
+        self.journal.tell(CellRecord(
             cell.id, "passed", round(time.monotonic() - started, 3),
             measurements=tuple(self._measurement(cell, value) for value in values),
             samples=(asdict(sample),),
@@ -176,9 +191,9 @@ class _HostRun:
     def _measurement(self, cell: Cell, value: micro.Value) -> Measurement:
         cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu
         nested = cell.configuration.nested
-        mechanism = Mechanism(self.run.artifacts.track.mechanism) if nested else Mechanism.NONE
+        mechanism = Mechanism(self.job.artifacts.track.mechanism) if nested else Mechanism.NONE
         return Measurement(
-            run_id=self.run.folder.id, host=self.spec.name, track=self.run.playbook.track,
+            run_id=self.job.run_id, host=self.spec.name, track=self.job.playbook.track,
             cpu=cpu, gic=self.spec.gic, configuration=cell.configuration, mechanism=mechanism,
             benchmark=cell.benchmark, **asdict(value),
         )
@@ -187,11 +202,11 @@ class _HostRun:
         """Fail the cell under way; with none left the guest only did not end as it should."""
         line = str(error).splitlines()[0]
         if not self.queue or self._hypervisor(self.queue[0]) != below:
-            self.run.progress.note(f"after the last benchmark of a guest: {line}")
+            self.journal.note(f"after the last benchmark of a guest: {line}")
             return
         cell = self.queue.pop(0)
-        self.run.progress.note(f"{cell.id} failed: {line}")
-        self.run.folder.append(CellRecord(cell.id, "failed", 0.0, error=str(error)))
+        self.journal.note(f"{cell.id} failed: {line}")
+        self.journal.tell(CellRecord(cell.id, "failed", 0.0, error=str(error)))
 
 
 def _alive(host: Host) -> bool:
