@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.cache import Cache, file_sha256
 from harness.debian import Debian
-from harness.guest.vmm import GUEST_CPUS
+from harness.guest.vmm import GUEST_CPUS, PINNED
 from harness.image.device_tree import gicv2_with_el2
 from harness.image.emulator import emulator
 from harness.image.microbench import microbench
@@ -75,7 +75,7 @@ def prepare(
     with progress.stage("images"):
         roots = rootfs(cache, Debian.load())
         guest = microbench(cache)
-        nested = {"microbench.bin": guest, "guest.cpio": roots.guest}
+        nested = {"microbench.bin": guest, "guest.cpio": roots.guest, PINNED.name: PINNED}
         if "l2" in kernels:
             nested["Image"] = kernels["l2"].image
         if payload:

@@ -12,7 +12,7 @@ from harness.console import Place
 from harness.deadline import Deadline
 from harness.errors import UserError
 from harness.guest.emulation import switch
-from harness.guest.vmm import GUEST_CPUS, payload_guest, vmm_argv
+from harness.guest.vmm import GUEST_CPUS, payload_guest, start
 from harness.progress import Progress
 from harness.results.store import RunFolder
 
@@ -53,7 +53,7 @@ def run_payload(
             guest = payload_guest(place.put(payload), GUEST_CPUS, playbook.l2_memory,
                                   spec.gic, arguments)
             with progress.stage(f"{configuration}: {payload.name}"):
-                program = place.start(vmm_argv(guest), str(configuration))
+                program = start(place, guest, str(configuration))
                 status = program.wait(Deadline(seconds, f"{payload.name} to power off"))
                 program.hang_up()
             progress.note(f"the VMM ended with status {status}")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from harness.console import Place, Shell
 from harness.deadline import Deadline
-from harness.guest.vmm import Guest, vmm_argv
+from harness.guest.vmm import Guest, start
 
 OFF_SECONDS = 60
 
@@ -35,7 +35,7 @@ def booted(
     place: Place, guest: Guest, level: str, *, name: str, boot_seconds: float
 ) -> Iterator[Shell]:
     """Boot `guest` in `place` up to its prompt, and power it off at the end."""
-    program = place.start(vmm_argv(guest), name)
+    program = start(place, guest, name)
     shell = Shell(program.console, f"{level}# ", program.ended)
     try:
         shell.ready(Deadline(boot_seconds, f"{level} to boot"))

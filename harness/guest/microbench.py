@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.console import Place, Program
 from harness.deadline import Deadline
 from harness.errors import GuestError
-from harness.guest.vmm import Guest, vmm_argv
+from harness.guest.vmm import Guest, start
 
 _LINE = r"@MB (\w+)([^\r\n]*)\r*\n"
 _OFF_SECONDS = 60
@@ -108,7 +108,7 @@ def microbench_guest(
     place: Place, guest: Guest, *, name: str, boot_seconds: float
 ) -> Iterator[MicrobenchGuest]:
     """Start `guest` (two vCPUs, our image as its kernel) in `place`; power it off at the end."""
-    program = place.start(vmm_argv(guest), name)
+    program = start(place, guest, name)
     micro = MicrobenchGuest(program, boot_seconds)
     try:
         micro.ready()

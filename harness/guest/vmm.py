@@ -3,6 +3,10 @@
 
 from dataclasses import dataclass
 
+from harness.console import Place, Program
+from harness.paths import IMAGES
+
+PINNED = IMAGES / "pinned"
 QEMU = "qemu-system-aarch64"
 GUEST_CPUS = 2
 
@@ -39,6 +43,7 @@ def vmm_argv(guest: Guest) -> list[str]:
         machine += ",virtualization=on"
     argv = [
         QEMU,
+        "-name", "guest,debug-threads=on",
         "-machine", machine,
         "-cpu", "host",
         "-smp", str(guest.cpus),
@@ -72,6 +77,11 @@ def vmm_argv(guest: Guest) -> list[str]:
     for device in guest.devices:
         argv += ["-device", device]
     return argv
+
+
+def start(place: Place, guest: Guest, name: str) -> Program:
+    """Start `guest` in `place`, each of its vCPUs on a CPU of its own."""
+    return place.start(["sh", place.put(PINNED), str(guest.cpus), *vmm_argv(guest)], name)
 
 
 def payload_guest(kernel: str, cpus: int, memory_mib: int, gic: int, arguments: str) -> Guest:
