@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Entry, MMU and exception vectors of the micro-benchmark guest.
+ * Entry, MMU and exception vectors of the flat images.
  *
  * The image is position independent: the boot protocol may put it anywhere in
  * RAM, so it applies its own relative relocations before it calls C.

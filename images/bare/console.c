@@ -4,7 +4,7 @@
  * the CRC-32 (IEEE 802.3, as zlib's) taken over everything from '@' to the blank
  * before "crc=".
  */
-#include "microbench.h"
+#include "bare.h"
 
 #define UARTDR		0x00
 #define UARTFR		0x18

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* GICv2 and GICv3, as far as SGIs and one SPI need them. */
-#include "microbench.h"
+/* GICv2 and GICv3, as far as SGIs, PPIs and one SPI need them. */
+#include "bare.h"
 
 #define GICD_CTLR		0x000
 #define GICD_IGROUPR		0x080
@@ -73,6 +73,12 @@ void gic_init_cpu(void)
 		     "msr s3_0_c4_c6_0, %1\n"		/* ICC_PMR_EL1 */
 		     "msr s3_0_c12_c12_7, %2\n"		/* ICC_IGRPEN1_EL1 */
 		     "isb" :: "r" (7ul), "r" (0xf0ul), "r" (1ul));
+}
+
+/* Enables private interrupt @intid of this CPU; GICv3 only. */
+void gic_enable_ppi(uint32_t intid)
+{
+	write32(redistributor() + GICR_SGI_FRAME + GICD_ISENABLER, 1u << intid);
 }
 
 /* Enables level-sensitive SPI @intid and sends it to CPU 0. */

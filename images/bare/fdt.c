@@ -3,7 +3,7 @@
  * The few facts of the flattened device tree that a guest of a `virt` machine
  * needs. Assumes two address and two size cells, as QEMU and kvmtool write.
  */
-#include "microbench.h"
+#include "bare.h"
 
 #define FDT_MAGIC	0xd00dfeedu
 #define FDT_BEGIN_NODE	1u
