@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 PACKAGES := bc binutils-aarch64-linux-gnu bison cpio curl debian-archive-keyring flex gcc \
-	    gcc-aarch64-linux-gnu libc6-dev make mmdebstrap openssh-client patch perl util-linux xz-utils
+	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap openssh-client patch perl \
+	    util-linux xz-utils
 
 .PHONY: reproduce test stress lint lock system venv clean
 

@@ -41,7 +41,10 @@ _PORT_TRIES = 3
 
 @dataclass(frozen=True)
 class TcgMachine:
-    """What the machine is made of. `cpu` and `gic` as QEMU names them."""
+    """What the machine is made of. `cpu` and `gic` as QEMU names them.
+
+    Without `icount` its time is ours, and its CPUs run at once.
+    """
 
     cpu: str
     gic: int
@@ -50,6 +53,7 @@ class TcgMachine:
     kernel: Path
     initramfs: Path
     kernel_arguments: tuple[str, ...]
+    icount: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def machine_argv(
         "-cpu", machine.cpu,
         "-smp", str(machine.cpus),
         "-m", f"{machine.memory_mib}M",
-        "-icount", "shift=0,sleep=on",
+        *(("-icount", "shift=0,sleep=on") if machine.icount else ()),
         "-rtc", "base=2026-01-01T00:00:00,clock=vm",
         "-seed", "1",
         "-nodefaults",

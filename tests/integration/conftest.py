@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import psutil
@@ -16,11 +17,15 @@ import pytest
 from harness import levels
 from harness.artifacts import prepare
 from harness.cache import Cache
+from harness.image.hostile import hostile
+from harness.image.rootfs import l1_initramfs
+from harness.image.selftest import selftest, selftest_initramfs
 from harness.kernel.source import sources
 from harness.kernel.track import Track
 from harness.paths import PLAYBOOKS, ROOT
 from harness.playbook import TcgHostSpec
 from harness.progress import Progress
+from tests.integration.nesting import CONFIGURATIONS, start_l2
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
 PAPER = PLAYBOOKS / "paper.yaml"
@@ -110,3 +115,18 @@ def emulators(process):
     """The machines that a run of the harness has started."""
     return [child for child in psutil.Process(process.pid).children(recursive=True)
             if any("neve.level=l0" in word for word in child.cmdline())]
+
+
+@pytest.fixture(scope="session")
+def suite_artifacts(v4_10, tmp_path_factory):
+    """The paper's, and for L1's own guests what the correctness suite needs."""
+    cache, scripts = Cache.default(), tmp_path_factory.mktemp("scripts")
+    prepared = prepare(cache, Progress(), track="v4.10", configurations=CONFIGURATIONS)
+    nested = {**prepared.nested, "hostile.bin": hostile(cache), "selftest": selftest(cache),
+              "selftest.cpio": selftest_initramfs(cache)}
+    for gic, (name, resets) in product((2, 3), (("l2", False), ("resets", True))):
+        nested[f"{name}-{gic}"] = scripts / f"{name}-{gic}"
+        nested[f"{name}-{gic}"].write_text(start_l2(gic, resets))
+    return replace(
+        prepared, nested=nested,
+        l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested))

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""The self-test of `images/selftest/`: a program, and a root file system that is nothing else."""
+
+import stat
+from pathlib import Path
+
+from harness.cache import Cache, content_key, file_sha256
+from harness.image import cpio
+from harness.image.program import program
+
+
+def selftest(cache: Cache) -> Path:
+    """The static program."""
+    return program(cache, "selftest", "selftest")
+
+
+def selftest_initramfs(cache: Cache) -> Path:
+    """An initramfs whose first process is the program: a guest that boots in no time."""
+    executable = selftest(cache)
+
+    def make(folder: Path) -> None:
+        with (folder / "selftest.cpio").open("wb") as stream:
+            cpio.write(stream, iter([cpio.Entry("init", stat.S_IFREG | 0o755,
+                                                executable.read_bytes())]))
+
+    key = content_key(["initramfs", file_sha256(executable)])
+    return cache.artifact("selftest", key, make) / "selftest.cpio"

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hvc        (a command of its own) HVC with every immediate, wild registers.
+ * watchdog   none: levels below that loop are interrupted. A check of ourselves.
+ * registers  wild values into the registers of virtual EL2, and reads.
+ * eret       exception returns of virtual EL2 with wild state.
+ * tlbi       TLB maintenance and address translation, wild operands and regimes.
+ * lists      list registers that claim interrupts of others.
+ * neve       pages for NEVE where none must be, and wild registers in those that may.
+ * psci       power control with wild functions and arguments.
+ * system-N   any MSR, MRS and SYS instruction at EL N.
+ */
+#include "hostile.h"
+
+#define HVC		0xd4000002u
+#define SMC		0xd4000003u
+#define RT		0x1f
+#define SYSTEM		0xd5000000u
+#define SYSTEM_READ	(1u << 21)
+#define MRS_IAR1	0xd538cc00u		/* mrs x0, ICC_IAR1_EL1 */
+#define MSR_EOIR1	0xd518cc20u
+#define MSR_DIR		0xd518cb20u
+#define DAIFCLR_I	0xd50342ffu
+#define ISB		0xd5033fdfu
+#define LOOP		0x14000000u		/* b . */
+#define MAINTENANCE_INTID	25
+#define EXECUTE_US	5000
+#define PAGE_HCR_EL2		(0x78 / 8)		/* in the page of FEAT_NV2 */
+
+static uint32_t hvc(uint32_t op, bool is_read, uint32_t rt)
+{
+	return HVC | hvc_imm(op, is_read, rt) << 5;
+}
+
+/* One access of virtual EL2; returns false if it was UNDEFINED. */
+static void access(uint32_t op, bool is_read, uint64_t value)
+{
+	uint64_t gprs[31];
+	uint32_t word = hvc(op, is_read, 0);
+	struct frame *frame = (struct frame *)read_native(tpidr_el1);
+	bool vital;
+
+	wild_gprs(gprs);
+	gprs[0] = vel2_good_value(op, &vital);
+	if (!vital || is_read)
+		gprs[0] = value;
+	write_snippet(&word, 1);
+	run_snippet(EL2, gprs);
+	note(frame->x0);
+}
+
+void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step)
+{
+	uint64_t gprs[31];
+
+	for (uint32_t imm = first; imm <= last; imm += step) {
+		uint32_t op = imm >> PV_EL2_HVC_OP_SHIFT, word = HVC | imm << 5;
+		uint32_t rt = imm & PV_EL2_HVC_RT_MASK;
+		bool vital;
+		uint64_t good;
+
+		progress("hvc", (imm - first) / step, (last - first) / step + 1);
+		wild_gprs(gprs);
+		/* Below EL2 the first registers are a PSCI call: not one to end us. */
+		gprs[0] |= 1ul << 31 | 1ul << 29;
+		if (level == EL2) {
+			if ((imm & 63) == 0)
+				vel2_sane();
+			good = vel2_good_value(op, &vital);
+			if (vital && !(imm & PV_EL2_HVC_READ)) {
+				if (rt == 31)
+					continue;
+				gprs[rt] = good;
+			}
+			pv_write(ELR_EL2, (uint64_t)(snippet + 1));
+			pv_write(SPSR_EL2, DAIF | MODE_EL2H);
+		}
+		write_snippet(&word, 1);
+		run_snippet(level, gprs);
+	}
+}
+
+/* Every immediate below the highest level, one behind the other; returns how many came. */
+uint64_t hvc_ladder(enum level level)
+{
+	uint64_t at = (uint64_t)ladder + (level == EL0 ? EL0_ALIAS : 0), rungs;
+	uint64_t mode = DAIF | (level == EL1 ? MODE_EL1H : MODE_EL0T);
+
+	if (has_el2) {
+		vel2_sane();
+		pv_write(HCR_EL2, HCR_RW);			/* EL1 masks interrupts */
+		write_native(vbar_el1, climb_vectors);		/* virtual EL2's own */
+		if (level == EL0)
+			pv_write(VBAR_EL1, (uint64_t)climb_el1_vectors);
+		pv_write(ELR_EL2, at);
+		pv_write(SPSR_EL2, mode);
+		rungs = climb_pv_eret(level == EL1 ? ESR_HVC : 0);
+	} else if (level == EL1) {
+		rungs = climb_here(0);
+	} else {
+		write_native(vbar_el1, climb_el1_vectors);
+		write_native(elr_el1, at);
+		write_native(spsr_el1, mode);
+		rungs = climb_eret(0);
+	}
+	write_native(vbar_el1, hostile_vectors);
+	if (has_el2)
+		vel2_sane();
+	return rungs;
+}
+
+static void registers_round(void)
+{
+	uint32_t op = 1 + random64() % (PV_EL2_OP_ERET - 1);
+
+	access(op, false, wild());
+	/* Counters run: what they read is no part of the digest. */
+	if (op != PV_EL2_OP_CNTHP_TVAL_EL2 && op != PV_EL2_OP_CNTHP_CTL_EL2)
+		access(op, true, 0);
+}
+
+static void wild_lower_levels(void)
+{
+	uint64_t hcr = wild();
+
+	if (random64() % 2)
+		pv_write(SCTLR_EL1, wild());
+	if (random64() % 2)
+		pv_write(TCR_EL1, wild());
+	if (random64() % 2)
+		pv_write(TTBR0_EL1, wild());
+	pv_write(TTBR1_EL1, wild());
+	pv_write(MAIR_EL1, wild());
+	pv_write(CPACR_EL1, wild());
+	pv_write(VTTBR_EL2, wild());
+	pv_write(VTCR_EL2, wild());
+	pv_write(CPTR_EL2, wild());
+	pv_write(MDCR_EL2, wild());
+	pv_write(HSTR_EL2, wild());
+	pv_write(CNTHCTL_EL2, wild());
+	pv_write(CNTVOFF_EL2, wild());
+	pv_write(VMPIDR_EL2, wild());
+	/* Without IMO the watchdog would not bring us back. */
+	pv_write(HCR_EL2, (hcr | HCR_IMO) & ~HCR_TGE);
+}
+
+static void eret_round(void)
+{
+	uint64_t gprs[31];
+
+	wild_gprs(gprs);
+	write_snippet(NULL, 0);
+	wild_lower_levels();
+	pv_write(ELR_EL2, wild_pc());
+	pv_write(SPSR_EL2, random64() % 4 ? (wild() & ~0x1ful) | random64() % 16 : wild());
+	watchdog_start(EXECUTE_US);
+	finish_probe(random64() % 8 ? probe_pv_eret(gprs) : probe_eret(gprs));
+	vel2_sane();
+}
+
+static void tlbi_round(void)
+{
+	uint32_t op = PV_EL2_OP_TLBI_ALLE2 +
+		      random64() % (PV_EL2_OP_CURRENTEL - PV_EL2_OP_TLBI_ALLE2);
+
+	if (random64() % 8 == 0)
+		wild_lower_levels();
+	access(op, false, wild());
+	if (op >= PV_EL2_OP_AT_S1E2R)
+		note(read_native(par_el1));
+}
+
+static void tlbi_stop(void)
+{
+	vel2_sane();
+}
+
+static uint64_t wild_lr(void)
+{
+	static const uint16_t pintids[] = {
+		0, 1, 15, 16, 25, 26, 27, 30, 31, 32, 33, 34, 48, 255, 256,
+		1019, 1020, 1023, 511, 512,
+	};
+	uint64_t lr = random64() & ~(0x3fful << 32);
+
+	lr |= (uint64_t)pintids[random64() % (sizeof(pintids) / 2)] << 32;
+	switch (random64() % 4) {
+	case 0:
+		return wild();
+	case 1:			/* one that the level below will see */
+		lr = (lr & 0x3ff00000001ful) | 1ul << 62 | 1ul << 61 | 1ul << 60;
+		break;
+	case 2:
+		lr = (lr & ~0xfffffffful) | random64() % 1100;
+		break;
+	}
+	return lr;
+}
+
+static void lists_round(void)
+{
+	static const uint32_t words[] = {
+		DAIFCLR_I, ISB, MRS_IAR1, MSR_EOIR1, MSR_DIR, MRS_IAR1, MSR_EOIR1,
+	};
+	int from = random64() % 3;
+	uint64_t gprs[31];
+
+	wild_gprs(gprs);
+	write_snippet(words + from, 7 - from);
+	pv_write(ICH_VMCR_EL2, random64() % 4 ? 0xff000002 | (random64() & 0x200) : wild());
+	pv_write(ICH_AP1R0_EL2, random64() % 8 ? 0 : wild());
+	pv_write(ICH_AP0R0_EL2, random64() % 8 ? 0 : wild());
+	pv_write(ICH_LR0_EL2, wild_lr());
+	pv_write(ICH_LR1_EL2, wild_lr());
+	pv_write(ICH_LR2_EL2, wild_lr());
+	pv_write(ICH_LR3_EL2, wild_lr());
+	pv_write(ICH_HCR_EL2, wild() | 1);
+	run_snippet(EL1, gprs);
+	note(pv_read(ICH_MISR_EL2));
+	note(pv_read(ICH_ELRSR_EL2));
+}
+
+static void neve_round(void)
+{
+	uint64_t *page = (uint64_t *)(arena + random64() % ARENA_SIZE / 4096 * 4096);
+	uint64_t kind = random64() % 4, gprs[31];
+
+	wild_gprs(gprs);
+	write_snippet(NULL, 0);
+	pv_write(VNCR_EL2, kind ? (uint64_t)page | kind : wild());
+	for (int i = 0; i < 64; i++)
+		page[random64() % 512] = wild();
+	/* Without IMO the watchdog would not bring us back. */
+	page[PAGE_HCR_EL2] = (wild() | HCR_IMO) & ~HCR_TGE;
+	pv_write(ELR_EL2, wild_pc());
+	pv_write(SPSR_EL2, DAIF | (random64() % 2 ? MODE_EL1H : MODE_EL0T));
+	watchdog_start(EXECUTE_US);
+	finish_probe(probe_pv_eret(gprs));
+	note(pv_read(VNCR_EL2));
+	pv_write(VNCR_EL2, 0);
+	vel2_sane();
+}
+
+/* A level below that loops: without this the other attacks would hang. */
+static void watchdog_round(void)
+{
+	static const uint32_t loop = LOOP;
+	uint64_t gprs[31];
+
+	wild_gprs(gprs);
+	write_snippet(&loop, 1);
+	run_snippet(random64() % 2, gprs);
+}
+
+/* Functions by which a CPU or the machine ends are left to lethal(). */
+static bool ends_us(uint64_t function)
+{
+	uint32_t number = function & ~(1u << 30);
+
+	return number == 0x84000002 || number == 0x84000008 ||
+	       number == 0x84000009 || number == 0x84000012;
+}
+
+static void psci_round(void)
+{
+	uint32_t word = has_el2 ? SMC : HVC;
+	uint64_t gprs[31];
+
+	wild_gprs(gprs);
+	if (random64() % 4)
+		gprs[0] = 0x84000000 | (random64() & 1) << 30 | random64() % 32;
+	if (ends_us((uint32_t)gprs[0]))
+		return;
+	if (random64() % 2)
+		gprs[1] = machine.mpidr[random64() % 2];
+	/* Suspended, only the watchdog ends it; another guest has none. */
+	if (!has_el2 && (gprs[0] & ~(1ul << 30)) << 32 == 0x84000001ul << 32)
+		return;
+	if (has_el2) {
+		word |= (random64() % 4 ? 0 : random64() & 0xffff) << 5;
+		watchdog_start(EXECUTE_US);
+	}
+	write_snippet(&word, 1);
+	run_snippet(has_el2 ? EL2 : EL1, gprs);
+}
+
+/* Would the instruction take away what we need to come back? */
+static bool must_not(uint32_t word, enum level level)
+{
+	uint32_t op1 = word >> 16 & 7, crn = word >> 12 & 15, crm = word >> 8 & 15;
+	uint32_t op0 = word >> 19 & 3, op2 = word >> 5 & 7;
+	bool own = level == (has_el2 ? EL2 : EL1);
+
+	if (op0 == 1)		/* DC ZVA would clear memory, WFI-like hints are op0 0 */
+		return crn == 7 && crm == 4;
+	if ((word & SYSTEM_READ) && !(op0 == 3 && crn == 12))
+		return false;	/* an IAR that is read must be ended, too */
+	if (op0 == 2)
+		return crn == 0 && op1 == 0 && (crm == 2 || op2 >= 4);
+	if (crn == 13 && op1 == 0)			/* TPIDR_EL1 */
+		return true;
+	if (crn == 12 || (crn == 4 && crm == 6))	/* VBAR, ICC_* */
+		return own;
+	if (op1 == 0 && (crn == 1 || crn == 2 || crn == 10))
+		return own;				/* SCTLR, TTBR, TCR, MAIR */
+	return false;
+}
+
+static void system_round(enum level level)
+{
+	uint32_t word = SYSTEM | (random64() & 0x3fffff);
+	uint64_t gprs[31];
+
+	if (!(word >> 19 & 3))
+		word |= 3u << 19;
+	if (must_not(word, level))
+		return;
+	wild_gprs(gprs);
+	write_snippet(&word, 1);
+	run_snippet(level, gprs);
+	if (has_el2 && level != EL0)
+		vel2_sane();
+	write_native(mdscr_el1, 0);
+}
+
+static void system_0_round(void)
+{
+	system_round(EL0);
+}
+
+static void system_1_round(void)
+{
+	system_round(EL1);
+}
+
+static void system_2_round(void)
+{
+	system_round(EL2);
+}
+
+static void system_stop(void)
+{
+	gic_init_cpu();
+}
+
+const struct attack attacks[] = {
+	{ "watchdog", true, watchdog_round, NULL, NULL },
+	{ "registers", true, registers_round, NULL, NULL },
+	{ "eret", true, eret_round, NULL, NULL },
+	{ "tlbi", true, tlbi_round, NULL, tlbi_stop },
+	{ "lists", true, lists_round, NULL, NULL },
+	{ "neve", true, neve_round, NULL, NULL },
+	{ "psci", false, psci_round, NULL, NULL },
+	{ "system-0", false, system_0_round, NULL, system_stop },
+	{ "system-1", false, system_1_round, NULL, system_stop },
+	{ "system-2", true, system_2_round, NULL, system_stop },
+	{ NULL, false, NULL, NULL, NULL },
+};
+
+/* Ends this guest, or leaves it to its VMM to. False if there is no such end. */
+bool lethal(const char *name)
+{
+	static uint64_t gprs[31];
+
+	if (same(name, "reset")) {
+		psci(0x84000009, 0, 0, 0);
+	} else if (same(name, "cpu-off")) {
+		psci(0x84000002, 0, 0, 0);
+	} else if (same(name, "wfi")) {
+		for (;;)
+			asm volatile("wfi" ::: "memory");
+	} else if (!has_el2) {
+		return false;
+	} else if (same(name, "vectors")) {
+		/* an exception for each instruction fetch, for ever */
+		pv_write(VBAR_EL2, ~0ul);
+		asm volatile("brk #0");
+	} else if (same(name, "mmu")) {
+		pv_write(TTBR0_EL2, 1ul << 47);
+		pv_write(TLBI_ALLE2, 0);
+		asm volatile("dsb sy\n isb\n brk #0");
+	} else if (same(name, "device-vectors")) {
+		/* code where a VMM's device is */
+		pv_write(SCTLR_EL2, 0x30c50830);
+		pv_write(VBAR_EL2, machine.uart & ~0x7fful);
+		asm volatile("brk #0");
+	} else if (same(name, "el1-loop")) {
+		pv_write(HCR_EL2, HCR_RW);
+		pv_write(VBAR_EL1, 1ul << 47);
+		pv_write(ELR_EL2, 1ul << 47);
+		pv_write(SPSR_EL2, DAIF | MODE_EL1H);
+		probe_pv_eret(gprs);
+	} else if (same(name, "maintenance")) {
+		/* an interrupt that is asserted, and interrupts, but is never acknowledged */
+		static const uint32_t words[] = { DAIFCLR_I, LOOP };
+
+		write_snippet(words, 2);
+		pv_write(ICH_HCR_EL2, 3);
+		gic_enable_ppi(MAINTENANCE_INTID);
+		for (;;)
+			probe_here(gprs);
+	} else {
+		return false;
+	}
+	return true;
+}

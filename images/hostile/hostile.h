@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef HOSTILE_H
+#define HOSTILE_H
+
+#include "bare.h"
+#include "pv-ops.h"
+
+enum level { EL0, EL1, EL2 };
+
+/*
+ * Where a probe comes back to: an exception of any kind, at the level that
+ * owns the vectors, ends it. TPIDR_EL1 points here. probe.S knows the offsets.
+ */
+struct frame {
+	uint64_t armed;		/* a probe runs */
+	uint64_t x0;		/* as the probe left it */
+	uint64_t sp;
+	uint64_t saved[12];	/* x19 to x30 */
+};
+
+/* Number of the vector by which a probe ended, in the order of the table. */
+#define VECTORS			16
+#define VECTOR_CURRENT_SYNC	4
+#define VECTOR_CURRENT_IRQ	5
+#define VECTOR_LOWER_IRQ	9
+#define is_irq(vector)		((vector) % 4 == 1)
+
+/* Load x0 to x30 from @gprs, then go on at the snippet; @how is a level's. */
+int probe_here(const uint64_t *gprs);
+int probe_eret(const uint64_t *gprs);		/* to ELR_EL1 */
+int probe_pv_eret(const uint64_t *gprs);	/* to virtual ELR_EL2 */
+extern uint32_t snippet[16], race_loop[];
+extern char hostile_vectors[], el1_vectors[];
+
+/* HVC with every immediate, and how many there were. */
+uint64_t climb_here(uint64_t syndrome);
+uint64_t climb_eret(uint64_t syndrome);
+uint64_t climb_pv_eret(uint64_t syndrome);
+extern uint32_t ladder[];
+extern char climb_vectors[], climb_el1_vectors[];
+#define ESR_HVC		0x5a000000ul
+
+/* The same memory again where EL0 may use it, see main.c. */
+#define EL0_ALIAS	(256ul << 30)
+
+#define hvc_imm(op, is_read, rt) \
+	((op) << PV_EL2_HVC_OP_SHIFT | ((is_read) ? PV_EL2_HVC_READ : 0) | (rt))
+
+#define pv_write(name, value) do {					\
+	register uint64_t _value asm("x0") = (value);			\
+									\
+	asm volatile("hvc %1" :: "r" (_value),				\
+		     "i" (hvc_imm(PV_EL2_OP_##name, 0, 0)) : "memory");	\
+} while (0)
+
+#define pv_read(name) ({						\
+	register uint64_t _value asm("x0") = 0;				\
+									\
+	asm volatile("hvc %1" : "+r" (_value) :				\
+		     "i" (hvc_imm(PV_EL2_OP_##name, 1, 0)) : "memory");	\
+	_value;								\
+})
+
+#define read_native(name) ({						\
+	uint64_t _value;						\
+									\
+	asm volatile("mrs %0, " #name : "=r" (_value));			\
+	_value;								\
+})
+#define write_native(name, value) \
+	asm volatile("msr " #name ", %0\n isb" :: "r" ((uint64_t)(value)) : "memory")
+
+#define HCR_VM		(1ul << 0)
+#define HCR_FMO		(1ul << 3)
+#define HCR_IMO		(1ul << 4)
+#define HCR_AMO		(1ul << 5)
+#define HCR_TGE		(1ul << 27)
+#define HCR_RW		(1ul << 31)
+#define HCR_SANE	(HCR_RW | HCR_AMO | HCR_IMO | HCR_FMO)
+#define DAIF		0x3c0ul
+#define MODE_EL0T	0ul
+#define MODE_EL1H	5ul
+#define MODE_EL2H	9ul
+#define VTCR_40_BITS	(1ul << 31 | 2ul << 16 | 3ul << 12 | 1ul << 10 | \
+			 1ul << 8 | 1ul << 6 | 24)	/* 4K, level 1 first */
+
+/* Are we in a virtual EL2? If not, this is an ordinary guest's EL1. */
+extern bool has_el2;
+
+/* vel2.c */
+void vel2_start(void);
+void vel2_sane(void);
+uint64_t vel2_good_value(uint32_t op, bool *vital);
+void watchdog_start(uint32_t microseconds);
+void watchdog_stop(void);
+uint64_t psci(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3);
+
+/* main.c */
+void seed_random(uint64_t seed);
+uint64_t random64(void);
+uint64_t wild(void);
+uint64_t wild_pc(void);
+void wild_gprs(uint64_t *gprs);
+void write_snippet(const uint32_t *words, int count);
+int run_snippet(enum level level, const uint64_t *gprs);
+int finish_probe(int vector);
+void progress(const char *what, uint32_t at, uint32_t total);
+void note(uint64_t value);
+extern char arena[];
+#define ARENA_SIZE	(16 * 4096)
+
+/* attacks.c, tables.c, isolation.c */
+struct attack {
+	const char *name;
+	bool needs_el2;
+	void (*round)(void);
+	void (*start)(void);
+	void (*stop)(void);
+};
+
+extern const struct attack attacks[], table_attacks[], isolation_attacks[];
+void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step);
+uint64_t hvc_ladder(enum level level);
+bool lethal(const char *name);
+void race_worker(void);
+
+#endif
