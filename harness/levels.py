@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.artifacts import Artifacts
@@ -94,20 +94,32 @@ def l1_guest(
     """The guest hypervisor of `configuration`: Linux in L0, with a virtual EL2 where the track's
     KVM can give it one."""
     assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
-    tree = artifacts.device_tree if gic == 2 else None
-    return linux_guest(
+    guest = linux_guest(
         "l1", kernel=host.put(artifacts.hypervisor(configuration).image),
         initrd=host.put(artifacts.l1_initramfs), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
-        virtual_el2=gic == 3, device_tree=host.put(tree) if tree else None,
     )
+    return with_el2(host, artifacts, guest)
+
+
+def with_el2(host: Host, artifacts: Artifacts, guest: Guest) -> Guest:
+    """`guest` with a virtual EL2; it is to be started within `el2_implied`."""
+    tree = artifacts.device_tree if guest.gic == 2 else None
+    return replace(guest, virtual_el2=guest.gic == 3, device_tree=host.put(tree) if tree else None)
+
+
+def el2_implied(
+    host: Host, artifacts: Artifacts, guest: Guest
+) -> AbstractContextManager[None]:
+    """Have KVM give `guest` its virtual EL2 where no VMM asks for it."""
+    parameter = artifacts.track.implied_el2 if guest.device_tree else None
+    return implied_el2(host, parameter) if parameter else nullcontext()
 
 
 @contextmanager
 def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator[GuestPlace]:
     """Boot the guest hypervisor `guest` up to its shell."""
-    parameter = artifacts.track.implied_el2 if guest.device_tree else None
     with ExitStack() as stack:
-        with implied_el2(host, parameter) if parameter else nullcontext():
+        with el2_implied(host, artifacts, guest):
             shell = stack.enter_context(
                 booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"])
             )

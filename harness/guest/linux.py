@@ -17,16 +17,14 @@ def kernel_arguments(level: str, *extra: str) -> tuple[str, ...]:
 
 
 def linux_guest(
-    level: str, *, kernel: str, initrd: str, cpus: int, memory_mib: int, gic: int,
-    virtual_el2: bool = False, device_tree: str | None = None,
+    level: str, *, kernel: str, initrd: str, cpus: int, memory_mib: int, gic: int
 ) -> Guest:
-    """Linux at `level`; with `virtual_el2`, or a `device_tree` that has it, a guest hypervisor."""
+    """Linux at `level`."""
     return Guest(
         kernel=kernel, initrd=initrd, cpus=cpus, memory_mib=memory_mib, gic=gic,
         # In this order: an early console prints at once what came before "quiet".
         arguments=" ".join(kernel_arguments(level, "quiet", "earlycon", "console=hvc0")),
-        virtual_el2=virtual_el2, virtio_console=True, device_tree=device_tree,
-        devices=("virtio-rng-device",),
+        virtio_console=True, devices=("virtio-rng-device",),
     )
 
 
