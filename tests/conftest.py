@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--debug-l0", action="store_true",
+                     help="the correctness suite's L0 checks itself: lockdep, kmemleak and more")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "integration" in Path(item.fspath).parts:

@@ -20,9 +20,10 @@ from harness.cache import Cache
 from harness.image.hostile import hostile
 from harness.image.rootfs import l1_initramfs
 from harness.image.selftest import selftest, selftest_initramfs
+from harness.kernel.build import build
 from harness.kernel.source import sources
-from harness.kernel.track import Track
-from harness.paths import PLAYBOOKS, ROOT
+from harness.kernel.track import Fragment, Track
+from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.playbook import TcgHostSpec
 from harness.progress import Progress
 from tests.integration.nesting import CONFIGURATIONS, start_l2
@@ -117,16 +118,25 @@ def emulators(process):
             if any("neve.level=l0" in word for word in child.cmdline())]
 
 
+def debug_l0(cache, source, track):
+    fragment = Fragment(KERNEL_PATCHES / track.name / "debug.config")
+    return build(cache, source, replace(track, fragments=(*track.fragments, fragment)),
+                 track.roles["l0"])
+
+
 @pytest.fixture(scope="session")
-def suite_artifacts(v4_10, tmp_path_factory):
+def suite_artifacts(request, v4_10, tmp_path_factory):
     """The paper's, and for L1's own guests what the correctness suite needs."""
     cache, scripts = Cache.default(), tmp_path_factory.mktemp("scripts")
     prepared = prepare(cache, Progress(), track="v4.10", configurations=CONFIGURATIONS)
+    kernels = dict(prepared.kernels)
+    if request.config.getoption("debug_l0"):
+        kernels["l0"] = debug_l0(cache, v4_10, prepared.track)
     nested = {**prepared.nested, "hostile.bin": hostile(cache), "selftest": selftest(cache),
               "selftest.cpio": selftest_initramfs(cache)}
     for gic, (name, resets) in product((2, 3), (("l2", False), ("resets", True))):
         nested[f"{name}-{gic}"] = scripts / f"{name}-{gic}"
         nested[f"{name}-{gic}"].write_text(start_l2(gic, resets))
     return replace(
-        prepared, nested=nested,
+        prepared, kernels=kernels, nested=nested,
         l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested))
