@@ -12,6 +12,7 @@ struct machine {
 	int gic_version;	/* 2 or 3 */
 	uint64_t gicd;		/* distributor */
 	uint64_t gicc;		/* GICv2 CPU interface or GICv3 redistributors */
+	uint64_t gich;		/* GICv2 with EL2: virtual interface control; or 0 */
 	uint64_t uart;
 	uint32_t uart_intid;
 	uint64_t ram_base;

@@ -59,6 +59,8 @@ static void take_node(const struct node *node, struct machine *out)
 		out->gic_version = 2;
 		out->gicd = be64(node->reg);
 		out->gicc = be64(node->reg + 4);
+		if (node->reg_length >= 64)
+			out->gich = be64(node->reg + 8);
 	} else if (is_compatible(node, "arm,pl011") && !out->uart) {
 		out->uart = be64(node->reg);
 		if (node->interrupts)

@@ -75,10 +75,14 @@ void gic_init_cpu(void)
 		     "isb" :: "r" (7ul), "r" (0xf0ul), "r" (1ul));
 }
 
-/* Enables private interrupt @intid of this CPU; GICv3 only. */
+/* Enables private interrupt @intid of this CPU. */
 void gic_enable_ppi(uint32_t intid)
 {
-	write32(redistributor() + GICR_SGI_FRAME + GICD_ISENABLER, 1u << intid);
+	uint64_t frame = machine.gicd;		/* banked by CPU */
+
+	if (machine.gic_version == 3)
+		frame = redistributor() + GICR_SGI_FRAME;
+	write32(frame + GICD_ISENABLER, 1u << intid);
 }
 
 /* Enables level-sensitive SPI @intid and sends it to CPU 0. */

@@ -5,49 +5,16 @@
  * registers  wild values into the registers of virtual EL2, and reads.
  * eret       exception returns of virtual EL2 with wild state.
  * tlbi       TLB maintenance and address translation, wild operands and regimes.
- * lists      list registers that claim interrupts of others.
- * neve       pages for NEVE where none must be, and wild registers in those that may.
  * psci       power control with wild functions and arguments.
  * system-N   any MSR, MRS and SYS instruction at EL N.
  */
 #include "hostile.h"
 
-#define HVC		0xd4000002u
 #define SMC		0xd4000003u
-#define RT		0x1f
 #define SYSTEM		0xd5000000u
 #define SYSTEM_READ	(1u << 21)
-#define MRS_IAR1	0xd538cc00u		/* mrs x0, ICC_IAR1_EL1 */
-#define MSR_EOIR1	0xd518cc20u
-#define MSR_DIR		0xd518cb20u
-#define DAIFCLR_I	0xd50342ffu
-#define ISB		0xd5033fdfu
 #define LOOP		0x14000000u		/* b . */
-#define MAINTENANCE_INTID	25
 #define EXECUTE_US	5000
-#define PAGE_HCR_EL2		(0x78 / 8)		/* in the page of FEAT_NV2 */
-
-static uint32_t hvc(uint32_t op, bool is_read, uint32_t rt)
-{
-	return HVC | hvc_imm(op, is_read, rt) << 5;
-}
-
-/* One access of virtual EL2; returns false if it was UNDEFINED. */
-static void access(uint32_t op, bool is_read, uint64_t value)
-{
-	uint64_t gprs[31];
-	uint32_t word = hvc(op, is_read, 0);
-	struct frame *frame = (struct frame *)read_native(tpidr_el1);
-	bool vital;
-
-	wild_gprs(gprs);
-	gprs[0] = vel2_good_value(op, &vital);
-	if (!vital || is_read)
-		gprs[0] = value;
-	write_snippet(&word, 1);
-	run_snippet(EL2, gprs);
-	note(frame->x0);
-}
 
 void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step)
 {
@@ -113,35 +80,10 @@ static void registers_round(void)
 {
 	uint32_t op = 1 + random64() % (PV_EL2_OP_ERET - 1);
 
-	access(op, false, wild());
+	vel2_access(op, false, wild());
 	/* Counters run: what they read is no part of the digest. */
 	if (op != PV_EL2_OP_CNTHP_TVAL_EL2 && op != PV_EL2_OP_CNTHP_CTL_EL2)
-		access(op, true, 0);
-}
-
-static void wild_lower_levels(void)
-{
-	uint64_t hcr = wild();
-
-	if (random64() % 2)
-		pv_write(SCTLR_EL1, wild());
-	if (random64() % 2)
-		pv_write(TCR_EL1, wild());
-	if (random64() % 2)
-		pv_write(TTBR0_EL1, wild());
-	pv_write(TTBR1_EL1, wild());
-	pv_write(MAIR_EL1, wild());
-	pv_write(CPACR_EL1, wild());
-	pv_write(VTTBR_EL2, wild());
-	pv_write(VTCR_EL2, wild());
-	pv_write(CPTR_EL2, wild());
-	pv_write(MDCR_EL2, wild());
-	pv_write(HSTR_EL2, wild());
-	pv_write(CNTHCTL_EL2, wild());
-	pv_write(CNTVOFF_EL2, wild());
-	pv_write(VMPIDR_EL2, wild());
-	/* Without IMO the watchdog would not bring us back. */
-	pv_write(HCR_EL2, (hcr | HCR_IMO) & ~HCR_TGE);
+		vel2_access(op, true, 0);
 }
 
 static void eret_round(void)
@@ -165,79 +107,13 @@ static void tlbi_round(void)
 
 	if (random64() % 8 == 0)
 		wild_lower_levels();
-	access(op, false, wild());
+	vel2_access(op, false, wild());
 	if (op >= PV_EL2_OP_AT_S1E2R)
 		note(read_native(par_el1));
 }
 
 static void tlbi_stop(void)
 {
-	vel2_sane();
-}
-
-static uint64_t wild_lr(void)
-{
-	static const uint16_t pintids[] = {
-		0, 1, 15, 16, 25, 26, 27, 30, 31, 32, 33, 34, 48, 255, 256,
-		1019, 1020, 1023, 511, 512,
-	};
-	uint64_t lr = random64() & ~(0x3fful << 32);
-
-	lr |= (uint64_t)pintids[random64() % (sizeof(pintids) / 2)] << 32;
-	switch (random64() % 4) {
-	case 0:
-		return wild();
-	case 1:			/* one that the level below will see */
-		lr = (lr & 0x3ff00000001ful) | 1ul << 62 | 1ul << 61 | 1ul << 60;
-		break;
-	case 2:
-		lr = (lr & ~0xfffffffful) | random64() % 1100;
-		break;
-	}
-	return lr;
-}
-
-static void lists_round(void)
-{
-	static const uint32_t words[] = {
-		DAIFCLR_I, ISB, MRS_IAR1, MSR_EOIR1, MSR_DIR, MRS_IAR1, MSR_EOIR1,
-	};
-	int from = random64() % 3;
-	uint64_t gprs[31];
-
-	wild_gprs(gprs);
-	write_snippet(words + from, 7 - from);
-	pv_write(ICH_VMCR_EL2, random64() % 4 ? 0xff000002 | (random64() & 0x200) : wild());
-	pv_write(ICH_AP1R0_EL2, random64() % 8 ? 0 : wild());
-	pv_write(ICH_AP0R0_EL2, random64() % 8 ? 0 : wild());
-	pv_write(ICH_LR0_EL2, wild_lr());
-	pv_write(ICH_LR1_EL2, wild_lr());
-	pv_write(ICH_LR2_EL2, wild_lr());
-	pv_write(ICH_LR3_EL2, wild_lr());
-	pv_write(ICH_HCR_EL2, wild() | 1);
-	run_snippet(EL1, gprs);
-	note(pv_read(ICH_MISR_EL2));
-	note(pv_read(ICH_ELRSR_EL2));
-}
-
-static void neve_round(void)
-{
-	uint64_t *page = (uint64_t *)(arena + random64() % ARENA_SIZE / 4096 * 4096);
-	uint64_t kind = random64() % 4, gprs[31];
-
-	wild_gprs(gprs);
-	write_snippet(NULL, 0);
-	pv_write(VNCR_EL2, kind ? (uint64_t)page | kind : wild());
-	for (int i = 0; i < 64; i++)
-		page[random64() % 512] = wild();
-	/* Without IMO the watchdog would not bring us back. */
-	page[PAGE_HCR_EL2] = (wild() | HCR_IMO) & ~HCR_TGE;
-	pv_write(ELR_EL2, wild_pc());
-	pv_write(SPSR_EL2, DAIF | (random64() % 2 ? MODE_EL1H : MODE_EL0T));
-	watchdog_start(EXECUTE_US);
-	finish_probe(probe_pv_eret(gprs));
-	note(pv_read(VNCR_EL2));
-	pv_write(VNCR_EL2, 0);
 	vel2_sane();
 }
 
@@ -348,8 +224,6 @@ const struct attack attacks[] = {
 	{ "registers", true, registers_round, NULL, NULL },
 	{ "eret", true, eret_round, NULL, NULL },
 	{ "tlbi", true, tlbi_round, NULL, tlbi_stop },
-	{ "lists", true, lists_round, NULL, NULL },
-	{ "neve", true, neve_round, NULL, NULL },
 	{ "psci", false, psci_round, NULL, NULL },
 	{ "system-0", false, system_0_round, NULL, system_stop },
 	{ "system-1", false, system_1_round, NULL, system_stop },
@@ -390,17 +264,8 @@ bool lethal(const char *name)
 		pv_write(ELR_EL2, 1ul << 47);
 		pv_write(SPSR_EL2, DAIF | MODE_EL1H);
 		probe_pv_eret(gprs);
-	} else if (same(name, "maintenance")) {
-		/* an interrupt that is asserted, and interrupts, but is never acknowledged */
-		static const uint32_t words[] = { DAIFCLR_I, LOOP };
-
-		write_snippet(words, 2);
-		pv_write(ICH_HCR_EL2, 3);
-		gic_enable_ppi(MAINTENANCE_INTID);
-		for (;;)
-			probe_here(gprs);
 	} else {
-		return false;
+		return lethal_interrupt(name);
 	}
 	return true;
 }

@@ -16,6 +16,7 @@ struct frame {
 	uint64_t x0;		/* as the probe left it */
 	uint64_t sp;
 	uint64_t saved[12];	/* x19 to x30 */
+	uint64_t vncr;		/* VNCR_EL2 unless an attack changes it */
 };
 
 /* Number of the vector by which a probe ended, in the order of the table. */
@@ -43,6 +44,7 @@ extern char climb_vectors[], climb_el1_vectors[];
 /* The same memory again where EL0 may use it, see main.c. */
 #define EL0_ALIAS	(256ul << 30)
 
+#define HVC		0xd4000002u
 #define hvc_imm(op, is_read, rt) \
 	((op) << PV_EL2_HVC_OP_SHIFT | ((is_read) ? PV_EL2_HVC_READ : 0) | (rt))
 
@@ -67,6 +69,7 @@ extern char climb_vectors[], climb_el1_vectors[];
 	asm volatile("mrs %0, " #name : "=r" (_value));			\
 	_value;								\
 })
+#define this_frame()	((struct frame *)read_native(tpidr_el1))
 #define write_native(name, value) \
 	asm volatile("msr " #name ", %0\n isb" :: "r" ((uint64_t)(value)) : "memory")
 
@@ -90,6 +93,8 @@ extern bool has_el2;
 /* vel2.c */
 void vel2_start(void);
 void vel2_sane(void);
+void vel2_access(uint32_t op, bool is_read, uint64_t value);
+void wild_lower_levels(void);
 uint64_t vel2_good_value(uint32_t op, bool *vital);
 void watchdog_start(uint32_t microseconds);
 void watchdog_stop(void);
@@ -106,10 +111,15 @@ int run_snippet(enum level level, const uint64_t *gprs);
 int finish_probe(int vector);
 void progress(const char *what, uint32_t at, uint32_t total);
 void note(uint64_t value);
+void helper_start(void (*work)(void));
+void helper_stop(void);
+extern volatile bool helper_busy, helper_told;
+extern volatile uint64_t helper_vncr;
+void secondary_entry(void);
 extern char arena[];
 #define ARENA_SIZE	(16 * 4096)
 
-/* attacks.c, tables.c, isolation.c */
+/* attacks.c, interrupts.c, neve.c, tables.c, isolation.c */
 struct attack {
 	const char *name;
 	bool needs_el2;
@@ -118,10 +128,20 @@ struct attack {
 	void (*stop)(void);
 };
 
-extern const struct attack attacks[], table_attacks[], isolation_attacks[];
+extern const struct attack attacks[], interrupt_attacks[], neve_attacks[], table_attacks[],
+			   isolation_attacks[];
 void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step);
 uint64_t hvc_ladder(enum level level);
 bool lethal(const char *name);
-void race_worker(void);
+bool lethal_interrupt(const char *name);
+
+/* The frame of GICv2's virtual interface control */
+#define GICH_HCR	0x00
+#define GICH_VMCR	0x08
+#define GICH_MISR	0x10
+#define GICH_ELRSR0	0x30
+#define GICH_APR	0xf0
+#define GICH_LR0	0x100
+#define GICH_LRS	4
 
 #endif

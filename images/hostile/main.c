@@ -5,7 +5,8 @@
  *
  *   hvc LEVEL FIRST LAST STEP     HVCs with these immediates from EL0, 1 or 2, wild registers
  *   ladder LEVEL                  HVCs with all immediates from EL0 or 1
- *   attack NAME ROUNDS SEED       see attacks.c, tables.c and isolation.c
+ *   neve MECHANISMS               use those of NEVE from now on: the lower bits of VNCR_EL2
+ *   attack NAME ROUNDS SEED       see attacks.c, interrupts.c, neve.c, tables.c and isolation.c
  *   lethal NAME                   what it can't survive: "@MB lethal" comes first
  *   off                           PSCI SYSTEM_OFF
  *
@@ -21,12 +22,13 @@
 #define WATCHDOG_US		20000
 #define BLOCK_EL0		0x0020000000000745ul	/* as normal memory; EL0 may; PXN */
 #define CURRENTEL_EL2		8
+#define HELPER_SGI		1
 
-void secondary_entry(void);
 extern uint64_t page_table[512];
 
 char arena[ARENA_SIZE] __attribute__((aligned(ARENA_SIZE)));
 static struct frame frames[2];
+static char deferred[2][4096] __attribute__((aligned(4096)));	/* pages for NEVE */
 static uint64_t state, digest, vectors_seen[VECTORS];
 
 void seed_random(uint64_t seed)
@@ -192,15 +194,16 @@ static const struct attack *find(const struct attack *attack, const char *name)
 
 static void run_attack(char *at)
 {
+	static const struct attack *const lists[] = {
+		attacks, interrupt_attacks, neve_attacks, table_attacks, isolation_attacks, NULL,
+	};
 	const char *name = next_word(&at);
 	uint32_t rounds = number(next_word(&at));
 	uint32_t seed = number(next_word(&at));
-	const struct attack *attack = find(attacks, name);
+	const struct attack *attack = NULL;
 
-	if (!attack)
-		attack = find(table_attacks, name);
-	if (!attack)
-		attack = find(isolation_attacks, name);
+	for (int i = 0; !attack && lists[i]; i++)
+		attack = find(lists[i], name);
 	if (!attack)
 		return error("unknown-attack");
 	if (attack->needs_el2 && !has_el2)
@@ -245,19 +248,66 @@ static void run_ladder(char *at)
 	line_end();
 }
 
+static void run_neve(char *at)
+{
+	uint32_t mechanisms = number(next_word(&at));
+
+	if (!has_el2)
+		return error("needs-el2");
+	for (int i = 0; i < 2; i++)
+		frames[i].vncr = mechanisms ? (uint64_t)deferred[i] | mechanisms : 0;
+	vel2_sane();
+	line_start("done");
+	line_word("what", "neve");
+	line_number("mechanisms", pv_read(VNCR_EL2) & 3);
+	line_end();
+}
+
 /* CPU 1 works only where an attack wants two CPUs. */
+static void (*volatile helper_work)(void);
+volatile bool helper_busy, helper_told;
+volatile uint64_t helper_vncr;
+
+void helper_start(void (*work)(void))
+{
+	if (machine.cpus < 2)
+		return;
+	helper_work = work;
+	helper_told = false;
+	helper_busy = true;
+	gic_send_sgi(1, HELPER_SGI);
+	while (helper_work)
+		asm volatile("yield");
+}
+
+void helper_stop(void)
+{
+	helper_told = true;
+	while (helper_busy)
+		asm volatile("yield");
+}
+
 void secondary_main(void)
 {
 	write_native(tpidr_el1, &frames[1]);
 	write_native(vbar_el1, hostile_vectors);
 	gic_init_cpu();
-	if (has_el2)
+	if (has_el2) {
+		helper_vncr = pv_read(VNCR_EL2);
 		vel2_start();
+	}
+	helper_busy = false;
 	for (;;) {
+		void (*work)(void);
+
 		asm volatile("wfi" ::: "memory");
 		gic_end(gic_acknowledge());
-		if (has_el2)
-			race_worker();
+		work = helper_work;
+		if (!work)
+			continue;
+		helper_work = NULL;
+		work();
+		helper_busy = false;
 	}
 }
 
@@ -308,6 +358,8 @@ int main(void)
 			run_hvc(at);
 		} else if (same(verb, "ladder")) {
 			run_ladder(at);
+		} else if (same(verb, "neve")) {
+			run_neve(at);
 		} else if (same(verb, "attack")) {
 			run_attack(at);
 		} else if (same(verb, "lethal")) {

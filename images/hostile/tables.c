@@ -17,13 +17,11 @@
 #define LDR_X0_X1	0xf9400020u
 #define STR_X0_X1	0xf9000020u
 #define BR_X1		0xd61f0020u
-#define RACE_SGI	1
 #define RACE_IPA	(16ul << 30)
 #define RACE_SPAN	(4ul << 20)
 #define RACE_US		5000
 
 static uint64_t (*tables)[ENTRIES] = (void *)arena;	/* and pages as victims */
-static volatile bool racing, racer_ready;
 static volatile uint64_t racer_faults;
 
 static uint64_t address(const void *pointer)
@@ -37,7 +35,7 @@ static uint64_t target(bool *device)
 	uint64_t value = random64();
 
 	*device = false;
-	switch (random64() % 8) {
+	switch (random64() % 9) {
 	case 0:					/* any of the tables, itself too */
 	case 1:
 		return address(tables[value % LEVELS]);
@@ -56,6 +54,8 @@ static uint64_t target(bool *device)
 	case 6:
 		*device = true;
 		return value & 0xfffffffff000ul;
+	case 7:					/* written to, it harms nobody but us */
+		return machine.gich ? machine.gich : address(tables[0]);
 	default:
 		return address(arena) + (LEVELS + value % LEVELS) * 4096;
 	}
@@ -182,22 +182,39 @@ static void race_tlbi(void)
 	asm volatile("dsb ish" ::: "memory");
 }
 
+/* CPU 1: uses the tables until it is told to stop, whatever faults it gets. */
+static void race_worker(void)
+{
+	static uint64_t gprs[31];
+
+	gprs[1] = RACE_IPA;
+	gprs[3] = RACE_SPAN - 1;
+	vel2_sane();
+	pv_write(SCTLR_EL1, 0x30d00800);
+	pv_write(VTTBR_EL2, address(tables[0]));
+	pv_write(HCR_EL2, HCR_SANE | HCR_VM);
+	while (!helper_told) {
+		gprs[1] = RACE_IPA + ((racer_faults << 12) & (RACE_SPAN - 1));
+		pv_write(ELR_EL2, address(race_loop));
+		pv_write(SPSR_EL2, DAIF | MODE_EL1H);
+		watchdog_start(RACE_US);
+		if (!is_irq(probe_pv_eret(gprs)))
+			racer_faults++;
+		watchdog_stop();
+	}
+	vel2_sane();
+}
+
 static void race_start(void)
 {
-	uint64_t hz = counter_frequency(), end = counter() + hz;
-
 	tables_start();
 	tables[0][machine.ram_base >> 30] = machine.ram_base | S2_BLOCK;
 	tables[0][RACE_IPA >> 30] = address(tables[1]) | TABLE | VALID;
 	tables[1][0] = tables[1][1] = address(tables[2]) | TABLE | VALID;
 	asm volatile("dsb ish" ::: "memory");
 	pv_write(VTTBR_EL2, address(tables[0]));
-	racing = machine.cpus >= 2;
 	racer_faults = 0;
-	if (racing)
-		gic_send_sgi(1, RACE_SGI);
-	while (racing && !racer_ready && counter() < end)
-		asm volatile("yield");
+	helper_start(race_worker);
 }
 
 static void race_round(void)
@@ -209,37 +226,10 @@ static void race_round(void)
 
 static void race_stop(void)
 {
-	racing = false;
-	while (racer_ready)
-		asm volatile("yield");
+	helper_stop();
 	line_start("race");
 	line_number("faults", racer_faults);
 	line_end();
-}
-
-/* CPU 1: uses the tables until it is told to stop, whatever faults it gets. */
-void race_worker(void)
-{
-	static uint64_t gprs[31];
-
-	gprs[1] = RACE_IPA;
-	gprs[3] = RACE_SPAN - 1;
-	vel2_sane();
-	pv_write(SCTLR_EL1, 0x30d00800);
-	pv_write(VTTBR_EL2, address(tables[0]));
-	pv_write(HCR_EL2, HCR_SANE | HCR_VM);
-	while (racing) {
-		racer_ready = true;
-		gprs[1] = RACE_IPA + ((racer_faults << 12) & (RACE_SPAN - 1));
-		pv_write(ELR_EL2, address(race_loop));
-		pv_write(SPSR_EL2, DAIF | MODE_EL1H);
-		watchdog_start(RACE_US);
-		if (!is_irq(probe_pv_eret(gprs)))
-			racer_faults++;
-		watchdog_stop();
-	}
-	vel2_sane();
-	racer_ready = false;
 }
 
 const struct attack table_attacks[] = {

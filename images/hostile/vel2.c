@@ -10,6 +10,7 @@
 #define CPTR_EL2_VALUE	0x33fful
 #define WATCHDOG_INTID	26		/* the hypervisor timer's PPI */
 #define SPURIOUS	1020
+#define INTID_MASK	0x3ff
 
 bool has_el2;
 extern uint64_t page_table[512];
@@ -28,12 +29,27 @@ void vel2_start(void)
 	gic_enable_ppi(WATCHDOG_INTID);
 }
 
+static void no_list_registers(void)
+{
+	pv_write(ICH_HCR_EL2, 0);
+	pv_write(ICH_LR0_EL2, 0);
+	pv_write(ICH_LR1_EL2, 0);
+	pv_write(ICH_LR2_EL2, 0);
+	pv_write(ICH_LR3_EL2, 0);
+	if (!machine.gich)
+		return;
+	write32(machine.gich + GICH_HCR, 0);
+	for (int i = 0; i < GICH_LRS; i++)
+		write32(machine.gich + GICH_LR0 + 4 * i, 0);
+}
+
 /*
  * All that an attack may have changed, but for what would have ended this
  * guest: see vel2_good_value().
  */
 void vel2_sane(void)
 {
+	pv_write(VNCR_EL2, this_frame()->vncr);
 	pv_write(CNTHP_CTL_EL2, 0);
 	pv_write(HCR_EL2, HCR_SANE);
 	pv_write(VTTBR_EL2, 0);
@@ -44,11 +60,7 @@ void vel2_sane(void)
 	pv_write(CNTHCTL_EL2, 3);
 	pv_write(CNTVOFF_EL2, 0);
 	pv_write(VMPIDR_EL2, read_native(mpidr_el1));
-	pv_write(ICH_HCR_EL2, 0);
-	pv_write(ICH_LR0_EL2, 0);
-	pv_write(ICH_LR1_EL2, 0);
-	pv_write(ICH_LR2_EL2, 0);
-	pv_write(ICH_LR3_EL2, 0);
+	no_list_registers();
 	pv_write(VBAR_EL1, (uint64_t)el1_vectors);
 	pv_write(SCTLR_EL1, SCTLR_EL1_VALUE);
 	pv_write(TCR_EL1, TCR_EL1_VALUE);
@@ -77,6 +89,48 @@ uint64_t vel2_good_value(uint32_t op, bool *vital)
 	return 0;
 }
 
+/* One access of virtual EL2. */
+void vel2_access(uint32_t op, bool is_read, uint64_t value)
+{
+	uint64_t gprs[31];
+	uint32_t word = HVC | hvc_imm(op, is_read, 0) << 5;
+	bool vital;
+
+	wild_gprs(gprs);
+	gprs[0] = vel2_good_value(op, &vital);
+	if (!vital || is_read)
+		gprs[0] = value;
+	write_snippet(&word, 1);
+	run_snippet(EL2, gprs);
+	note(this_frame()->x0);
+}
+
+/* What the levels below run with. */
+void wild_lower_levels(void)
+{
+	uint64_t hcr = wild();
+
+	if (random64() % 2)
+		pv_write(SCTLR_EL1, wild());
+	if (random64() % 2)
+		pv_write(TCR_EL1, wild());
+	if (random64() % 2)
+		pv_write(TTBR0_EL1, wild());
+	pv_write(TTBR1_EL1, wild());
+	pv_write(MAIR_EL1, wild());
+	pv_write(CPACR_EL1, wild());
+	pv_write(VTTBR_EL2, wild());
+	pv_write(VTCR_EL2, wild());
+	pv_write(CPTR_EL2, wild());
+	pv_write(MDCR_EL2, wild());
+	pv_write(HSTR_EL2, wild());
+	pv_write(CNTHCTL_EL2, wild());
+	pv_write(CNTVOFF_EL2, wild());
+	pv_write(VMPIDR_EL2, wild());
+	/* Without IMO the watchdog would not bring us back. */
+	pv_write(HCR_EL2, (hcr | HCR_IMO) & ~HCR_TGE);
+}
+
 /* An interrupt to virtual EL2, whatever the levels below do. */
 void watchdog_start(uint32_t microseconds)
 {
@@ -89,7 +143,8 @@ void watchdog_stop(void)
 	uint32_t intid;
 
 	pv_write(CNTHP_CTL_EL2, 0);
-	while ((intid = gic_acknowledge()) < SPURIOUS)
+	/* GICv2 says who has sent a software interrupt, too */
+	while (((intid = gic_acknowledge()) & INTID_MASK) < SPURIOUS)
 		gic_end(intid);
 }
 

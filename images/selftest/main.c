@@ -9,7 +9,8 @@
  *
  *   @ST NAME ok|failed key=value...
  *
- * and the exit status is the number of those that failed. `off` and `reboot` end the machine.
+ * and the exit status is the number of those that failed. `off` and `reboot` end the machine;
+ * the words behind `ever` are begun again and again.
  */
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -73,20 +74,26 @@ static void become_init(void)
 
 int main(int argc, char **argv)
 {
-	int failed = 0, status;
+	int failed = 0, status, ever = 0;
 
 	setvbuf(stdout, NULL, _IOFBF, 4096);
 	if (getpid() == 1)
 		become_init();
 	fflush(stdout);
 	for (int i = 1; i < argc; i++) {
-		char *job, *rest = argv[i];
+		char *job, *words, *rest;
 
+		if (!strcmp(argv[i], "ever"))
+			ever = i++;
+		rest = words = strdup(argv[i]);
 		while ((job = strsep(&rest, "+")))
 			if (!fork())
 				_exit(!run(job));
 		while (wait(&status) > 0)
 			failed += status != 0;
+		free(words);
+		if (ever && i == argc - 1)
+			i = ever;
 	}
 	return failed;
 }

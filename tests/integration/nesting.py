@@ -3,7 +3,7 @@
 
 import re
 import shlex
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -17,7 +17,6 @@ from harness.guest.microbench import microbench_guest, parse_line
 from harness.guest.vmm import Guest, vmm_argv
 from harness.host.tcg import tcg_host
 from harness.image.emulator import emulator
-from harness.kernel.track import Track
 from harness.playbook import TcgHostSpec
 
 # L0's kernel says these only when something is wrong with it.
@@ -49,16 +48,15 @@ class Setup:
     def spec(self):
         return TcgHostSpec(cpu=self.cpu, gic=self.gic, memory=1536)
 
-    def skip_if_not_yet(self):
-        if self.configuration not in Track.load("v4.10").modes:
-            pytest.skip(f"track v4.10 can't run {self.configuration}")
-        if self.gic != 3:
-            pytest.skip(f"no virtual EL2 with GICv{self.gic}")
+    @property
+    def neve(self):
+        """NEVE's mechanisms that the guest hypervisor uses, as VNCR_EL2 has them."""
+        return 3 if self.configuration == "nested-neve" else 0
 
 
-def matrix(configurations=CONFIGURATIONS):
+def matrix():
     """The first setup always, the others by `make stress`."""
-    for cpu, gic, name in product(("cortex-a57", "cortex-a72"), (3, 2), configurations):
+    for cpu, gic, name in product(("cortex-a57", "cortex-a72"), (3, 2), CONFIGURATIONS):
         setup = Setup(cpu, gic, name)
         marks = [] if setup == Setup() else [pytest.mark.stress]
         yield pytest.param(setup, id=str(setup), marks=marks)
@@ -90,7 +88,7 @@ echo $? > $name.status
 def start_l2(gic, resets):
     """That script. L2's first process is the self-test."""
     guest = linux_guest("l2", kernel="/images/Image", initrd="/images/selftest.cpio", cpus=2,
-                        memory_mib=128, gic=gic, virtual_el2=False)
+                        memory_mib=128, gic=gic)
     argv = vmm_argv(replace(guest, arguments=None))
     if resets:
         argv.remove("-no-reboot")
@@ -138,13 +136,16 @@ class Background:
         self.level.run(f"kill -{name} $(cat {self.file}.pid)")
 
 
+def hostile_guest(image, setup):
+    return Guest(image, 2, 128, setup.gic)
+
+
 class Hostile:
     """The guest, waiting for a command; at the end it is off, or if it is lost, hung up."""
 
     lost = False
 
-    def __init__(self, place, image, setup, *, virtual_el2=False, name="hostile"):
-        guest = Guest(image, 2, 128, setup.gic, virtual_el2=virtual_el2)
+    def __init__(self, place, guest, name="hostile"):
         self.program = place.start(vmm_argv(guest), name)
 
     def __enter__(self):
@@ -182,6 +183,18 @@ class Hostile:
             assert self.answer("checked")["mistakes"] == "0", name
             found = self.answer("done")
             assert name != "vmids" or int(found["lower"]) > count // 2, found
+
+
+@contextmanager
+def hostile_el2(host, artifacts, image, setup, name="hostile"):
+    """The same with a virtual EL2, and with NEVE if the setup has it."""
+    guest = levels.with_el2(host, artifacts, hostile_guest(image, setup))
+    with ExitStack() as stack:
+        with levels.el2_implied(host, artifacts, guest):
+            hostile = stack.enter_context(Hostile(host, guest, name))
+        assert hostile.level == 2
+        assert int(hostile.ask(f"neve {setup.neve}")["mechanisms"]) == setup.neve
+        yield hostile
 
 
 def verdicts(text):

@@ -11,21 +11,29 @@ from harness.cache import Cache
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.image.hostile import hostile
+from harness.kernel.operations import names
 from tests.integration import nesting
-from tests.integration.nesting import IMMEDIATES, OF_ANY_GUEST, SECONDS, Hostile
+from tests.integration.nesting import (
+    IMMEDIATES,
+    OF_ANY_GUEST,
+    SECONDS,
+    Hostile,
+    hostile_el2,
+    hostile_guest,
+)
 
 # Rounds of each attack; images/hostile/*.c say what they are.
 OF_VIRTUAL_EL2 = {"watchdog": 20, "registers": 1000, "eret": 400, "tlbi": 1000, "lists": 400,
                   "system-2": 400, "tables": 400, "race": 1500, "neve": 400}
-CHECKED = {"vmids": 1000, "address": 60}
+OF_GICV2 = {"frames": 1000}
+CHECKED = {"vmids": 1000, "address": 60, "cpus": 30}
 ENDS = ("reset", "vectors", "device-vectors", "maintenance",
         *(pytest.param(end, marks=pytest.mark.stress) for end in (
             "cpu-off", "wfi", "mmu", "el1-loop")))
 
 
-@pytest.fixture(scope="module", params=nesting.matrix(nesting.CONFIGURATIONS[:1]))
+@pytest.fixture(scope="module", params=nesting.matrix())
 def setup(request):
-    request.param.skip_if_not_yet()
     return request.param
 
 
@@ -47,33 +55,46 @@ def image(l0):
     return l0.put(hostile(Cache.default()))
 
 
+@pytest.fixture
+def guest(l0, suite_artifacts, image, setup):
+    """One in virtual EL2."""
+    with hostile_el2(l0, suite_artifacts, image, setup) as found:
+        yield found
+
+
 @pytest.fixture(autouse=True)
 def _no_trouble(l0):
     yield
     assert not nesting.trouble(l0)
 
 
-def test_every_hvc_of_virtual_el2(l0, image, setup):
-    with Hostile(l0, image, setup, virtual_el2=True) as guest:
-        assert guest.level == 2
-        assert int(guest.ask(f"hvc 2 0 {IMMEDIATES - 1} 1")["same_level"]) > IMMEDIATES - 700
+def rounds_of_virtual_el2(setup):
+    only_there = OF_GICV2 if setup.gic == 2 else {}
+    return OF_VIRTUAL_EL2 | only_there | OF_ANY_GUEST
 
 
-def test_every_hvc_below_virtual_el2(l0, image, setup):
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.stress)])
+def test_every_hvc_of_virtual_el2(guest, step):
+    """All that stand for something, and of the others every so many."""
+    beyond = 64 * (max(names()) + 1)
+    for immediates in (range(beyond), range(beyond, IMMEDIATES, step)):
+        asked = f"hvc 2 {immediates.start} {immediates.stop - 1} {immediates.step}"
+        assert int(guest.ask(asked)["same_level"]) > len(immediates) - 700
+
+
+def test_every_hvc_below_virtual_el2(guest):
     """Each one of EL1 is virtual EL2's, with its immediate; those of EL0 are undefined."""
-    with Hostile(l0, image, setup, virtual_el2=True) as guest:
-        for level in (1, 0):
-            assert int(guest.ask(f"ladder {level}")["rungs"]) == IMMEDIATES
+    for level in (1, 0):
+        assert int(guest.ask(f"ladder {level}")["rungs"]) == IMMEDIATES
 
 
-def test_attacks_of_virtual_el2(l0, image, setup):
-    with Hostile(l0, image, setup, virtual_el2=True) as guest:
-        guest.attack(OF_VIRTUAL_EL2 | OF_ANY_GUEST, 1)
-        guest.check(CHECKED, 1)
+def test_attacks_of_virtual_el2(guest, setup):
+    guest.attack(rounds_of_virtual_el2(setup), 1)
+    guest.check(CHECKED, 1)
 
 
 def test_attacks_of_a_vm(l0, image, setup):
-    with Hostile(l0, image, setup) as guest:
+    with Hostile(l0, hostile_guest(image, setup)) as guest:
         assert guest.level == 1
         for level in (1, 0):
             assert int(guest.ask(f"ladder {level}")["rungs"]) == IMMEDIATES
@@ -81,8 +102,8 @@ def test_attacks_of_a_vm(l0, image, setup):
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_what_the_guest_does_not_survive(l0, image, setup, end):
-    with Hostile(l0, image, setup, virtual_el2=True, name=end) as guest:
+def test_what_the_guest_does_not_survive(l0, suite_artifacts, image, setup, end):
+    with hostile_el2(l0, suite_artifacts, image, setup, name=end) as guest:
         guest.program.send(f"lethal {end}\n")
         guest.answer("lethal")
         guest.lost = True
@@ -94,8 +115,6 @@ def test_what_the_guest_does_not_survive(l0, image, setup, end):
 
 @pytest.mark.stress
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_more_attacks(l0, image, setup, seed):
-    many = {name: rounds * 5 for name, rounds in (OF_VIRTUAL_EL2 | OF_ANY_GUEST).items()}
-    with Hostile(l0, image, setup, virtual_el2=True) as guest:
-        guest.attack(many, seed)
-        guest.check({name: rounds * 10 for name, rounds in CHECKED.items()}, seed)
+def test_more_attacks(guest, setup, seed):
+    guest.attack({name: rounds * 5 for name, rounds in rounds_of_virtual_el2(setup).items()}, seed)
+    guest.check({name: rounds * 10 for name, rounds in CHECKED.items()}, seed)
