@@ -18,7 +18,7 @@ from harness.deadline import Deadline
 from harness.errors import GuestError, UnreachableError
 from harness.guest.emulation import switch
 from harness.guest.microbench import microbench_guest
-from harness.guest.vmm import Guest, payload_guest, vmm_argv
+from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
 from harness.host.ssh import ssh_host
 from harness.paths import ROOT
 from harness.playbook import TcgHostSpec
@@ -102,8 +102,7 @@ def test_hanging_up_ends_the_guest(machine, payload, artifacts):
     program = machine.start(vmm_argv(guest), "hang-up")
     program.expect("@MB ready", Deadline(60, "the guest"))
     program.hang_up()
-    gone = "for i in 1 2 3 4 5 6 7 8 9; do pgrep qemu || exit 0; sleep 1; done; exit 1"
-    machine.run(gone)
+    machine.run(f"for i in $(seq 9); do pidof {QEMU} || exit 0; sleep 1; done; exit 1")
 
 
 def test_linux_boots_in_l1_twice_with_two_cpus_under_both_emulations(machine, artifacts):

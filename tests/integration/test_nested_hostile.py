@@ -10,6 +10,7 @@ import pytest
 from harness.cache import Cache
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.guest.vmm import QEMU
 from harness.image.hostile import hostile
 from harness.kernel.operations import names
 from tests.integration import nesting
@@ -109,8 +110,7 @@ def test_what_the_guest_does_not_survive(l0, suite_artifacts, image, setup, end)
         guest.lost = True
         with pytest.raises(GuestError, match="waiting for its end"):
             guest.program.expect("never", Deadline(3, "its end"))
-    l0.run("n=0; while pgrep qemu-system; do sleep 1; n=$((n+1)); [ $n -lt 60 ] || exit 1; done",
-           timeout=SECONDS)
+    l0.run(f"for i in $(seq 60); do pidof {QEMU} || exit 0; sleep 1; done; exit 1", timeout=SECONDS)
 
 
 @pytest.mark.stress

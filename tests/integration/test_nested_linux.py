@@ -186,7 +186,7 @@ def test_l1_is_stopped_rebooted_and_killed_with_l2_inside(l0, suite_artifacts, s
         program = l0.start([*argv, *nesting.MONITOR, "-name", reset], reset)
         shell = Shell(program.console, "l1# ")
         shell.ready(Deadline(SECONDS, "l1 to boot"))
-    pid = f"$(pgrep -f '[-]name {reset}')"
+    pid = l0.run(f"ps | awk '/[-]name {reset}/ {{ print $1 }}'").stdout.strip()
     for last in (False, True):
         inside = Level(GuestPlace(shell, {}))
         Background(inside, setup, "l2", BUSY)
@@ -202,6 +202,6 @@ def test_l1_is_stopped_rebooted_and_killed_with_l2_inside(l0, suite_artifacts, s
             l0.run(nesting.tell_monitor("system_reset"), timeout=SECONDS)
         shell.ready(Deadline(SECONDS, "l1 to boot again"))
     program.hang_up()
-    l0.run(f"while pgrep -f '[-]name {reset}'; do sleep 1; done", timeout=SECONDS)
+    l0.run(f"while test -e /proc/{pid}; do sleep 1; done", timeout=SECONDS)
     assert nesting.vms(l0) == count
     assert nesting.used_kib(l0) - used < nesting.LOST_KIB
