@@ -6,11 +6,15 @@ PACKAGES := bc binutils-aarch64-linux-gnu bison cpio curl debian-archive-keyring
 	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap openssh-client patch perl \
 	    util-linux xz-utils
 
+# A server that the tests start for themselves, as nobody, on a socket.
+TEST_PACKAGES := postgresql
+
 .PHONY: reproduce test stress lint lock system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
 
+test: PACKAGES += $(TEST_PACKAGES)
 test: venv lint
 	$(VENV)/bin/pytest
 

@@ -1,2 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Results: one schema, the run folder, and the reports that are made from it."""
+"""Results: one schema, the run folder, the reports that are made from it, and the history."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(database: str | None = None, *, reasons: bool = True, **where: str) -> "pd.DataFrame":
+    """Everything that the history knows, tidy: one measurement a row, oldest run first.
+
+    `database` is a file or a URL; without one $NEVE_DATABASE, or runs/history.sqlite here.
+    `where` selects, by columns of results.csv: `load(host="gicv3", benchmark="hypercall")`;
+    without `reasons` the rows of traps by reason are left out.
+
+    Columns: those of results.csv, with its units (`value` in `unit` per operation); `repetition`
+    (from 1), `repeated` (bool: measured a second time because the first looked changed); and of
+    the run `started` (UTC), `state`, `playbook` (its name), `harness`, `emulator`, `kernels`
+    (`name: version key; …`) and `folder`. What a run did not say is empty or None, `stdev` NaN.
+
+    Raises UserError if there is no such database or column, InfrastructureError if its server
+    does not answer.
+    """
+    from harness.results.history.archive import Archive
+    from harness.results.history.database import Database, locate
+
+    with Database.open(locate(database, Path("runs")), create=False) as opened:
+        return Archive(opened).load(reasons=reasons, **where)

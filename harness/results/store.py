@@ -72,8 +72,7 @@ class RunFolder:
         """The run `name` (`latest` too), or the folder at that path."""
         for path in (runs / name, Path(name)):
             if (path / "metadata.json").is_file():
-                metadata = json.loads((path / "metadata.json").read_text())
-                return cls(path.resolve(), metadata)
+                return cls(path.resolve(), _read_metadata(path / "metadata.json"))
         raise UserError(f"no run {name!r} in {runs}: `neve runs` lists them")
 
     @property
@@ -122,6 +121,16 @@ class RunFolder:
         """Derive results.csv from the cells."""
         rows = [row for record in self.records() for row in record.measurements]
         write_atomically(self.path / "results.csv", frame(rows).to_csv(index=False))
+
+
+def _read_metadata(file: Path) -> dict[str, Any]:
+    try:
+        metadata = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} is damaged: {error}") from error
+    if not isinstance(metadata, dict):
+        raise UserError(f"{file} is damaged: no mapping")
+    return metadata
 
 
 def all_runs(runs: Path) -> list[RunFolder]:

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""The history's database: SQLite in one file, or PostgreSQL by URL.
+
+SQLite runs in WAL mode with full synchronization: what was committed outlives a kill -9 and a
+power cut, and readers never wait for a writer.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from harness.errors import HarnessError, InfrastructureError, UserError
+
+VARIABLE = "NEVE_DATABASE"
+_FILE = "history.sqlite"
+_BUSY_SECONDS = 30
+_CONNECT_SECONDS = 10
+_WRITERS = 0x4E455645  # the lock's number, any of our own: "NEVE"
+_MIGRATIONS = Path(__file__).with_name("migrations")
+# What a server says that answers but will never let us in, whatever is tried again.
+_REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry",
+             "no password supplied", "permission denied", "invalid dsn", "invalid connection")
+
+
+def locate(database: str | None, runs: Path) -> str:
+    """`database`, else $NEVE_DATABASE, else the file beside the runs in `runs`."""
+    return database or os.environ.get(VARIABLE) or str(runs / _FILE)
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database whose schema is the newest."""
+
+    engine: Engine
+
+    @classmethod
+    @contextmanager
+    def open(cls, place: str, *, create: bool = True) -> Iterator["Database"]:
+        """The database at `place`, a URL or the name of an SQLite file.
+
+        An older schema is upgraded. Raises UserError for a place that can't be one, a missing
+        file unless `create`, a newer schema; InfrastructureError for a server that is away.
+        """
+        url = parse(place)
+        if url.get_backend_name() == "sqlite" and url.database:
+            file = Path(url.database)
+            if not create and not file.exists():
+                raise UserError(f"no history in {file}: neve history import RUNS makes one")
+            if create:
+                file.parent.mkdir(parents=True, exist_ok=True)
+        with _explained(url):
+            engine = _engine(url)
+            try:
+                _migrate(engine, url)
+                yield cls(engine)
+            finally:
+                engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that is committed as a whole, or not at all."""
+        with _writing(self.engine) as connection:
+            yield connection
+
+
+def parse(place: str) -> URL:
+    """The URL that `place` means. Raises UserError with one line, without a password."""
+    if "://" not in place:
+        return URL.create("sqlite", database=str(Path(place).expanduser()))
+    try:
+        url = make_url(place)
+    except (ArgumentError, ValueError) as error:
+        raise UserError("the database's URL is damaged: " + _EXPECTED) from error
+    backend = url.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite":
+        return url.set(drivername="sqlite")
+    raise UserError(f"no database of kind {backend!r}: " + _EXPECTED)
+
+
+_EXPECTED = "expected a file, sqlite:///FILE or postgresql://USER@HOST/NAME"
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: `_begin_sqlite` does
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later can't wait for another's: it would fail.
+    writes = connection.get_execution_options().get("neve_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
+    """One writer at a time, on PostgreSQL too: whoever replaces a run must not meet another."""
+    with engine.connect().execution_options(neve_writes=True) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
+        yield connection
+
+
+def _migrate(engine: Engine, url: URL) -> None:
+    """Bring the schema to the newest revision; several processes may open at once."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    with engine.connect() as connection:
+        found = _revision(connection)
+    if found == known[0]:
+        return
+    if found is not None and found not in known:
+        raise UserError(f"{_shown(url)} was made by a newer harness (its schema is {found!r}, "
+                        f"ours {known[0]!r}): upgrade this one")
+    with _writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+@contextmanager
+def _explained(url: URL) -> Iterator[None]:
+    """Errors of the driver as one line of ours."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        line = " ".join(str(cause).split("\n\n")[0].split())
+        if url.password:
+            line = line.replace(str(url.password), "***")
+        raise _meaning(url, line, cause)(f"database {_shown(url)}: {line}") from error
+
+
+def _meaning(url: URL, line: str, cause: object) -> type[HarnessError]:
+    if url.get_backend_name() == "sqlite":
+        return InfrastructureError if "locked" in line or "disk" in line else UserError
+    state = str(getattr(cause, "sqlstate", None) or "")
+    refused = any(words in line for words in _REFUSALS) or state[:2] in ("28", "3D", "42")
+    return UserError if refused else InfrastructureError
+
+
+def _shown(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return url.database or "in memory"
+    return url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""How the database's schema came to be, for Alembic."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The tables. A change here needs a revision in `migrations/versions`; a test compares both."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """What all tables share. Constraints have names, so that a migration can speak of them."""
+
+    metadata = MetaData(naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    })
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads the class's own attribute)
+        str: Text(), datetime: DateTime(timezone=True), float: Double(),
+    }
+
+
+class StoredRun(Base):
+    """A run folder. `repetitions` is what the playbook asked for: a measurement with a higher
+    repetition was repeated because the first looked changed. `digest` names the content of the
+    folder when it was read; `kernels` are `name: version key`, with semicolons between."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    started: Mapped[datetime] = mapped_column(index=True)
+    state: Mapped[str]
+    playbook: Mapped[str]
+    repetitions: Mapped[int]
+    harness: Mapped[str]
+    emulator: Mapped[str | None]
+    kernels: Mapped[str]
+    folder: Mapped[str]
+    digest: Mapped[str]
+
+
+class StoredMeasurement(Base):
+    """A row of results.csv, and the repetition that it came from (1 is the first)."""
+
+    __tablename__ = "measurements"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"),
+                                        primary_key=True)
+    host: Mapped[str] = mapped_column(primary_key=True)
+    track: Mapped[str]
+    cpu: Mapped[str]
+    gic: Mapped[int]
+    configuration: Mapped[str] = mapped_column(primary_key=True)
+    mechanism: Mapped[str]
+    benchmark: Mapped[str] = mapped_column(primary_key=True)
+    repetition: Mapped[int] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    unit: Mapped[str]
+    value: Mapped[float]
+    stdev: Mapped[float | None]
+    iterations: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(primary_key=True)

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: MIT
+"""The same on SQLite and on PostgreSQL."""
+
+import json
+import os
+import random
+import select
+import signal
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from shutil import copytree
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from harness import results
+from harness.errors import InfrastructureError, UserError
+from harness.results.history import database
+from harness.results.history.archive import Archive, Outcome, find
+from harness.results.history.database import Database
+from harness.results.history.models import Base, StoredRun
+from harness.results.schema import COLUMNS
+from tests.synthetic import write_run
+
+HOSTILE = "x'; DROP TABLE runs; --<script>alert(1)</script>"
+
+
+@pytest.fixture
+def archive(place):
+    with Database.open(place) as opened:
+        yield Archive(opened)
+
+
+def test_a_run_is_imported_once_and_then_brought_up_to_date(archive, tmp_path):
+    folder = write_run(tmp_path, 1, {"hypercall": 1000, "device-io": 2000})
+    assert archive.take(folder) is Outcome.NEW
+    first = archive.load()
+    assert archive.take(folder) is Outcome.UNCHANGED
+    assert archive.load().equals(first)
+    write_run(tmp_path, 1, {"hypercall": 1000, "device-io": 2000, "virtual-ipi": 3000})
+    assert archive.take(folder) is Outcome.UPDATED
+    assert len(archive.load()) == 9
+
+
+def test_a_copy_of_a_run_is_the_same_run(archive, tmp_path):
+    folder = write_run(tmp_path, 1, {"hypercall": 1000})
+    archive.take(folder)
+    assert archive.take(copytree(folder, tmp_path / "copy")) is Outcome.UNCHANGED
+
+
+def test_frame_is_tidy(archive, tmp_path):
+    archive.take(write_run(tmp_path, 2, {"hypercall": 1010}, again={"hypercall": 1011}))
+    archive.take(write_run(tmp_path, 1, {"hypercall": 1000}))
+    frame = archive.load()
+    assert list(frame.columns) == [
+        *COLUMNS, "repetition", "started", "state", "playbook", "harness", "emulator", "kernels",
+        "folder", "repeated"]
+    assert list(dict.fromkeys(frame["run_id"])) == ["night-001", "night-002"], "oldest first"
+    assert str(frame["started"].dt.tz) == "UTC"
+    assert str(frame["started"].iloc[0]) == "2026-01-02 03:00:00+00:00"
+    assert frame["kernels"].unique().tolist() == ["l0: 4.10.0 k1"]
+    assert frame["stdev"].isna().all()
+    costs = archive.load(reasons=False, metric="cost")
+    assert costs["value"].tolist() == [1000.0, 1010.0, 1011.0]
+    assert costs["repeated"].tolist() == [False, False, True]
+    with pytest.raises(UserError, match="no column 'hots'"):
+        archive.load(hots="x")
+
+
+def test_an_empty_history_is_an_empty_frame(archive):
+    frame = archive.load()
+    assert frame.empty
+    assert "started" in frame.columns
+
+
+def test_load_is_the_packages(place, tmp_path, monkeypatch):
+    with Database.open(place) as opened:
+        Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
+    assert len(results.load(place, benchmark="hypercall", reasons=False)) == 2
+    monkeypatch.setenv("NEVE_DATABASE", place)
+    assert len(results.load()) == 3
+
+
+def test_names_are_data(archive, tmp_path):
+    archive.take(write_run(tmp_path, 1, {HOSTILE: 1000}, host=HOSTILE.replace("/", ""),
+                           kernels={"l0": {"version": HOSTILE, "key": HOSTILE}}))
+    frame = archive.load(benchmark=HOSTILE)
+    assert set(frame["benchmark"]) == {HOSTILE}
+    assert archive.load(host="' OR 1=1 --").empty
+
+
+def spoil(folder, **changes):
+    file = folder / "metadata.json"
+    data = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps({key: value for key, value in data.items() if value is not None}))
+
+
+def cell(folder, **changes):
+    file = folder / "cells.jsonl"
+    record = json.loads(file.read_text().splitlines()[0])
+    record["measurements"][0].update(changes)
+    file.write_text(json.dumps(record) + "\n")
+
+
+@pytest.mark.parametrize(("damage", "complaint"), [
+    (lambda f: (f / "metadata.json").write_text('{"run_id": "x", "sta'), "is damaged"),
+    (lambda f: (f / "metadata.json").write_text("[1]"), "is damaged: no mapping"),
+    (lambda f: (f / "metadata.json").write_bytes(b"\xff\xfe"), "is damaged"),
+    (lambda f: spoil(f, started="yesterday"), "yesterday"),
+    (lambda f: spoil(f, run_id=None), "run_id"),
+    (lambda f: spoil(f, run_id="other"), 'belongs to the run "night-001"'),
+    (lambda f: spoil(f, kernels=["x"]), "no run of ours"),
+    (lambda f: spoil(f, playbook={"repetitions": "many"}), "repetitions"),
+    (lambda f: (f / "cells.jsonl").write_text('{"name": "something else"}\n'), "no run of ours"),
+    (lambda f: (f / "cells.jsonl").write_text("[1, 2]\n"), "no run of ours"),
+    (lambda f: cell(f, value="much"), "value"),
+    (lambda f: cell(f, value=float("nan")), "value"),
+    (lambda f: cell(f, host="a\0b"), "NUL"),
+    (lambda f: cell(f, host="\ud800"), "host"),
+    (lambda f: cell(f, iterations=2**70), "iterations"),
+    (lambda f: cell(f, surprise=1), "surprise"),
+])
+def test_a_damaged_or_foreign_folder_is_one_line(archive, tmp_path, damage, complaint):
+    folder = write_run(tmp_path, 1, {"hypercall": 1000})
+    damage(folder)
+    with pytest.raises(UserError, match=complaint) as caught:
+        archive.take(folder)
+    assert len(str(caught.value).splitlines()) == 1
+    assert archive.load().empty
+
+
+def test_a_torn_last_line_loses_only_itself(archive, tmp_path):
+    folder = write_run(tmp_path, 1, {"hypercall": 1000})
+    with (folder / "cells.jsonl").open("a") as stream:
+        stream.write('{"id": "server/vm/1/dev')
+    assert archive.take(folder) is Outcome.NEW
+
+
+def test_a_run_without_a_cell_is_passed_over(archive, tmp_path):
+    assert archive.take(write_run(tmp_path, 1, {})) is Outcome.EMPTY
+
+
+def test_folders_are_found(tmp_path):
+    runs = [write_run(tmp_path, number, {"hypercall": 1000}) for number in (1, 2)]
+    (tmp_path / "latest").symlink_to("night-002")
+    assert find(tmp_path) == runs
+    assert find(runs[0]) == [runs[0]]
+    with pytest.raises(UserError, match="no run folder, and none in it"):
+        find(tmp_path / "none")
+
+
+def test_schema_is_the_models(archive):
+    with archive.database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch):
+    with Database.open(place) as opened:
+        Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
+    newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
+    (newer / "versions" / "r0002_more.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        "revision, down_revision = '0002', '0001'\n"
+        "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_MIGRATIONS", newer)
+        with Database.open(place) as opened:
+            columns = {each["name"] for each in sa.inspect(opened.engine).get_columns("runs")}
+            assert "note" in columns
+            assert len(Archive(opened).load()) == 3
+    with (pytest.raises(UserError, match=r"newer harness \(its schema is '0002', ours '0001'\)"),
+          Database.open(place)):
+        pass
+
+
+def test_a_failed_upgrade_changes_nothing(place, tmp_path, monkeypatch):
+    with Database.open(place):
+        pass
+    newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
+    (newer / "versions" / "r0002_more.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        "revision, down_revision = '0002', '0001'\n"
+        "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
+        "    op.drop_table('nothing')\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_MIGRATIONS", newer)
+        with pytest.raises((UserError, InfrastructureError), match="nothing"), Database.open(place):
+            pass
+    with Database.open(place) as opened:
+        columns = {each["name"] for each in sa.inspect(opened.engine).get_columns("runs")}
+        assert "note" not in columns
+
+
+def test_several_may_open_and_write_at_once(place, tmp_path):
+    folders = [write_run(tmp_path, number, {"hypercall": 1000}) for number in range(4)]
+
+    def work(_):
+        with Database.open(place) as opened:
+            return [Archive(opened).take(folder) for folder in folders]
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [outcome for each in pool.map(work, range(4)) for outcome in each]
+    assert outcomes.count(Outcome.NEW) == 4
+    with Database.open(place) as opened:
+        assert len(Archive(opened).load()) == 12
+
+
+def test_rows_go_with_their_run(archive, tmp_path):
+    archive.take(write_run(tmp_path, 1, {"hypercall": 1000}))
+    with archive.database.writing() as connection:
+        connection.execute(sa.delete(StoredRun))
+    assert archive.load().empty
+
+
+@pytest.mark.parametrize(("place", "kind", "complaint"), [
+    ("mysql://x/y", UserError, "no database of kind 'mysql'"),
+    ("postgresql://u:secret@[::/x", UserError, "URL is damaged"),
+    ("://", UserError, "URL is damaged"),
+    ("postgresql://u:secret@127.0.0.1:1/x", InfrastructureError, r"u:\*\*\*@127.0.0.1:1/x: "),
+    ("postgresql://u:secret@no-such-host.invalid/x", InfrastructureError, "no-such-host"),
+    ("sqlite:////proc/none/h.sqlite", (UserError, OSError), "/proc/none"),
+    ("/proc/h.sqlite", UserError, "unable to open database file"),
+    ("/dev/null/h.sqlite", (UserError, OSError), "/dev/null"),
+])
+def test_a_wrong_place_is_one_line_without_its_password(place, kind, complaint):
+    with pytest.raises(kind, match=complaint) as caught, Database.open(place):
+        pass
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_server_that_refuses_is_the_users_matter(postgresql_server):
+    with (pytest.raises(UserError, match='database "none" does not exist'),
+          Database.open(f"postgresql://neve@/none?host={postgresql_server}")):
+        pass
+
+
+def test_no_history_is_not_made_by_reading(tmp_path):
+    with (pytest.raises(UserError, match="neve history import RUNS makes one"),
+          Database.open(str(tmp_path / "h.sqlite"), create=False)):
+        pass
+    assert not list(tmp_path.glob("h.sqlite*"))
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "h.sqlite").write_text("not a database" * 100)
+    with (pytest.raises(UserError, match="file is not a database"),
+          Database.open(str(tmp_path / "h.sqlite"))):
+        pass
+
+
+def test_sqlite_is_set_up_to_survive(tmp_path):
+    with Database.open(str(tmp_path / "h.sqlite")) as opened, opened.reading() as connection:
+        settings = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                    for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}
+    assert settings == {
+        "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
+
+
+KILLS = 100
+RUNS = 5
+
+
+def writes(seed):
+    """The endless series of (run, version) that a writer writes."""
+    chosen = random.Random(seed)
+    while True:
+        yield chosen.randrange(RUNS), chosen.randrange(2)
+
+
+def write_for_ever(file, versions, acknowledge, seed):
+    """Replace runs by their other version, and say so when each is committed."""
+    with Database.open(file) as opened:
+        archive = Archive(opened)
+        for number, version in writes(seed):
+            archive.take(versions[version][number])
+            os.write(acknowledge, b".")
+
+
+def killed_writer(file, versions, seed):
+    """How many writes were acknowledged before the writer was killed at a random moment."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            write_for_ever(file, versions, write_end, seed)
+        finally:
+            os._exit(1)
+    os.close(write_end)
+    # A third of all dies while it opens the file, and makes its schema the first time.
+    if seed % 3:
+        select.select([read_end], [], [], 30)
+    time.sleep(random.Random(seed).uniform(0, 0.05))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with os.fdopen(read_end) as stream:
+        return len(stream.read())
+
+
+def test_sqlite_survives_kill_9(tmp_path):
+    """Nothing that was acknowledged is lost, no run is half there, the file stays sound."""
+    versions = [[write_run(tmp_path / str(version), number, {
+        f"benchmark-{each}": 1000 + version for each in range(40)}) for number in range(RUNS)]
+        for version in range(2)]
+    expected, fresh, acknowledged = {}, 0, 0
+    for seed in range(KILLS):
+        if seed % 10 == 0:
+            expected, fresh = {}, fresh + 1
+        file = tmp_path / f"{fresh}.sqlite"
+        count = killed_writer(str(file), versions, seed)
+        acknowledged += count
+        *said, under_way = islice(writes(seed), count + 1)
+        expected.update(said)
+        if not file.exists():
+            continue
+        with sqlite3.connect(file) as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with Database.open(str(file)) as opened:
+            costs = Archive(opened).load(metric="cost")
+        found = {int(run_id.removeprefix("night-")): int(rows["value"].iloc[0] - 1000)
+                 for run_id, rows in costs.groupby("run_id")}
+        assert found in (expected, {**expected, under_way[0]: under_way[1]})
+        assert (costs.groupby("run_id")["value"].nunique() == 1).all(), "no run mixes versions"
+        assert (costs.groupby("run_id").size() == 40).all(), "no run is half there"
+        expected = found
+    assert acknowledged > KILLS // 2
