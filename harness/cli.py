@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import GuestError, HarnessError
+from harness.errors import GuestError, HarnessError, UserError
 from harness.process import explain
 
 RUNS = Path("runs")
@@ -24,6 +24,8 @@ def cli() -> None:
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
 _only = click.option("--only", metavar="K=V,…", help="Run a part: configuration=vm,benchmark=…")
+_database = click.option("--database", metavar="URL", help=(
+    "The history: a file or postgresql://…; default $NEVE_DATABASE, or runs/history.sqlite."))
 _host = click.option("--host", metavar="H", help="A host of the playbook, or user@address[:port].")
 
 
@@ -54,14 +56,17 @@ def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> N
 @_host
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
 @click.option("--scheduler", metavar="URL", help="Run on the Dask workers of this scheduler.")
+@click.option("--check/--no-check", default=None, help=(
+    "Judge by the history: repeat what looks changed, fail if it got worse. Default: playbook's."))
+@_database
 @click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
 @click.option("--payload-arguments", default="", help="Its command line.")
 @click.option("--payload-seconds", default=600.0, show_default=True, help="How long it may run.")
 @_json
 def run(
     playbook: Path, only: str | None, host: str | None, resume: str | None,
-    scheduler: str | None, payload: Path | None, payload_arguments: str,
-    payload_seconds: float, as_json: bool,
+    scheduler: str | None, check: bool | None, database: str | None, payload: Path | None,
+    payload_arguments: str, payload_seconds: float, as_json: bool,
 ) -> None:
     """Run PLAYBOOK and report; results are in runs/latest."""
     if payload:
@@ -73,12 +78,17 @@ def run(
         for name, path in transcripts.items():
             click.echo(f"{name}: {path}")
         return
+    from harness.commands.history import regressions
     from harness.commands.run import run as run_playbook
 
-    folder = run_playbook(RUNS, playbook, only, host, resume, scheduler)
+    folder = run_playbook(
+        RUNS, playbook, only, host, resume, scheduler, check=check, database=database
+    )
+    worse = regressions(folder)
     failed = [record.id for record in folder.records() if record.status != "passed"]
     if as_json:
-        _print_json({"run": str(folder.path), "failed": failed})
+        _print_json({"run": str(folder.path), "failed": failed,
+                     "changes": folder.metadata.get("changes", [])})
     else:
         click.echo((folder.path / "report.md").read_text())
         click.echo(f"picture: {folder.path / 'report.html'}")
@@ -87,6 +97,8 @@ def run(
             f"{len(failed)} cells failed: {', '.join(failed)}; again: "
             f"neve run {playbook} --resume {folder.id}"
         )
+    if worse:
+        raise GuestError(f"worse than the history: {'; '.join(worse)}")
 
 
 @cli.command()
@@ -140,6 +152,55 @@ def runs(as_json: bool) -> None:
         return
     for entry in listed:
         click.echo(f"{entry['run']}  {entry['state']}  {entry['cells']} cells  {entry['track']}")
+
+
+@cli.group(invoke_without_command=True)
+@_database
+@click.option("--only", metavar="K=V,…", help="A part: host=…,benchmark=…,metric=cost")
+@_json
+@click.pass_context
+def history(
+    context: click.Context, database: str | None, only: str | None, as_json: bool
+) -> None:
+    """Say of every series what it was last, its noise, and whether it has changed."""
+    context.obj = database
+    if context.invoked_subcommand:
+        return
+    from harness.commands import history as commands
+
+    table = commands.table(database, RUNS, only)
+    if as_json:
+        _print_json(json.loads(table.to_json(orient="records")))
+    else:
+        click.echo(commands.readable(table).to_markdown(index=False, disable_numparse=True))
+
+
+@history.command("import")
+@click.argument("runs", nargs=-1, type=Path)
+@click.pass_obj
+def history_import(database: str | None, runs: tuple[Path, ...]) -> None:
+    """Take run folders, or all in a folder (default ./runs), into the history."""
+    from harness.commands import history as commands
+
+    refused = 0
+    for folder, outcome in commands.import_runs(database, RUNS, runs or (RUNS,)):
+        if isinstance(outcome, HarnessError):
+            refused += 1
+            click.echo(f"neve: {outcome}", err=True)
+        else:
+            click.echo(f"{folder.name}  {outcome}")
+    if refused:
+        sys.exit(UserError.exit_code)
+
+
+@history.command("report")
+@click.option("--output", type=Path, default=RUNS / "history.html", show_default=True)
+@click.pass_obj
+def history_report(database: str | None, output: Path) -> None:
+    """Write the history page: a chart per host, benchmark and configuration."""
+    from harness.commands import history as commands
+
+    click.echo(commands.write_page(database, RUNS, output))
 
 
 @cli.group()

@@ -81,7 +81,8 @@ class Playbook(_Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
     `nested_share` is the part of all iterations that a nested configuration gets, where an
-    operation takes a hundred times as long.
+    operation takes a hundred times as long. `check` judges the run by its hosts' history: what
+    looks changed is measured again, and the run fails if it got worse for certain.
     """
 
     name: _Name = "run"
@@ -98,6 +99,7 @@ class Playbook(_Model):
     ] = (100, 1100)
     nested_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     spread_limit: Annotated[float, Field(gt=0)] = 1.0
+    check: bool = False
     l1_memory: Annotated[int, Field(ge=512, le=65536)] = 1024
     l2_memory: Annotated[int, Field(ge=64, le=65536)] = 128
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """`neve plan` and `neve run`."""
 
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from harness.job import jobs_of
 from harness.journal import FolderJournal
 from harness.kernel.track import Track
 from harness.playbook import (
+    Cell,
     Playbook,
     SshHostSpec,
     TcgHostSpec,
@@ -64,12 +67,16 @@ def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
 
 def run(
     runs: Path, path: Path, only: str | None, host: str | None, resume: str | None,
-    scheduler: str | None = None,
+    scheduler: str | None = None, *, check: bool | None = None, database: str | None = None,
 ) -> RunFolder:
-    """Run a playbook, or what is left of a run, and write its reports."""
+    """Run a playbook, or what is left of a run, and write its reports; the history has it then.
+    `check` overrides the playbook's."""
     playbook = read_playbook(path, only, host)
     if not plan(playbook):
         raise UserError(f"{path}: nothing is left to run: {'; '.join(skipped(playbook))}")
+    from harness.commands import history
+
+    history.probe(database, runs)
     cache, progress = Cache.default(), Progress()
     for spec in playbook.hosts:
         if isinstance(spec, SshHostSpec):
@@ -85,8 +92,10 @@ def run(
         folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
     finished = {record.id for record in folder.records() if record.status == "passed"}
     cells = [cell for cell in plan(playbook) if cell.id not in finished]
+    check = playbook.check if check is None else check
     folder.update(state="unfinished")
-    try:
+
+    def execute(cells: Sequence[Cell]) -> None:
         journal = FolderJournal(folder, progress)
         jobs = jobs_of(folder.id, playbook, artifacts, folder.consoles, cells)
         if len(jobs) == 1 and scheduler is None:
@@ -95,6 +104,13 @@ def run(
             from harness import fleet
 
             fleet.execute(jobs, journal, scheduler)
+
+    try:
+        execute(cells)
+        again = history.suspicious(database, runs, folder, playbook) if check else []
+        for cell in again:
+            progress.note(f"{cell.id}: looks changed, so it is measured again")
+        execute(again)
         folder.update(state="finished")
     except BaseException:
         folder.update(state="cut off")
@@ -102,7 +118,10 @@ def run(
         raise
     finally:
         folder.update(durations=progress.durations, ended=datetime.now(UTC).isoformat())
-    report.write(folder)
+    try:
+        history.conclude(database, runs, folder, check=check)
+    finally:
+        report.write(folder)
     return folder
 
 
@@ -140,4 +159,6 @@ def _resumed(runs: Path, name: str, facts: dict[str, Any]) -> RunFolder:
 
 
 def repeat_command() -> str:
-    return shlex.join(["neve", *sys.argv[1:]])
+    """As it was typed, but for a password in a URL."""
+    words = [re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", word) for word in sys.argv[1:]]
+    return shlex.join(["neve", *words])

@@ -84,6 +84,7 @@ def write(folder: RunFolder) -> None:
         "accounting": _accounting(folder.metadata),
         "provenance": _provenance(folder),
         "skipped": folder.metadata.get("skipped", []),
+        "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],
         "failures": _failures(folder),
     }
     shown, causes = readable(table), readable_reasons(where, redirected)
@@ -206,6 +207,19 @@ def _failures(folder: RunFolder) -> str:
     return "\n".join(f"{record.id}: {record.error}" for record in failed)
 
 
+def change_in_words(change: Mapping[str, Any]) -> str:
+    """An entry of the metadata's `changes`, which the history made, as a line."""
+    cell = f"{change['host']}, {change['benchmark']}, {change['configuration']}"
+    what = f"{cell}: {change['metric']} {_number(change['last'], 2)} {change['unit']}"
+    if change["verdict"] == "suspicious":
+        return (f"{what} looks changed, which a second measurement did not confirm "
+                f"(level {_number(change['level'], 2)})")
+    effect = "from 0" if change["effect"] is None else f"{change['effect']:+.2%}"
+    sure = min(float(change["confidence"]), 0.999999)
+    return (f"{what} has {change['verdict']}, {effect} (noise {change['noise']:.2%}, "
+            f"confidence {sure:.4%})")
+
+
 def _junit(folder: RunFolder) -> None:
     suite = junitparser.TestSuite(folder.id)
     for record in folder.records():
@@ -213,6 +227,14 @@ def _junit(folder: RunFolder) -> None:
         case = junitparser.TestCase(name, classname=group, time=record.seconds)
         if record.status != "passed":
             case.result = [junitparser.Failure(record.error)]
+        suite.add_testcase(case)
+    for change in folder.metadata.get("changes", []):
+        group = f"{change['host']}/{change['configuration']}/history"
+        case = junitparser.TestCase(f"{change['benchmark']} {change['metric']}", classname=group)
+        if change["verdict"] == "regressed":
+            case.result = [junitparser.Failure(change_in_words(change))]
+        else:
+            case.system_out = change_in_words(change)
         suite.add_testcase(case)
     document = junitparser.JUnitXml()
     document.add_testsuite(suite)

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: MIT
+"""From run folders to verdicts, the page, and what `neve run --check` makes of them."""
+
+import json
+import re
+import sys
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from shutil import copytree
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from harness import cli
+from harness.commands import history as commands
+from harness.commands import run as run_command
+from harness.errors import HarnessError
+from harness.playbook import load
+from harness.results.history import page, verdicts
+from harness.results.history.archive import Archive
+from harness.results.history.database import Database
+from harness.results.history.verdicts import History
+from harness.results.store import CellRecord, RunFolder
+from tests.synthetic import measurement, write_run
+
+HOSTILE = "<script>alert('x')</script>$\\frac{\"><img src=x onerror=alert(1)>"
+BENCHMARKS = ("hypercall", "device-io", "virtual-ipi")
+
+
+def quiet_nights(runs, count, *, steps=None, host="server"):
+    """`count` run folders at 1 % noise; {night: factor} for hypercall from then on."""
+    rng, level = np.random.default_rng(8), 1.0
+    for night in range(count):
+        level *= (steps or {}).get(night, 1.0)
+        values = {name: 1000 * (1 + rng.normal(scale=0.01)) for name in BENCHMARKS}
+        values["hypercall"] *= level
+        kernel = {"l0": {"version": "4.10.0", "key": f"k{level:.1f}"}}
+        write_run(runs, night, values, host=host, kernels=kernel)
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
+
+
+def neve(*arguments):
+    return CliRunner().invoke(cli.cli, [*map(str, arguments)], catch_exceptions=True)
+
+
+def read(place="runs/history.sqlite"):
+    with Database.open(str(place)) as opened:
+        return History.of(Archive(opened).load(reasons=False))
+
+
+def test_history_has_a_row_per_series(runs):
+    quiet_nights(runs, 30, steps={20: 1.1})
+    assert neve("history", "import").exit_code == 0
+    table = verdicts.table(read()).set_index(["benchmark", "metric"])
+    assert len(table) == 6
+    row = table.loc[("hypercall", "cost")]
+    assert (row["runs"], row["verdict"], row["since"]) == (30, "steady", "night-020")
+    assert row["level"] == pytest.approx(1100, rel=0.02)
+    assert row["noise"] == pytest.approx(0.01, rel=0.4)
+    assert row["effect"] == pytest.approx(0.1, abs=0.02)
+    assert row["confidence"] > 0.999
+    assert np.isnan(table.loc[("device-io", "cost"), "effect"])
+    listed = json.loads(neve("history", "--json", "--only", "metric=cost").output)
+    assert {entry["metric"] for entry in listed} == {"cost"}
+    assert re.search(r"\+(9|10|11)\.\d\d% since night-020", neve("history").output)
+
+
+def test_a_change_says_what_else_differed(runs):
+    quiet_nights(runs, 30, steps={20: 1.1})
+    neve("history", "import")
+    history = read()
+    (change,) = history.changes()
+    assert history.differences(change) == ["kernels: l0: 4.10.0 k1.0 → l0: 4.10.0 k1.1"]
+    assert verdicts.worse(change)
+
+
+def test_few_runs_are_learned_from(runs):
+    quiet_nights(runs, 3)
+    neve("history", "import")
+    assert set(verdicts.table(read())["verdict"]) == {"learning"}
+
+
+def test_noise_floor_is_a_hosts_own(runs, tmp_path):
+    quiet_nights(runs, 20)
+    neve("history", "import")
+    floors = verdicts.noise_floors(read()).set_index(["host", "metric"])
+    assert floors.loc[("server", "cost"), "noise"] == pytest.approx(0.01, rel=0.4)
+    assert floors.loc[("server", "traps"), "noise"] < 0.005
+    assert floors.loc[("server", "cost"), "series"] == 3
+
+
+def test_importing_refuses_one_folder_and_takes_the_others(runs):
+    quiet_nights(runs, 2)
+    (runs / "torn").mkdir()
+    (runs / "torn" / "metadata.json").write_text("{")
+    done = neve("history", "import", "runs", "none")
+    assert done.exit_code == 2
+    assert "night-000  new\nnight-001  new" in done.stdout
+    assert [line.partition(":")[2].split(" is ")[0] for line in done.stderr.splitlines()] == [
+        f" {runs}/torn/metadata.json".replace(f"{runs}", "runs"),
+        " none: no run folder, and none in it"]
+    assert neve("history", "import").stdout.count("unchanged") == 2
+
+
+class Document(HTMLParser):
+    """Tags with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_page_links_runs_and_marks_changes(runs):
+    quiet_nights(runs, 30, steps={20: 1.1})
+    (runs / "night-020" / "report.html").write_text("report")
+    neve("history", "import")
+    done = neve("history", "report")
+    assert done.output.strip() == "runs/history.html"
+    text = (runs / "history.html").read_text()
+    assert text.count("<svg") == 3, "one chart per host, benchmark and configuration"
+    assert 'href="./night-020/report.html"' in text
+    assert "night-019/report.html" not in text, "no link leads nowhere"
+    assert 'xlink:href="./night-020/report.html"' in text, "the chart's points are links, too"
+    assert "noise floor" in text
+    assert "kernels: l0: 4.10.0 k1.0 → l0: 4.10.0 k1.1" in text
+    assert not re.search(r'(src|href)="(?!#|\./)', text), "nothing is loaded from elsewhere"
+
+
+def test_names_on_the_page_are_text(runs):
+    hostile = HOSTILE.replace("/", "")
+    write_run(runs, 0, {hostile: 1000}, host=hostile, name="night",
+              kernels={"l0": {"version": HOSTILE, "key": HOSTILE}}, emulator=HOSTILE)
+    folder = write_run(runs, 1, {hostile: 1000}, host=hostile, name="javascript:alert(1)")
+    (folder / "report.html").write_text("report")
+    for number in range(2, 14):
+        write_run(runs, number, {hostile: 1000 if number < 12 else 2000}, host=hostile,
+                  emulator=HOSTILE if number < 12 else "other")
+    assert neve("history", "import").exit_code == 0
+    assert neve("history", "report").exit_code == 0
+    document = Document((runs / "history.html").read_text())
+    assert not [tag for tag, _ in document.tags if tag in ("script", "img")]
+    assert not [name for _, attributes in document.tags for name in attributes
+                if name.startswith("on")]
+    links = {attributes.get("href") or attributes.get("xlink:href")
+             for tag, attributes in document.tags if tag == "a"}
+    assert links == {"./javascript%3Aalert%281%29/report.html"}
+    assert neve("history").exit_code == 0
+
+
+def test_an_empty_history_has_a_page(runs):
+    runs.mkdir()
+    with Database.open("runs/history.sqlite"):
+        pass
+    assert neve("history", "report").exit_code == 0
+    assert "0 runs" in (runs / "history.html").read_text()
+    assert neve("history").exit_code == 0
+
+
+@pytest.mark.parametrize(("arguments", "code"), [
+    (["history"], 2), (["history", "report"], 2), (["history", "import"], 2),
+    (["history", "--database", "mysql://x"], 2), (["history", "--only", "x"], 2),
+    (["history", "--database", "postgresql://u:secret@127.0.0.1:1/x"], 75),
+])
+def test_what_is_wrong_is_one_line(runs, arguments, code, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["neve", *arguments])
+    if "--only" in arguments:
+        quiet_nights(runs, 1)
+        neve("history", "import")
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    said = capsys.readouterr().err
+    assert left.value.code == code, said
+    assert len(said.splitlines()) == 1
+    assert "secret" not in said
+
+
+class Job:
+    """In place of a host: measures what it is told to."""
+
+    def __init__(self, run_id, cells, measure):
+        self.run_id, self.cells, self.measure = run_id, cells, measure
+
+    def execute(self, journal):
+        for cell in self.cells:
+            value = float(self.measure(cell))
+            sample = {"benchmark": cell.benchmark, "iterations": 1000, "minimum": value,
+                      "median": value, "p99": value}
+            where = {"host": cell.host, "benchmark": cell.benchmark}
+            journal.tell(CellRecord(cell.id, "passed", 1.0, (
+                measurement(self.run_id, value, **where),
+                measurement(self.run_id, 1.0, metric="traps", unit="exits", **where),
+                measurement(self.run_id, 1.0, metric="traps", unit="exits", reason="HVC64",
+                            **where)), (sample,)))
+
+
+@pytest.fixture(scope="session")
+def twenty_nights(tmp_path_factory):
+    """A quiet history that tests take a copy of."""
+    made = tmp_path_factory.mktemp("nights") / "runs"
+    quiet_nights(made, 20, host="tcg")
+    assert not [error for _, error in commands.import_runs(None, made, [made])
+                if isinstance(error, HarnessError)]
+    return made
+
+
+@pytest.fixture
+def night(runs, tmp_path, monkeypatch, twenty_nights):
+    """`neve run` on a host with a history of 20 nights, whose cells measure what `measure` says."""
+    copytree(twenty_nights, runs)
+    playbook = tmp_path / "nightly.yaml"
+    playbook.write_text(
+        "name: nightly\ntrack: v4.10\nconfigurations: [vm]\ncheck: true\n"
+        f"benchmarks: [{', '.join(BENCHMARKS)}]\n")
+    measured = []
+
+    def run(measure, *options):
+        def jobs_of(run_id, _playbook, _artifacts, _consoles, cells):
+            measured.extend(cell.id for cell in cells)
+            return [Job(run_id, cells, measure)] if cells else []
+
+        monkeypatch.setattr(run_command, "prepare", lambda *_, **__: None)
+        monkeypatch.setattr(run_command, "jobs_of", jobs_of)
+        monkeypatch.setattr(run_command, "facts_of", lambda *_: {
+            "track": "v4.10", "harness": "0.1.0",
+            "playbook": load(playbook).model_dump(mode="json"),
+            **{key: {} for key in ("kernels", "microbench", "rootfs")}, "emulator": None})
+        measured.clear()
+        monkeypatch.setattr(sys, "argv", ["neve", "run", str(playbook), *options])
+        status = 0
+        try:
+            cli.cli(standalone_mode=False)
+        except HarnessError as error:
+            status = error.exit_code
+        latest = RunFolder.open(runs, "latest") if (runs / "latest").exists() else None
+        return status, latest, measured
+
+    return run
+
+
+def failures(folder):
+    suite = ET.parse(folder.path / "junit.xml").getroot()
+    return [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None]
+
+
+def test_a_quiet_night_measures_nothing_twice(night):
+    status, folder, measured = night(lambda cell: 1000.0)
+    assert (status, measured) == (0, [f"tcg/vm/1/{name}" for name in BENCHMARKS])
+    assert folder.metadata["changes"] == []
+    assert len(read().nights) == 21, "a finished run imports itself"
+
+
+def test_a_regression_is_measured_again_and_fails_the_night(night):
+    status, folder, measured = night(lambda cell: 1100 if cell.benchmark == "hypercall" else 1000)
+    assert status == 1
+    assert measured[-1] == "tcg/vm/2/hypercall"
+    assert len(measured) == 4
+    assert failures(folder) == ["hypercall cost"]
+    (change,) = folder.metadata["changes"]
+    assert change["verdict"] == "regressed"
+    assert change["effect"] == pytest.approx(0.1, abs=0.01)
+    assert re.search(r"has regressed, \+(9|10)\.", (folder.path / "report.md").read_text())
+    assert re.search(r"has regressed, \+(9|10)\.", (folder.path / "report.html").read_text())
+    assert neve("report", folder.id).exit_code == 0
+    assert failures(folder) == ["hypercall cost"], "a report that is written again says it again"
+
+
+def test_a_change_is_called_once(night):
+    slow = lambda cell: 1100 if cell.benchmark == "hypercall" else 1000  # noqa: E731
+    assert night(slow)[0] == 1
+    assert night(slow)[0] == 0
+
+
+def test_an_improvement_is_told_and_does_not_fail(night):
+    status, folder, _ = night(lambda cell: 900 if cell.benchmark == "hypercall" else 1000)
+    assert (status, failures(folder)) == (0, [])
+    assert folder.metadata["changes"][0]["verdict"] == "improved"
+
+
+def test_what_the_repetition_does_not_confirm_is_no_regression(night):
+    status, folder, measured = night(
+        lambda cell: 1100 if cell.repetition == 1 and cell.benchmark == "device-io" else 1000)
+    assert (status, failures(folder)) == (0, [])
+    assert measured[-1] == "tcg/vm/2/device-io"
+    assert "which a second measurement did not confirm" in (folder.path / "report.md").read_text()
+
+
+def test_without_check_nothing_is_judged(night):
+    status, folder, measured = night(lambda cell: 1100, "--no-check")
+    assert (status, len(measured)) == (0, 3)
+    assert "changes" not in folder.metadata
+    assert len(read().nights) == 21
+
+
+def test_a_resumed_run_brings_its_rows_up_to_date(night, runs):
+    def dies(cell):
+        if cell.benchmark == "virtual-ipi":
+            raise KeyboardInterrupt
+        return 1000
+
+    with pytest.raises(click.exceptions.Abort):
+        night(dies)
+    assert len(read().nights) == 20, "a run that was cut off is not imported by itself"
+    folder = RunFolder.open(runs, "latest")
+    neve("history", "import", folder.path)
+    before = read()
+    assert len(before.nights) == 21
+    night(lambda cell: 1000, "--resume", folder.id)
+    series = {key[6]: each for key, each, _ in read().series() if key[7] == "cost"}
+    assert len(series["virtual-ipi"].values) == 21
+    assert len(read().nights) == 21
+
+
+def test_a_wrong_database_is_said_before_anything_runs(night):
+    status, _, measured = night(lambda cell: 1000, "--database", "mysql://x")
+    assert (status, measured) == (2, [])
+
+
+def test_no_password_is_kept_in_the_run(night, monkeypatch):
+    monkeypatch.setattr(commands, "probe", lambda *_: None)
+    monkeypatch.setattr(commands, "conclude", lambda *_, **__: None)
+    _, folder, _ = night(lambda cell: 1000, "--no-check",
+                         "--database", "postgresql://me:secret@127.0.0.1:1/x")
+    assert "secret" not in (folder.path / "metadata.json").read_text()
+    assert "me:***@127.0.0.1:1" in folder.metadata["repeat"]
+
+
+def test_page_module_writes_without_links(tmp_path, runs):
+    quiet_nights(runs, 2)
+    neve("history", "import")
+    page.write(read(), {}, tmp_path / "page.html")
+    assert "<a " not in (tmp_path / "page.html").read_text()
