@@ -5,6 +5,7 @@ SQLite runs in WAL mode with full synchronization: what was committed outlives a
 power cut, and readers never wait for a writer.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from harness.errors import HarnessError, InfrastructureError, UserError
+from harness.process import explain
 
 VARIABLE = "NEVE_DATABASE"
 _FILE = "history.sqlite"
@@ -159,6 +161,8 @@ def _explained(url: URL) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
+        if getattr(cause, "sqlite_errorname", None) == "SQLITE_FULL":
+            raise explain(OSError(errno.ENOSPC, "", url.database)) from error
         line = " ".join(str(cause).split("\n\n")[0].split())
         if url.password:
             line = line.replace(str(url.password), "***")
