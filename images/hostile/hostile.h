@@ -87,6 +87,18 @@ extern char climb_vectors[], climb_el1_vectors[];
 #define VTCR_40_BITS	(1ul << 31 | 2ul << 16 | 3ul << 12 | 1ul << 10 | \
 			 1ul << 8 | 1ul << 6 | 24)	/* 4K, level 1 first */
 
+/* Descriptors of translation tables; S2: of stage 2 */
+#define ENTRIES		512
+#define VALID		1ul
+#define TABLE		2ul
+#define AF		(1ul << 10)
+#define S2_READ		(1ul << 6)
+#define S2_WRITE	(2ul << 6)
+#define S2_NORMAL	(0xful << 2)
+#define S2_SHARED	(3ul << 8)
+#define S2_LEAF		(VALID | AF | S2_READ | S2_NORMAL | S2_SHARED)
+#define LDR_X0_X1	0xf9400020u
+
 /* Are we in a virtual EL2? If not, this is an ordinary guest's EL1. */
 extern bool has_el2;
 

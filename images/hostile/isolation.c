@@ -9,21 +9,11 @@
 #include "hostile.h"
 
 #define GUESTS		4
-#define ENTRIES		512
 #define PAGE		4096
-#define VALID		1ul
-#define TABLE		2ul
-#define AF		(1ul << 10)
-#define S2_READ		(1ul << 6)
-#define S2_WRITE	(2ul << 6)
-#define S2_NORMAL	(0xful << 2)
-#define S2_SHARED	(3ul << 8)
-#define LEAF		(VALID | AF | S2_READ | S2_NORMAL | S2_SHARED)
 #define IPA		(16ul << 30)
 #define IPA_READ_ONLY	(IPA + PAGE)
 #define IPA_NOTHING	(IPA + 2 * PAGE)
 #define IPA_NO_TABLE	(IPA + (1ul << 30))
-#define LDR_X0_X1	0xf9400020u
 #define MMU_OFF		0x30d00800ul
 #define PAR_F		1ul
 #define PAR_S		(1ul << 9)
@@ -60,11 +50,11 @@ static void isolation_start(void)
 			guest->root[n] = guest->middle[n] = guest->last[n] = 0;
 			guest->page[n] = secret(i);
 		}
-		guest->root[machine.ram_base >> 30] = machine.ram_base | LEAF | S2_WRITE;
+		guest->root[machine.ram_base >> 30] = machine.ram_base | S2_LEAF | S2_WRITE;
 		guest->root[IPA >> 30] = address(guest->middle) | TABLE | VALID;
 		guest->middle[0] = address(guest->last) | TABLE | VALID;
-		guest->last[0] = address(guest->page) | TABLE | LEAF | S2_WRITE;
-		guest->last[1] = address(guest->page) | TABLE | LEAF;
+		guest->last[0] = address(guest->page) | TABLE | S2_LEAF | S2_WRITE;
+		guest->last[1] = address(guest->page) | TABLE | S2_LEAF;
 	}
 	asm volatile("dsb ish" ::: "memory");
 	pv_write(TLBI_ALLE1IS, 0);

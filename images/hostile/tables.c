@@ -5,16 +5,7 @@
  */
 #include "hostile.h"
 
-#define ENTRIES		512
 #define LEVELS		4			/* tables in the arena, one page each */
-#define VALID		1ul
-#define TABLE		2ul
-#define AF		(1ul << 10)
-#define S2_READ		(1ul << 6)
-#define S2_WRITE	(2ul << 6)
-#define S2_NORMAL	(0xful << 2)
-#define S2_BLOCK	(VALID | AF | S2_READ | S2_NORMAL | 3ul << 8)
-#define LDR_X0_X1	0xf9400020u
 #define STR_X0_X1	0xf9000020u
 #define BR_X1		0xd61f0020u
 #define RACE_IPA	(16ul << 30)
@@ -86,7 +77,7 @@ static void make_tables(void)
 	for (int level = 0; level < LEVELS; level++)
 		for (int i = 0; i < 16; i++)
 			tables[level][random64() % ENTRIES] = entry(1 + level % 3);
-	tables[0][machine.ram_base >> 30] = machine.ram_base | S2_BLOCK;
+	tables[0][machine.ram_base >> 30] = machine.ram_base | S2_LEAF;
 }
 
 static void tables_start(void)
@@ -133,7 +124,7 @@ static void race_entry(void)
 {
 	uint64_t index = random64() % ENTRIES;
 	uint64_t page = address(arena) + (LEVELS + random64() % 8) * 4096;
-	uint64_t leaf = page | S2_BLOCK | S2_WRITE | TABLE;
+	uint64_t leaf = page | S2_LEAF | S2_WRITE | TABLE;
 
 	switch (random64() % 8) {
 	case 0:
@@ -208,7 +199,7 @@ static void race_worker(void)
 static void race_start(void)
 {
 	tables_start();
-	tables[0][machine.ram_base >> 30] = machine.ram_base | S2_BLOCK;
+	tables[0][machine.ram_base >> 30] = machine.ram_base | S2_LEAF;
 	tables[0][RACE_IPA >> 30] = address(tables[1]) | TABLE | VALID;
 	tables[1][0] = tables[1][1] = address(tables[2]) | TABLE | VALID;
 	asm volatile("dsb ish" ::: "memory");
