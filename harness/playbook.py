@@ -2,7 +2,7 @@
 """Playbooks: YAML in, a frozen and validated model and its plan (the matrix of cells) out."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -216,19 +216,25 @@ def _complaints(error: ValidationError) -> Iterator[str]:
 _SELECTABLE = {"configuration": "configurations", "benchmark": "benchmarks", "host": "hosts"}
 
 
+def selection(only: str, keys: Iterable[str]) -> dict[str, list[str]]:
+    """{key: values} of `configuration=vm,benchmark=hypercall`. Raises UserError if it is not of
+    that form, or names something else than `keys`."""
+    known = list(keys)
+    wanted: dict[str, list[str]] = {}
+    for item in only.split(","):
+        key, separator, value = item.partition("=")
+        if not separator or key not in known:
+            raise UserError(f"--only {only}: expected KEY=VALUE with KEY one of {', '.join(known)}")
+        wanted.setdefault(key, []).append(value)
+    return wanted
+
+
 def narrow(playbook: Playbook, only: str) -> Playbook:
     """The part of `playbook` that `only` selects: `configuration=vm,benchmark=hypercall`.
 
     A key may stand more than once, its values then add up.
     """
-    wanted: dict[str, list[str]] = {}
-    for item in only.split(","):
-        key, separator, value = item.partition("=")
-        if not separator or key not in _SELECTABLE:
-            raise UserError(
-                f"--only {only}: expected KEY=VALUE with KEY one of {', '.join(_SELECTABLE)}"
-            )
-        wanted.setdefault(key, []).append(value)
+    wanted = selection(only, _SELECTABLE)
     data = playbook.model_dump(mode="json")
     for key, values in wanted.items():
         present = data[_SELECTABLE[key]]

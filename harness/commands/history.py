@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
-from harness.playbook import Benchmark, Cell, Configuration, Playbook
+from harness.playbook import Benchmark, Cell, Configuration, Playbook, selection
 from harness.results.history import verdicts
 from harness.results.history.archive import Archive, Outcome, find
 from harness.results.history.database import Database, locate
@@ -18,6 +18,7 @@ from harness.results.history.verdicts import History
 from harness.results.store import RunFolder
 from harness.results.tables import records
 
+_SELECTABLE = ("host", "configuration", "benchmark", "metric", "track")
 _KEPT = ("host", "configuration", "benchmark", "metric", "unit", "last", "level", "noise",
          "verdict", "effect", "confidence")
 
@@ -51,7 +52,7 @@ def table(database: str | None, runs: Path, only: str | None) -> pd.DataFrame:
     """`verdicts.table` of what `only` selects."""
     with _archive(database, runs, create=False) as archive:
         judged = verdicts.table(History.of(archive.load(reasons=False)))
-    for name, values in _selection(only).items():
+    for name, values in selection(only, _SELECTABLE).items() if only else ():
         judged = judged[judged[name].isin(values)]
     return judged
 
@@ -137,18 +138,3 @@ def _percent(value: float) -> str:
 
 def _certainty(confidence: float) -> str:
     return f"confidence {min(confidence, 0.999999):.4%}"
-
-
-_SELECTABLE = ("host", "configuration", "benchmark", "metric", "track")
-
-
-def _selection(only: str | None) -> dict[str, list[str]]:
-    wanted: dict[str, list[str]] = {}
-    for item in only.split(",") if only else ():
-        key, separator, value = item.partition("=")
-        if not separator or key not in _SELECTABLE:
-            raise UserError(
-                f"--only {only}: expected KEY=VALUE with KEY one of {', '.join(_SELECTABLE)}"
-            )
-        wanted.setdefault(key, []).append(value)
-    return wanted

@@ -135,6 +135,10 @@ def _read_metadata(file: Path) -> dict[str, Any]:
 
 def all_runs(runs: Path) -> list[RunFolder]:
     """Every run below `runs`, oldest first."""
-    files = sorted(runs.glob("*/metadata.json"))
-    return [RunFolder.open(runs, file.parent.name) for file in files
-            if not file.parent.is_symlink()]
+    return [RunFolder.open(runs, folder.name) for folder in run_folders(runs)]
+
+
+def run_folders(runs: Path) -> list[Path]:
+    """Where the runs below `runs` lie, by name; `latest` is none of its own."""
+    return sorted(file.parent for file in runs.glob("*/metadata.json")
+                  if not file.parent.is_symlink())

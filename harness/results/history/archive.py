@@ -26,7 +26,7 @@ from harness.errors import UserError
 from harness.results.history.database import Database
 from harness.results.history.models import StoredMeasurement, StoredRun
 from harness.results.schema import COLUMNS
-from harness.results.store import CellRecord, RunFolder
+from harness.results.store import CellRecord, RunFolder, run_folders
 
 RUN_COLUMNS = ["started", "state", "playbook", "repetitions", "harness", "emulator", "kernels",
                "folder"]
@@ -95,8 +95,7 @@ def find(path: Path) -> list[Path]:
     """The run folder at `path`, or those in it, by name. Raises UserError if there is none."""
     if (path / "metadata.json").is_file():
         return [path]
-    found = sorted(file.parent for file in path.glob("*/metadata.json")
-                   if not file.parent.is_symlink())
+    found = run_folders(path)
     if not found:
         raise UserError(f"{path}: no run folder, and none in it")
     return found
