@@ -58,7 +58,7 @@ def vmm_argv(guest: Guest) -> list[str]:
     ]
     if guest.virtio_console:
         argv += [
-            "-chardev", "file,id=early,path=/proc/self/fd/2",
+            "-chardev", "file,id=early,append=on,path=/proc/self/fd/2",
             "-serial", "chardev:early",
             "-device", "virtio-serial-device",
             "-device", "virtconsole,chardev=console",

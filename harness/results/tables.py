@@ -68,10 +68,10 @@ def spreads(samples: pd.DataFrame) -> pd.DataFrame:
 def reasons(results: pd.DataFrame) -> pd.DataFrame:
     """Traps per operation: a row per reason (most first), a column per cell."""
     rows = results[(results["metric"] == "traps") & (results["reason"] != "")]
-    if rows.empty:
-        return pd.DataFrame()
+    if rows.empty:  # a pivot table of nothing forgets the names of its columns
+        return pd.DataFrame(columns=pd.MultiIndex.from_arrays([[], [], []], names=_KEYS))
     table = rows.pivot_table(
-        index="reason", columns=["host", "benchmark", "configuration"], values="value",
+        index="reason", columns=_KEYS, values="value",
         aggfunc="median", fill_value=0.0, sort=False,
     )
     return table.loc[table.sum(axis=1).sort_values(ascending=False).index]

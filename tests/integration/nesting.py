@@ -75,13 +75,14 @@ def tell_monitor(command):
 
 
 # Starts an L2 in the background of L1's shell: NAME JOB... A file, as typing takes its time.
+# Both of its consoles append to the log, or one would write over the other.
 START_L2 = """\
 name=/tmp/$1; shift
 rm -f $name.*
 (
 sh -c 'echo $$ > $0.pid; exec "$@"' $name {vmm} "{arguments} -- $*" $L2_MORE
 echo $? > $name.status
-) < /dev/null > $name.log 2>&1 &
+) < /dev/null >> $name.log 2>&1 &
 """
 
 

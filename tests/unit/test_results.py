@@ -122,6 +122,14 @@ def test_reports_are_written_from_the_cells(folder):
     assert len(list(suite.iter("failure"))) == 1
 
 
+def test_report_of_a_host_that_counts_no_traps(tmp_path):
+    made = RunFolder.create(tmp_path / "runs", "test", {"track": "upstream", "repeat": "neve run"})
+    made.append(CellRecord("tcg/vm/1/hypercall", "passed", 1.0, (
+        row("vm", "hypercall", "cost", 1000.0, stdev=10.0),), (sample(1000.0, 1100.0),)))
+    report.write(made)
+    assert "| hypercall" in (made.path / "report.md").read_text()
+
+
 def test_same_cells_give_the_same_report(folder):
     report.write(folder)
     first = (folder.path / "report.html").read_bytes()
