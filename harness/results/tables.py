@@ -13,13 +13,13 @@ _KEYS = ["host", "benchmark", "configuration"]
 
 
 def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
-    """A row per host, benchmark and configuration, in the order of the results.
+    """A row per host, benchmark and configuration, each in the order of its first appearance.
 
     Columns cost, stdev, unit, traps, ratio (cost to the same host's vm) and the paper's
     paper_cost (cycles), paper_ratio, paper_traps. Repetitions are joined by their median.
     Unknown cells are NaN.
     """
-    totals = results[results["reason"] == ""]
+    totals = _ordered(results[results["reason"] == ""])
     order = totals[_KEYS].drop_duplicates()
     grouped = totals.groupby([*_KEYS, "metric"], sort=False)
     value = grouped["value"].median().unstack("metric")
@@ -37,6 +37,13 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
         known = reference.lookup(paper, metric)
         table[f"paper_{metric}"] = known.reindex(cells).to_numpy()
     return table.loc[pd.MultiIndex.from_frame(order)].reset_index()
+
+
+def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a host side by side; hosts that run at once end theirs by turns."""
+    ranks = {key: {name: rank for rank, name in enumerate(rows[key].unique())} for key in _KEYS}
+    return rows.sort_values(
+        _KEYS, key=lambda column: column.map(ranks[str(column.name)]), kind="stable")
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -67,7 +74,7 @@ def spreads(samples: pd.DataFrame) -> pd.DataFrame:
 
 def reasons(results: pd.DataFrame) -> pd.DataFrame:
     """Traps per operation: a row per reason (most first), a column per cell."""
-    rows = results[(results["metric"] == "traps") & (results["reason"] != "")]
+    rows = _ordered(results[(results["metric"] == "traps") & (results["reason"] != "")])
     if rows.empty:  # a pivot table of nothing forgets the names of its columns
         return pd.DataFrame(columns=pd.MultiIndex.from_arrays([[], [], []], names=_KEYS))
     table = rows.pivot_table(

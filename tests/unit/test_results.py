@@ -3,6 +3,7 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +97,21 @@ def test_summary_has_ratio_spread_and_the_papers_numbers(folder):
     assert (nested["paper_cost"], nested["paper_ratio"], nested["paper_traps"]) == (
         100895, 37, 15)
     assert math.isnan(table.loc["vm", "paper_ratio"]), "an unknown cell stays empty"
+
+
+def test_cells_of_hosts_that_ran_at_once_stand_by_host_and_benchmark():
+    done = [("b", "vm", "hypercall"), ("a", "vm", "hypercall"), ("b", "vm", "device-io"),
+            ("a", "vm", "device-io"), ("a", "nested-neve", "hypercall"),
+            ("b", "nested-neve", "hypercall")]
+    rows = frame(replace(row(configuration, benchmark, metric, 1.0, reason), host=host)
+                 for host, configuration, benchmark in done
+                 for metric, reason in (("cost", ""), ("traps", "HVC")))
+    wanted = [(host, benchmark, configuration) for host in "ba" for benchmark, configuration in (
+        ("hypercall", "vm"), ("hypercall", "nested-neve"), ("device-io", "vm"))]
+    table = tables.summary(rows, reference.load())
+    keys = ["host", "benchmark", "configuration"]
+    assert list(table[keys].itertuples(index=False, name=None)) == wanted
+    assert list(tables.reasons(rows).columns) == wanted
 
 
 def test_summary_without_vm_has_no_ratio():
