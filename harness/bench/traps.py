@@ -41,6 +41,11 @@ class Event:
     keys: tuple[str, str]
     complete: bool
 
+    @property
+    def trigger(self) -> str:
+        """What makes a histogram of it."""
+        return f"hist:keys={','.join(self.keys)}:size=2048"
+
     def reason(self, code: int, why: int) -> str:
         """`HVC`, `IRQ`, `ICH_LR0_EL2`, …; what has no name stays a number."""
         codes, classes, gich = _names()
@@ -105,8 +110,9 @@ class TrapCounter:
 def usable_event(host: Host) -> Event:
     """The best tracepoint of L0's kernel. Raises InfrastructureError if it has none."""
     for event in events():
-        found = host.run(f"cd {_EVENTS}/{event.name} && ls hist && cat format", check=False).stdout
-        if set(event.keys) <= set(re.findall(r"(\w+);\toffset", found)):
+        # A tracepoint that would miss exits of this host can't be switched on.
+        if host.attempt(f"cd {_EVENTS}/{event.name} && echo '{event.trigger}' > trigger && "
+                        f"echo '!{event.trigger}' > trigger"):
             return event
     raise InfrastructureError(
         f"host {host.name}: its kernel has no histograms of KVM's tracepoints "
@@ -117,13 +123,12 @@ def usable_event(host: Host) -> Event:
 @contextmanager
 def counting(host: Host, event: Event) -> Iterator[TrapCounter]:
     """Switch the histogram of `event` on, and off again."""
-    trigger = f"hist:keys={','.join(event.keys)}:size=2048"
     file = f"{_EVENTS}/{event.name}/trigger"
-    host.run(f"echo '{trigger}' > {file}")
+    host.run(f"echo '{event.trigger}' > {file}")
     try:
         yield TrapCounter(host, event)
     finally:
-        host.run(f"echo '!{trigger}' > {file}", check=False)
+        host.run(f"echo '!{event.trigger}' > {file}", check=False)
 
 
 def per_operation(
