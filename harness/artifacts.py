@@ -2,7 +2,7 @@
 """Everything that boots, found or built before a run starts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from harness.image.device_tree import gicv2_with_el2
 from harness.image.emulator import emulator
 from harness.image.microbench import microbench
 from harness.image.rootfs import Roots, l1_initramfs, rootfs
+from harness.image.server_tools import ServerTools, server_tools
+from harness.inventory import HostSpec, SshHostSpec
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
 from harness.kernel.track import Track
@@ -22,7 +24,9 @@ from harness.progress import Stages
 @dataclass(frozen=True)
 class Artifacts:
     """Local files. `kernels` are by `Track.kernels`; `nested` is what L1 finds below /images;
-    `device_tree` that of an L1 with GICv2, where the track can give it EL2.
+    `device_tree` that of an L1 with GICv2, where the track can give it EL2. `own_kernels` are
+    L0's by the name of the host that has a configuration of its own; `server_tools` are there
+    with a server on which one is to be booted.
 
     What only a guest hypervisor needs is there only if it was asked for.
     """
@@ -34,6 +38,18 @@ class Artifacts:
     nested: dict[str, Path]
     l1_initramfs: Path | None
     device_tree: Path | None
+    own_kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    server_tools: ServerTools | None = None
+
+    def l0(self, host: str) -> Kernel:
+        """L0's kernel on `host`."""
+        return self.own_kernels.get(host, self.kernels["l0"])
+
+    def for_l0(self) -> tuple[Path, ...]:
+        """What L0 gives to its guests."""
+        guests = [kernel.image for name, kernel in self.kernels.items() if name.startswith("l1")]
+        own = (self.microbench, self.l1_initramfs, self.device_tree, *guests)
+        return tuple(path for path in own if path)
 
     def present(self) -> bool:
         """Whether this machine has all of them."""
@@ -51,7 +67,10 @@ class Artifacts:
             "kernels": {
                 level: {"version": kernel.version, "key": kernel.key, "origin": kernel.origin,
                         "sha256": file_sha256(kernel.image)}
-                for level, kernel in self.kernels.items()
+                for level, kernel in {
+                    **self.kernels,
+                    **{f"l0 of {host}": own for host, own in self.own_kernels.items()},
+                }.items()
             },
             "rootfs": {"sha256": file_sha256(self.roots.hypervisor),
                        "packages": self.roots.packages},
@@ -61,10 +80,10 @@ class Artifacts:
 
 def prepare(
     cache: Cache, progress: Stages, *, track: str, configurations: Iterable[str],
-    kernel: str | None = None, payload: Path | None = None,
+    kernel: str | None = None, payload: Path | None = None, hosts: Iterable[HostSpec] = (),
 ) -> Artifacts:
-    """Find or build what track `track` boots for `configurations`; `payload` is an image of the
-    user's."""
+    """Find or build what track `track` boots for `configurations` on `hosts`; `payload` is an
+    image of the user's."""
     line = Track.load(track)
     with progress.stage("kernel source"):
         source = find(cache, line, wanted=kernel)
@@ -72,7 +91,16 @@ def prepare(
     for name, settings in line.kernels(configurations).items():
         with progress.stage(f"kernel {source.version} for {name}"):
             kernels[name] = build(cache, source, line, settings)
+    servers = [host for host in hosts if isinstance(host, SshHostSpec) and host.boot == "kexec"]
+    own = {}
+    for host in servers:
+        if host.kernel_config:
+            with progress.stage(f"kernel {source.version} for {host.name}"):
+                own[host.name] = build(
+                    cache, source, line, line.roles.get("l0"), host.kernel_config
+                )
     with progress.stage("images"):
+        tools = server_tools(cache, Debian.load()) if servers else None
         roots = rootfs(cache, Debian.load())
         guest = microbench(cache)
         nested = {"microbench.bin": guest, "guest.cpio": roots.guest, PINNED.name: PINNED}
@@ -85,4 +113,4 @@ def prepare(
             initramfs = l1_initramfs(cache, roots.hypervisor, nested)
             if line.implied_el2:
                 tree = gicv2_with_el2(cache, emulator(cache), GUEST_CPUS)
-    return Artifacts(line, kernels, roots, guest, nested, initramfs, tree)
+    return Artifacts(line, kernels, roots, guest, nested, initramfs, tree, own, tools)

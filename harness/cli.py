@@ -26,19 +26,28 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print for machines
 _only = click.option("--only", metavar="K=V,…", help="Run a part: configuration=vm,benchmark=…")
 _database = click.option("--database", metavar="URL", help=(
     "The history: a file or postgresql://…; default $NEVE_DATABASE, or runs/history.sqlite."))
-_host = click.option("--host", metavar="H", help="A host of the playbook, or user@address[:port].")
+_host = click.option("--host", metavar="H", help="A host of the playbook or of the inventory, or "
+                     "user@address[:port].")
+_hosts = click.option("--host", "hosts", multiple=True, metavar="H", help="Only this one.")
+_inventory = click.option("--inventory", type=Path, metavar="FILE",
+                          help="Servers by name; default ./lab.yaml, if it is there.")
+_wait = click.option("--wait", type=float, default=0.0, metavar="SECONDS",
+                     help="Wait so long for a server that another run has.")
 
 
 @cli.command()
 @click.argument("playbook", type=Path)
 @_only
 @_host
+@_inventory
 @_json
-def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> None:
+def plan(
+    playbook: Path, only: str | None, host: str | None, inventory: Path | None, as_json: bool
+) -> None:
     """Print the matrix and the command lines of PLAYBOOK, and run nothing."""
     from harness.commands.run import describe
 
-    described = describe(playbook, only, host)
+    described = describe(playbook, only, host, inventory)
     if as_json:
         _print_json(described)
         return
@@ -54,6 +63,8 @@ def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> N
 @click.argument("playbook", type=Path)
 @_only
 @_host
+@_inventory
+@_wait
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
 @click.option("--scheduler", metavar="URL", help="Run on the Dask workers of this scheduler.")
 @click.option("--check/--no-check", default=None, help=(
@@ -64,9 +75,9 @@ def plan(playbook: Path, only: str | None, host: str | None, as_json: bool) -> N
 @click.option("--payload-seconds", default=600.0, show_default=True, help="How long it may run.")
 @_json
 def run(
-    playbook: Path, only: str | None, host: str | None, resume: str | None,
-    scheduler: str | None, check: bool | None, database: str | None, payload: Path | None,
-    payload_arguments: str, payload_seconds: float, as_json: bool,
+    playbook: Path, only: str | None, host: str | None, inventory: Path | None, wait: float,
+    resume: str | None, scheduler: str | None, check: bool | None, database: str | None,
+    payload: Path | None, payload_arguments: str, payload_seconds: float, as_json: bool,
 ) -> None:
     """Run PLAYBOOK and report; results are in runs/latest."""
     if payload:
@@ -82,7 +93,8 @@ def run(
     from harness.commands.run import run as run_playbook
 
     folder = run_playbook(
-        RUNS, playbook, only, host, resume, scheduler, check=check, database=database
+        RUNS, playbook, only, host, resume, scheduler, check=check, database=database,
+        inventory=inventory, wait=wait,
     )
     worse = regressions(folder)
     failed = [record.id for record in folder.records() if record.status != "passed"]
@@ -299,13 +311,52 @@ def shell(
 
 
 @cli.command()
-@_host
+@click.argument("inventory", type=Path)
+@_hosts
+@click.option("--playbook", "playbooks", type=Path, multiple=True,
+              help="Send what this one boots; may be given more than once.")
+@_wait
 @_json
-def doctor(host: str | None, as_json: bool) -> None:
+def deploy(
+    inventory: Path, hosts: tuple[str, ...], playbooks: tuple[Path, ...], wait: float,
+    as_json: bool,
+) -> None:
+    """Examine the servers of INVENTORY and send them what playbooks boot."""
+    from harness.commands import deploy as commands
+
+    said = commands.deploy_all(inventory, hosts, playbooks, wait)
+    if as_json:
+        _print_json({name: [finding.as_dict() for finding in findings]
+                     for name, findings in said.items()})
+    else:
+        for name, findings in said.items():
+            click.echo("\n".join([f"{name}:", *(finding.as_text() for finding in findings)]))
+    unfit = [name for name, findings in said.items()
+             if not all(finding.good for finding in findings if finding.needed)]
+    if unfit:
+        raise UserError(f"can't be L0: {', '.join(unfit)}")
+
+
+@cli.command()
+@click.argument("inventory", type=Path)
+@_hosts
+@_wait
+def undeploy(inventory: Path, hosts: tuple[str, ...], wait: float) -> None:
+    """Remove all that is ours from the servers of INVENTORY."""
+    from harness.commands import deploy as commands
+
+    commands.undeploy_all(inventory, hosts, wait)
+
+
+@cli.command()
+@_host
+@_inventory
+@_json
+def doctor(host: str | None, inventory: Path | None, as_json: bool) -> None:
     """Say what this machine, or a host, can and can't do, and how to mend it."""
     from harness import doctor as checks
 
-    findings = checks.examine(host)
+    findings = checks.examine(host, inventory)
     if as_json:
         _print_json([finding.as_dict() for finding in findings])
     else:

@@ -32,7 +32,7 @@ class Debian:
             archive=os.environ.get("NEVE_DEBIAN_MIRROR") or data["mirror"],
             keyring=Path(data["keyring"]),
             suites=tuple(data["suites"]),
-            roots={name: data[name] for name in ("rootfs", "tools")},
+            roots={name: data[name] for name in ("rootfs", "tools", "server")},
         )
 
     def sources(self) -> str:

@@ -13,17 +13,19 @@ import psutil
 
 from harness.cache import Cache
 from harness.debian import Debian
-from harness.errors import HarnessError, UserError
-from harness.host import Host
+from harness.errors import HarnessError
+from harness.host.fabric_host import FabricHost
+from harness.host.network import Network, network_of
 from harness.host.ssh import ssh_host
 from harness.image.emulator import emulator
+from harness.inventory import Inventory, parse_address
 from harness.kernel.source import sources
 from harness.kernel.track import Track, track_names
-from harness.playbook import SshHostSpec, parse_address, validate
 from harness.toolchain import Toolchain
 
 _DISK_GIB = 8
 _MEMORY_GIB = 4
+_SERVER_DISK_GIB = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,16 @@ class Finding:
         return asdict(self)
 
 
-def examine(host: str | None) -> list[Finding]:
-    """Findings about this machine, or about the server at `host`."""
+def examine(host: str | None, inventory: Path | None = None) -> list[Finding]:
+    """Findings about this machine, or about `host` of the inventory or at that address."""
     if host is None:
         return list(_local())
-    data = {"hosts": [parse_address(host)], "configurations": ["vm"], "benchmarks": ["hypercall"]}
-    spec = validate(data, f"--host {host}").hosts[0]
-    if not isinstance(spec, SshHostSpec):
-        raise UserError(f"--host {host}: not a server")
+    spec = Inventory.of(inventory).find(host) or parse_address(host)
     with (
         tempfile.TemporaryDirectory(prefix="neve-doctor-") as transcripts,
-        ssh_host(spec.name, spec.address, Path(transcripts), user=spec.user,
-                 port=spec.port) as server,
+        ssh_host(spec, Path(transcripts)) as server,
     ):
-        return list(server_findings(server))
+        return list(server_findings(server, kexec=spec.boot == "kexec"))
 
 
 def _local() -> Iterator[Finding]:
@@ -109,8 +107,9 @@ def _tried(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, False, str(error).splitlines()[0], str(error).splitlines()[-1])
 
 
-def server_findings(host: Host) -> Iterator[Finding]:
-    """What the machine behind `host` can do as L0."""
+def server_findings(host: FabricHost, *, kexec: bool = False) -> Iterator[Finding]:
+    """What the machine behind `host` can do as L0: with the kernel that it runs or, with `kexec`,
+    with one of ours."""
 
     def ask(command: str) -> str:
         return host.run(command, check=False).stdout.strip()
@@ -132,9 +131,12 @@ def server_findings(host: Host) -> Iterator[Finding]:
     )
     gic = ask("dmesg 2>/dev/null | grep -o 'GICv[234]' | head -n 1")
     yield Finding("interrupt controller", True, gic or "not named in the kernel's log")
-    version = ask("qemu-system-aarch64 --version | head -n 1")
-    yield Finding("VMM", bool(version), version or "no qemu-system-aarch64",
-                  "apt-get install qemu-system-arm (10.1 or newer for nested guests)")
+    if kexec:
+        yield from _one_shot_findings(host, ask)
+    else:
+        version = ask("qemu-system-aarch64 --version | head -n 1")
+        yield Finding("VMM", bool(version), version or "no qemu-system-aarch64",
+                      "apt-get install qemu-system-arm (10.1 or newer for nested guests)")
     hist = ask("test -w /sys/kernel/tracing/events/kvm/kvm_exit/trigger && "
                "test -e /sys/kernel/tracing/events/kvm/kvm_exit/hist && echo yes")
     yield Finding("trap counts", hist == "yes", "KVM tracepoints with histograms" if hist else
@@ -142,3 +144,23 @@ def server_findings(host: Host) -> Iterator[Finding]:
                   "the kernel needs CONFIG_HIST_TRIGGERS", needed=False)
     yield Finding("processors", True, ask("nproc"))
     yield Finding("memory", True, ask("sed -n 's/MemAvailable: *//p' /proc/meminfo") + " free")
+
+
+def _one_shot_findings(host: FabricHost, ask: Callable[[str], str]) -> Iterator[Finding]:
+    """Whether a kernel of ours can be booted once; VMM and kexec come with the harness."""
+    able = ask("test -e /sys/kernel/kexec_loaded && echo yes")
+    yield Finding("kexec", able == "yes", "the kernel has it" if able else "the kernel has none",
+                  "the kernel needs CONFIG_KEXEC or CONFIG_KEXEC_FILE")
+    lockdown = ask(r"sed -n 's/.*\[\(.*\)\].*/\1/p' /sys/kernel/security/lockdown 2>/dev/null")
+    yield Finding("lockdown", lockdown in ("", "none"), lockdown or "none",
+                  "a locked down kernel boots signed ones only: switch Secure Boot off")
+    yield _tried("network", lambda: _card(network_of(host)))
+    folder = f"{host.root} 2>/dev/null || df -Pk {host.root.rpartition('/')[0]} || df -Pk /"
+    free = int((ask(f"{{ df -Pk {folder}; }} | tail -n 1").split() or ["0"] * 6)[-3]) / 2**20
+    yield Finding("disk", free >= _SERVER_DISK_GIB, f"{free:.1f} GiB free for {host.root}",
+                  f"{_SERVER_DISK_GIB} GiB are needed; or another `root` in the inventory")
+    yield Finding("SSH server", True, ask("sshd -V 2>&1 | head -n 1") or "it answers")
+
+
+def _card(network: Network) -> str:
+    return f"{network.interface} {network.address}, driver {network.driver}"

@@ -48,3 +48,11 @@ class UnreachableError(UserError):
 
 class MissingToolError(UserError):
     """A program or a new enough version of it is not on this machine. Exit code 2."""
+
+
+class DeniedError(UnreachableError):
+    """A host answers and does not let us in. Exit code 2."""
+
+
+class UntrustedError(UnreachableError):
+    """What answers has not the key that we know of the host. Exit code 2."""

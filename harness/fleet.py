@@ -24,9 +24,9 @@ from distributed.security import Security
 from harness.artifacts import prepare
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, InfrastructureError, UserError
+from harness.inventory import SshHostSpec
 from harness.job import Job
 from harness.journal import Begun, Ended, Journal, Messages, Transcript
-from harness.playbook import SshHostSpec
 from harness.process import explain
 from harness.results.store import CellRecord
 
@@ -186,7 +186,7 @@ def _at_home(job: Job, journal: Journal) -> Iterator[Job]:
         playbook = job.playbook
         job = replace(job, artifacts=prepare(
             Cache.default(), journal, track=playbook.track,
-            configurations=playbook.configurations, kernel=playbook.kernel,
+            configurations=playbook.configurations, kernel=playbook.kernel, hosts=[job.spec],
         ))
     if job.consoles.is_dir():
         yield job

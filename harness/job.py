@@ -23,8 +23,9 @@ from harness.guest.microbench import MicrobenchGuest, microbench_guest
 from harness.guest.parameters import cycle_counter
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.host import Host
+from harness.inventory import HostSpec, SshHostSpec
 from harness.journal import Facts, Journal
-from harness.playbook import Cell, Configuration, HostSpec, Playbook, SshHostSpec
+from harness.playbook import Cell, Configuration, Playbook
 from harness.results.schema import Measurement, Mechanism
 from harness.results.store import CellRecord
 
@@ -42,6 +43,7 @@ class Job:
     artifacts: Artifacts
     consoles: Path
     cells: tuple[Cell, ...]
+    wait: float = 0
 
     def execute(self, journal: Journal) -> None:
         """Run all cells; `journal` has each when it has ended.
@@ -56,11 +58,13 @@ class Job:
 
 
 def jobs_of(
-    run_id: str, playbook: Playbook, artifacts: Artifacts, consoles: Path, cells: Sequence[Cell]
+    run_id: str, playbook: Playbook, artifacts: Artifacts, consoles: Path, cells: Sequence[Cell],
+    wait: float = 0,
 ) -> list[Job]:
-    """A job for each host that has some of `cells`."""
+    """A job for each host that has some of `cells`; `wait` is for how many seconds another run
+    may have it."""
     return [
-        Job(run_id, playbook, spec, artifacts, consoles, mine)
+        Job(run_id, playbook, spec, artifacts, consoles, mine, wait)
         for spec in playbook.hosts
         if (mine := tuple(cell for cell in cells if cell.host == spec.name))
     ]
@@ -87,7 +91,7 @@ class _Boot:
         with ExitStack() as stack:
             with self._stage("boot L0"):
                 host = stack.enter_context(levels.l0(
-                    Cache.default(), self.spec, job.artifacts, job.consoles
+                    Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
                 ))
             self.event = usable_event(host)
             self.journal.tell(Facts({"accounting": {self.spec.name: {

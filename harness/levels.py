@@ -14,11 +14,14 @@ from harness.guest.parameters import implied_el2
 from harness.guest.vmm import GUEST_CPUS, Guest
 from harness.host import Host
 from harness.host.fabric_host import FabricHost
+from harness.host.kexec import OneShot, Server
+from harness.host.lock import locked
 from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
+from harness.host.tuning import constant_speed
 from harness.image.emulator import Emulator, emulator
+from harness.inventory import HostSpec, SshHostSpec, TcgHostSpec
 from harness.kernel.track import Track
-from harness.playbook import HostSpec, SshHostSpec, TcgHostSpec
 
 BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
 
@@ -62,30 +65,48 @@ def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
     )
 
 
-def server(spec: SshHostSpec, transcripts: Path) -> AbstractContextManager[FabricHost]:
-    """The server that `spec` describes. Raises UnreachableError if it can't be reached."""
-    return ssh_host(
-        spec.name, spec.address, transcripts, user=spec.user, port=spec.port,
-        key_file=spec.key_file, known_hosts=spec.known_hosts,
+def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
+    """What is booted on the server of `spec`."""
+    assert artifacts.server_tools is not None, "no artifacts for a server were asked for"
+    kernel, mode = artifacts.l0(spec.name), artifacts.track.nested_arguments
+    return OneShot(
+        kernel.image, kernel.version, artifacts.roots.hypervisor,
+        kernel_arguments("l0", *(mode if spec.gic == 3 else ())), artifacts.for_l0(),
+        artifacts.server_tools,
     )
+
+
+def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
+    """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
+    with (Server(spec, transcripts).own_kernel(wait) if spec.boot == "kexec"
+          else ssh_host(spec, transcripts)):
+        pass
 
 
 @contextmanager
 def l0(
-    cache: Cache, spec: HostSpec, artifacts: Artifacts, transcripts: Path
+    cache: Cache, spec: HostSpec, artifacts: Artifacts, transcripts: Path, *, wait: float = 0
 ) -> Iterator[Host]:
-    """The host that `spec` describes, up and reachable."""
-    if isinstance(spec, SshHostSpec):
-        with server(spec, transcripts) as reached:
-            yield reached
-    else:
-        wanted = tcg_machine(
-            spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
-        )
-        with tcg_host(
-            spec.name, emulator(cache), wanted, share=cache.artifacts, transcripts=transcripts
-        ) as machine:
-            yield machine
+    """The host that `spec` describes, up and reachable; `wait` is for how many seconds another
+    run may have it. A server is locked, and measured at a constant speed."""
+    with ExitStack() as stack:
+        if isinstance(spec, TcgHostSpec):
+            wanted = tcg_machine(
+                spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
+            )
+            yield stack.enter_context(tcg_host(
+                spec.name, emulator(cache), wanted, share=cache.artifacts, transcripts=transcripts
+            ))
+            return
+        host: FabricHost
+        if spec.boot == "kexec":
+            server = Server(spec, transcripts)
+            host = stack.enter_context(server.one_shot(one_shot(spec, artifacts), wait))
+        else:
+            host = stack.enter_context(ssh_host(spec, transcripts))
+            stack.enter_context(locked(host, wait))
+        stack.enter_context(constant_speed(host))
+        yield host
 
 
 def l1_guest(

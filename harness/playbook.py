@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: MIT
 """Playbooks: YAML in, a frozen and validated model and its plan (the matrix of cells) out."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from harness.errors import UserError
+from harness.inventory import (
+    HostSpec,
+    Inventory,
+    Model,
+    Name,
+    TcgHostSpec,
+    complaints,
+    parse_address,
+    read_yaml,
+)
 from harness.kernel.track import Track, nested, track_names
 
 
@@ -43,41 +51,7 @@ class Benchmark(StrEnum):
     VIRTUAL_EOI = "virtual-eoi"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-class TcgHostSpec(_Model):
-    """A QEMU TCG machine; sizes in MiB. `cpus` exceeds the guests' two: see the README."""
-
-    kind: Literal["tcg"] = "tcg"
-    name: _Name = "tcg"
-    cpu: str = "max"
-    gic: Literal[2, 3] = 3
-    cpus: Annotated[int, Field(ge=2, le=16)] = 4
-    memory: Annotated[int, Field(ge=1024, le=65536)] = 2560
-
-
-class SshHostSpec(_Model):
-    """An ARM server that runs L0's kernel already."""
-
-    kind: Literal["ssh"]
-    name: _Name
-    address: str
-    user: str = "root"
-    port: Annotated[int, Field(ge=1, le=65535)] = 22
-    key_file: Path | None = None
-    known_hosts: Path | None = None
-    gic: Literal[2, 3] = 3
-
-
-HostSpec = Annotated[TcgHostSpec | SshHostSpec, Field(discriminator="kind")]
-
-
-class Playbook(_Model):
+class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
     `nested_share` is the part of all iterations that a nested configuration gets, where an
@@ -85,7 +59,7 @@ class Playbook(_Model):
     looks changed is measured again, and the run fails if it got worse for certain.
     """
 
-    name: _Name = "run"
+    name: Name = "run"
     track: str = "upstream"
     kernel: str | None = None
     hosts: Annotated[tuple[HostSpec, ...], Field(min_length=1)] = (TcgHostSpec(),)
@@ -147,11 +121,15 @@ class Cell:
 
 
 def plan(playbook: Playbook) -> list[Cell]:
-    """The cells in the order in which they run; those that mean nothing are left out."""
+    """The cells in the order in which they run; those that mean nothing are left out.
+
+    Repetitions are interleaved: what drifts on a host in the course of a run meets every
+    configuration alike.
+    """
     return [
         Cell(host.name, configuration, repetition, benchmark)
-        for host, configuration, repetition, benchmark in product(
-            playbook.hosts, playbook.configurations, range(1, playbook.repetitions + 1),
+        for host, repetition, configuration, benchmark in product(
+            playbook.hosts, range(1, playbook.repetitions + 1), playbook.configurations,
             playbook.benchmarks,
         )
         if _obstacle(playbook.track, host, configuration) is None
@@ -176,22 +154,24 @@ def _obstacle(track: str, host: HostSpec, configuration: Configuration) -> str |
     return None
 
 
-def load(path: Path) -> Playbook:
-    """Read and validate `path`. Raises UserError with one line that says what is wrong."""
-    try:
-        data = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such playbook") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: a playbook is a mapping of keys to values")
-    for host in data.get("hosts") or []:
-        if isinstance(host, dict):
-            host.setdefault("kind", "tcg")
+def load(path: Path, inventory: Inventory | None = None) -> Playbook:
+    """Read and validate `path`; a host that is only a name is one of `inventory`.
+
+    Raises UserError with one line that says what is wrong.
+    """
+    data = read_yaml(path, "a playbook")
+    if isinstance(hosts := data.get("hosts"), list):
+        data["hosts"] = [_host(entry, inventory or Inventory(), path) for entry in hosts]
     return validate(data, str(path))
+
+
+def _host(entry: Any, inventory: Inventory, path: Path) -> Any:
+    if isinstance(entry, str):
+        found = inventory.find(entry)
+        if found is None:
+            raise UserError(f"{path}: host {entry} is not in the inventory (--inventory FILE)")
+        return found
+    return {"kind": "tcg", **entry} if isinstance(entry, dict) else entry
 
 
 def validate(data: Mapping[str, Any], origin: str) -> Playbook:
@@ -199,18 +179,7 @@ def validate(data: Mapping[str, Any], origin: str) -> Playbook:
     try:
         return Playbook.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{origin}: {'; '.join(_complaints(error))}") from error
-
-
-def _complaints(error: ValidationError) -> Iterator[str]:
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"] if part not in ("tcg", "ssh"))
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key"
-        elif item["type"] == "enum":
-            message = f"unknown value {item['input']!r}, {message.lower()}"
-        yield f"{where}: {message}" if where else message
+        raise UserError(f"{origin}: {'; '.join(complaints(error))}") from error
 
 
 _SELECTABLE = {"configuration": "configurations", "benchmark": "benchmarks", "host": "hosts"}
@@ -235,39 +204,32 @@ def narrow(playbook: Playbook, only: str) -> Playbook:
     A key may stand more than once, its values then add up.
     """
     wanted = selection(only, _SELECTABLE)
-    data = playbook.model_dump(mode="json")
+    changes: dict[str, Any] = {}
     for key, values in wanted.items():
-        present = data[_SELECTABLE[key]]
-        names = [entry["name"] if key == "host" else entry for entry in present]
+        present = getattr(playbook, _SELECTABLE[key])
+        names = [entry.name if key == "host" else str(entry) for entry in present]
         for value in values:
             if value not in names:
                 raise UserError(
                     f"--only {key}={value}: the playbook has {', '.join(names)}"
                 )
-        data[_SELECTABLE[key]] = [
+        changes[_SELECTABLE[key]] = tuple(
             entry for entry, name in zip(present, names, strict=True) if name in values
-        ]
-    return validate(data, f"--only {only}")
+        )
+    return playbook.model_copy(update=changes)
 
 
-def on_host(playbook: Playbook, host: str) -> Playbook:
-    """`playbook` on one host: one of its own by name, or the server at [user@]address[:port]."""
-    data = playbook.model_dump(mode="json")
-    named = [entry for entry in data["hosts"] if entry["name"] == host]
-    if not named:
+def on_host(playbook: Playbook, host: str, inventory: Inventory | None = None) -> Playbook:
+    """`playbook` on one host: one of its own or of the inventory by name, or the server at
+    [user@]address[:port]."""
+    found = next((spec for spec in playbook.hosts if spec.name == host), None)
+    spec = found or (inventory or Inventory()).find(host)
+    if spec is None:
         if not {"@", ".", ":"} & set(host):
-            names = ", ".join(entry["name"] for entry in data["hosts"])
-            raise UserError(f"--host {host}: neither of the playbook ({names}) nor an address")
-        named = [parse_address(host)]
-    return validate({**data, "hosts": named}, f"--host {host}")
-
-
-def parse_address(text: str) -> dict[str, Any]:
-    """The host entry that `[user@]address[:port]` stands for."""
-    match = re.fullmatch(r"(?:([^@]+)@)?([^@:]+)(?::(\d+))?", text)
-    if match is None:
-        raise UserError(f"{text!r} is no address: expected [user@]address[:port]")
-    return {
-        "kind": "ssh", "name": match[2], "address": match[2], "user": match[1] or "root",
-        "port": int(match[3] or 22),
-    }
+            names = ", ".join(spec.name for spec in playbook.hosts)
+            raise UserError(
+                f"--host {host}: neither of the playbook ({names}) nor of the inventory nor an "
+                "address"
+            )
+        spec = parse_address(host)
+    return playbook.model_copy(update={"hosts": (spec,)})

@@ -15,14 +15,13 @@ from harness.cache import Cache
 from harness.errors import UserError
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.image.emulator import Emulator, emulator
+from harness.inventory import Inventory, SshHostSpec, TcgHostSpec
 from harness.job import jobs_of
 from harness.journal import FolderJournal
 from harness.kernel.track import Track
 from harness.playbook import (
     Cell,
     Playbook,
-    SshHostSpec,
-    TcgHostSpec,
     load,
     narrow,
     on_host,
@@ -34,17 +33,22 @@ from harness.results import report
 from harness.results.store import RunFolder
 
 
-def read_playbook(path: Path, only: str | None, host: str | None) -> Playbook:
+def read_playbook(
+    path: Path, only: str | None, host: str | None, inventory: Path | None = None
+) -> Playbook:
     """The playbook at `path`, narrowed as the options say."""
-    playbook = load(path)
+    lab = Inventory.of(inventory)
+    playbook = load(path, lab)
     if host:
-        playbook = on_host(playbook, host)
+        playbook = on_host(playbook, host, lab)
     return narrow(playbook, only) if only else playbook
 
 
-def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
+def describe(
+    path: Path, only: str | None, host: str | None, inventory: Path | None = None
+) -> dict[str, Any]:
     """Cells and command lines; artifacts that are not built yet stand as <name>."""
-    playbook = read_playbook(path, only, host)
+    playbook = read_playbook(path, only, host, inventory)
     spec = playbook.hosts[0]
     measured = Guest("<microbench>", GUEST_CPUS, playbook.l2_memory, spec.gic)
     commands = {"benchmark guest": vmm_argv(measured)}
@@ -68,10 +72,12 @@ def describe(path: Path, only: str | None, host: str | None) -> dict[str, Any]:
 def run(
     runs: Path, path: Path, only: str | None, host: str | None, resume: str | None,
     scheduler: str | None = None, *, check: bool | None = None, database: str | None = None,
+    inventory: Path | None = None, wait: float = 0,
 ) -> RunFolder:
     """Run a playbook, or what is left of a run, and write its reports; the history has it then.
-    `check` overrides the playbook's."""
-    playbook = read_playbook(path, only, host)
+    `check` overrides the playbook's; `wait` is for how many seconds another run may have a
+    server."""
+    playbook = read_playbook(path, only, host, inventory)
     if not plan(playbook):
         raise UserError(f"{path}: nothing is left to run: {'; '.join(skipped(playbook))}")
     from harness.commands import history
@@ -80,11 +86,11 @@ def run(
     cache, progress = Cache.default(), Progress()
     for spec in playbook.hosts:
         if isinstance(spec, SshHostSpec):
-            # Before minutes go into a kernel: a wrong address shows at once.
-            with progress.stage(f"reach {spec.name}"), levels.server(spec, runs):
-                pass
+            with progress.stage(f"reach {spec.name}"):
+                levels.reach(spec, runs, wait)
     artifacts = prepare(cache, progress, track=playbook.track,
-                        configurations=playbook.configurations, kernel=playbook.kernel)
+                        configurations=playbook.configurations, kernel=playbook.kernel,
+                        hosts=playbook.hosts)
     facts = facts_of(cache, playbook, artifacts)
     if resume:
         folder = _resumed(runs, resume, facts)
@@ -97,7 +103,7 @@ def run(
 
     def execute(cells: Sequence[Cell]) -> None:
         journal = FolderJournal(folder, progress)
-        jobs = jobs_of(folder.id, playbook, artifacts, folder.consoles, cells)
+        jobs = jobs_of(folder.id, playbook, artifacts, folder.consoles, cells, wait)
         if len(jobs) == 1 and scheduler is None:
             jobs[0].execute(journal)
         elif jobs:

@@ -2,68 +2,128 @@
 """The one implementation of commands, files and consoles: Fabric over SSH."""
 
 import io
+import re
 import shlex
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from fabric import Connection
-from invoke.exceptions import CommandTimedOut
+from invoke.exceptions import AuthFailure, CommandTimedOut, ThreadException
 
 from harness.cache import file_sha256
 from harness.console import Console, Program
-from harness.errors import HarnessError, InfrastructureError, UnreachableError
+from harness.deadline import Deadline
+from harness.errors import (
+    DeniedError,
+    HarnessError,
+    InfrastructureError,
+    UnreachableError,
+    UntrustedError,
+)
+from harness.host import upload
 from harness.host.protocol import Completed
+from harness.host.sudo import Sudo
 
 _UNREACHABLE = (paramiko.SSHException, OSError, EOFError)
-_PREPARE = (
-    "mount | grep -q ' /sys/kernel/tracing ' || mount -t tracefs tracefs /sys/kernel/tracing; "
-    "mkdir -p {store}"
-)
+_LOST_SECONDS = 60
+_BEGUN = "@@sudo"
+_KEEPALIVE_SECONDS = 15
+_TRACEFS = "mount | grep -q ' /sys/kernel/tracing ' || mount -t tracefs tracefs /sys/kernel/tracing"
 
 
 class FabricHost:
-    """A host behind an SSH server. Subclasses say how to reach it and what else it shares."""
+    """A host behind an SSH server. Subclasses say how to reach it and what else it shares.
+
+    `root` is the folder there that is ours; files lie below it by their content, and `uploads`
+    counts those that had to be sent. The user is root, or becomes it.
+    """
 
     def __init__(
-        self, name: str, connection: Connection, transcripts: Path, *, sudo: bool, store: str
+        self, name: str, connection: Connection, transcripts: Path, *, root: str
     ) -> None:
         self.name = name
         self.connection = connection
+        self.root = root
+        self.uploads = 0
         self._transcripts = transcripts
-        self._sudo = sudo
-        self._store = store
+        self._sudo: Sudo | None = None
 
     def connect(self, timeout: float) -> None:
-        """Connect, and make ready what measurements need."""
+        """Connect, and make ready what measurements need. Raises as `open` does."""
+        self.open(timeout)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make ready what measurements need."""
+        self.run(_TRACEFS)
+
+    def open(self, timeout: float) -> None:
+        """Connect; nothing is changed on the host.
+
+        Raises UnreachableError: UntrustedError if the host's key is not the known one,
+        DeniedError if it does not let us in.
+        """
         try:
             self.connection.connect_timeout = timeout
+            self.connection.connect_kwargs.update(banner_timeout=timeout, auth_timeout=timeout)
             self.connection.open()
-            self.connection.transport.set_keepalive(30)
+            transport = self.connection.transport
+            transport.set_keepalive(_KEEPALIVE_SECONDS)
+            if isinstance(transport.sock, socket.socket):
+                # Else a cut cable is noticed after a quarter of an hour.
+                transport.sock.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _LOST_SECONDS * 1000
+                )
         except _UNREACHABLE as error:
+            self.connection.close()
             self.healthy()
-            raise UnreachableError(
-                f"host {self.name} ({self.connection.user}@{self.connection.host}:"
-                f"{self.connection.port}) can't be reached: {error or type(error).__name__}"
-            ) from error
-        self.run(_PREPARE.format(store=shlex.quote(self._store)))
+            raise self._unreachable(error) from error
+
+    def become_root(self, sudo: Sudo | None) -> None:
+        """Run what follows through `sudo`; nothing without one. Raises DeniedError."""
+        if sudo is None:
+            return
+        self._sudo = sudo
+        self.connection.config.sudo.prompt = sudo.prompt
+        if (tried := self.run("true", check=False)).status:
+            raise DeniedError(
+                f"host {self.name}: {self.connection.user} can't become root: "
+                f"{tried.stderr.strip()}; see `sudo` in the inventory"
+            )
+
+    def _unreachable(self, error: Exception) -> UnreachableError:
+        where = f"host {self.name} ({self.connection.user}@{self.connection.host}:" \
+                f"{self.connection.port})"
+        if isinstance(error, paramiko.BadHostKeyException):
+            return UntrustedError(f"{where} can't be reached: its key is not the known one")
+        if isinstance(error, paramiko.AuthenticationException):
+            return DeniedError(f"{where} can't be reached: it refuses {self.connection.user}: "
+                               f"{error}")
+        cause = str(error) or type(error).__name__
+        if "not found in known_hosts" in cause:
+            return UntrustedError(f"{where} can't be reached: its key is not in known_hosts")
+        return UnreachableError(f"{where} can't be reached: {cause}")
 
     def healthy(self) -> None:
         """Raise if the machine below is known to be dead; subclasses know how to tell."""
 
-    def run(self, command: str, *, timeout: float = 60, check: bool = True) -> Completed:
+    def run(
+        self, command: str, *, timeout: float = 60, check: bool = True, root: bool = True
+    ) -> Completed:
         try:
-            result = self.connection.run(
-                self._as_root(["sh", "-c", command]), hide=True, warn=True, timeout=timeout,
-                in_stream=False, encoding="utf-8",
-            )
-        except (CommandTimedOut, *_UNREACHABLE) as error:
+            result = self._execute(["sh", "-c", command], timeout, self._sudo if root else None)
+        except (CommandTimedOut, ThreadException, *_UNREACHABLE) as error:
             self.healthy()
             raise InfrastructureError(
                 f"host {self.name}: {command!r} got no answer within {timeout:.0f} s "
                 f"({type(error).__name__})"
             ) from error
+        except AuthFailure as error:
+            raise DeniedError(f"host {self.name}: sudo does not take the password") from error
         if check and result.exited:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {result.exited}: "
@@ -71,27 +131,31 @@ class FabricHost:
             )
         return Completed(result.exited, result.stdout, result.stderr)
 
+    def _execute(self, argv: Sequence[str], timeout: float, sudo: Sudo | None) -> Any:
+        options = {"hide": True, "warn": True, "timeout": timeout, "in_stream": False,
+                   "encoding": "utf-8"}
+        line = shlex.join(argv)
+        if sudo is None:
+            return self.connection.run(line, **options)
+        if sudo.password is None:
+            return self.connection.run(f"sudo -n {line}", **options)
+        return self.connection.sudo(line, password=sudo.password, **options)
+
     def attempt(self, command: str) -> bool:
         return self.run(command, check=False).status == 0
 
     def put(self, local: Path) -> str:
-        folder = f"{self._store}/{file_sha256(local)[:16]}"
-        remote = f"{folder}/{local.name}"
-        if self.run(f"test -f {shlex.quote(remote)}", check=False).status == 0:
+        digest = file_sha256(local)
+        remote = self.place_of(local, digest)
+        if self.attempt(f"test -f {shlex.quote(remote)}"):
             return remote
-        self.run(f"mkdir -p {shlex.quote(folder)}")
-        partial = f"{remote}.part"
-        try:
-            self.connection.put(str(local), partial)
-        except _UNREACHABLE as error:
-            self.healthy()
-            raise InfrastructureError(
-                f"host {self.name}: sending {local.name} failed: {error}"
-            ) from error
-        mode = 755 if local.stat().st_mode & 0o100 else 644
-        self.run(f"chmod {mode} {shlex.quote(partial)} && "
-                 f"mv {shlex.quote(partial)} {shlex.quote(remote)}")
+        upload.send(self, local, digest, remote)
+        self.uploads += 1
         return remote
+
+    def place_of(self, local: Path, digest: str) -> str:
+        """Where the file with that hash lies on the host."""
+        return f"{self.root}/store/{digest[:16]}/{local.name}"
 
     def get(self, remote: str) -> bytes:
         sink = io.BytesIO()
@@ -108,17 +172,36 @@ class FabricHost:
         try:
             channel = self.connection.transport.open_session(timeout=30)
             channel.get_pty(term="dumb", width=200, height=50)
-            channel.exec_command(self._as_root(argv))
+            channel.exec_command(self._in_terminal(argv))
         except _UNREACHABLE as error:
             self.healthy()
             raise InfrastructureError(
                 f"host {self.name}: could not start {argv[0]}: {error}"
             ) from error
         transcript = self._transcripts / f"{self.name}-{name}.log"
-        return Program(Console.of_channel(channel, name, transcript, self.healthy))
+        console = Console.of_channel(channel, name, transcript, self._connected)
+        if self._sudo and self._sudo.password:
+            self._give_password(console, self._sudo)
+        return Program(console)
+
+    def _connected(self) -> None:
+        self.healthy()
+        if not (self.connection.transport and self.connection.transport.is_active()):
+            raise InfrastructureError(f"host {self.name}: the connection is lost")
+
+    def _give_password(self, console: Console, sudo: Sudo) -> None:
+        """Answer sudo, which asks on the terminal without an echo; or not at all."""
+        deadline = Deadline(30, "sudo")
+        asked = console.expect(f"{re.escape(sudo.prompt)}|{_BEGUN}\r*\n", deadline)
+        if _BEGUN not in asked[0]:
+            console.send(f"{sudo.password}\n")
+            asked = console.expect(f"{re.escape(sudo.prompt)}|{_BEGUN}\r*\n", deadline)
+            if _BEGUN not in asked[0]:
+                console.close()
+                raise DeniedError(f"host {self.name}: sudo does not take the password")
 
     def reboot(self, timeout: float) -> None:
-        before = self._boot_id()
+        before = self.boot_id()
         end = time.monotonic() + timeout
         self.run("(sleep 1; reboot -f) >/dev/null 2>&1 &", check=False)
         self.connection.close()
@@ -126,7 +209,7 @@ class FabricHost:
             self.healthy()
             try:
                 self.connect(min(10.0, max(1.0, end - time.monotonic())))
-                if self._boot_id() != before:
+                if self.boot_id() != before:
                     return
                 self.connection.close()
             except HarnessError:
@@ -139,8 +222,14 @@ class FabricHost:
     def close(self) -> None:
         self.connection.close()
 
-    def _boot_id(self) -> str:
+    def boot_id(self) -> str:
+        """The kernel's name of this boot."""
         return self.run("cat /proc/sys/kernel/random/boot_id", timeout=20).stdout.strip()
 
-    def _as_root(self, argv: Sequence[str]) -> str:
-        return shlex.join(["sudo", "-n", *argv] if self._sudo else argv)
+    def _in_terminal(self, argv: Sequence[str]) -> str:
+        if self._sudo is None:
+            return shlex.join(argv)
+        if self._sudo.password is None:
+            return shlex.join(["sudo", "-n", *argv])
+        begin = f'echo {_BEGUN[:2]}""{_BEGUN[2:]}; exec "$0" "$@"'
+        return shlex.join(["sudo", "-p", self._sudo.prompt, "sh", "-c", begin, *argv])

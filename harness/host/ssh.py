@@ -1,36 +1,58 @@
 # SPDX-License-Identifier: MIT
 """An ARM server that is there already, reached over SSH with the user's own keys."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from fabric import Connection
 
 from harness.host.fabric_host import FabricHost
+from harness.host.sudo import Sudo
+from harness.inventory import SshHostSpec
 
 CONNECT_TIMEOUT = 20.0
 
 
-@contextmanager
-def ssh_host(
-    name: str, address: str, transcripts: Path, *, user: str = "root", port: int = 22,
-    key_file: Path | None = None, known_hosts: Path | None = None,
-) -> Iterator[FabricHost]:
-    """The host at `address`; its key must be in known_hosts.
+def connection(spec: SshHostSpec) -> Connection:
+    """Where `spec` points to, through its jump host. Both keys must be in known_hosts."""
+    gateway = None
+    if spec.jump:
+        match = re.fullmatch(r"(?:(.+)@)?(.+?)(?::(\d+))?", spec.jump)
+        assert match is not None, "the model has checked it"
+        gateway = _trusting(spec, match[2], match[1], int(match[3] or 22), None)
+    return _trusting(spec, spec.address, spec.user, spec.port, gateway)
 
-    Users other than root need password-less sudo. Raises InfrastructureError if the host
-    can't be reached.
+
+def _trusting(
+    spec: SshHostSpec, address: str, user: str | None, port: int, gateway: Connection | None
+) -> Connection:
+    arguments: dict[str, Any] = {"key_filename": str(spec.key_file)} if spec.key_file else {}
+    made = Connection(address, user=user, port=port, gateway=gateway, connect_kwargs=arguments)
+    made.client.load_system_host_keys(str(spec.known_hosts) if spec.known_hosts else None)
+    made.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    return made
+
+
+def server(spec: SshHostSpec, transcripts: Path) -> FabricHost:
+    """The server of `spec`, not connected yet."""
+    return FabricHost(spec.name, connection(spec), transcripts, root=spec.root)
+
+
+@contextmanager
+def ssh_host(spec: SshHostSpec, transcripts: Path) -> Iterator[FabricHost]:
+    """The server of `spec`, connected, as it is.
+
+    Users other than root need sudo. Raises UnreachableError if the host can't be reached.
     """
-    arguments = {"key_filename": str(key_file)} if key_file else {}
-    connection = Connection(address, user=user, port=port, connect_kwargs=arguments)
-    client = connection.client
-    client.load_system_host_keys(str(known_hosts) if known_hosts else None)
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    host = FabricHost(name, connection, transcripts, sudo=user != "root", store="/var/tmp/neve")
+    host = server(spec, transcripts)
     try:
-        host.connect(CONNECT_TIMEOUT)
+        host.open(CONNECT_TIMEOUT)
+        host.become_root(Sudo.of(spec))
+        host.prepare()
         yield host
     finally:
         host.close()

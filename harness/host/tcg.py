@@ -6,11 +6,9 @@ counter in it counts instructions. Seeds and clocks are pinned, so that a repeti
 the same path.
 """
 
-import io
 import os
 import socket
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,18 +16,13 @@ from pathlib import Path
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 from fabric import Connection
 
 from harness.console import Console, Shell
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError
 from harness.host.fabric_host import FabricHost
+from harness.host.keys import authorized_line, dropbear_format, paramiko_key
 from harness.image.cpio import Entry, write
 from harness.image.emulator import Emulator
 from harness.process import mortal
@@ -71,24 +64,10 @@ class _Keys:
         """What L0's init finds beside the image: its host key and who may log in."""
         yield Entry("root", stat.S_IFDIR | 0o700)
         yield Entry("root/.ssh", stat.S_IFDIR | 0o700)
-        public = self.user.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-        yield Entry("root/.ssh/authorized_keys", stat.S_IFREG | 0o600, public + b"\n")
+        yield Entry("root/.ssh/authorized_keys", stat.S_IFREG | 0o600, authorized_line(self.user))
         yield Entry("etc/dropbear", stat.S_IFDIR | 0o700)
         yield Entry("etc/dropbear/dropbear_ed25519_host_key", stat.S_IFREG | 0o600,
-                    _dropbear_format(self.host))
-
-
-def _dropbear_format(key: Ed25519PrivateKey) -> bytes:
-    """Dropbear's own key file: two SSH strings, the type and seed + public key."""
-    seed = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    strings = (b"ssh-ed25519", seed + public)
-    return b"".join(struct.pack(">I", len(part)) + part for part in strings)
-
-
-def _paramiko_key(key: Ed25519PrivateKey) -> paramiko.Ed25519Key:
-    text = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-    return paramiko.Ed25519Key.from_private_key(io.StringIO(text))
+                    dropbear_format(self.host))
 
 
 def machine_argv(
@@ -128,7 +107,7 @@ class TcgHost(FabricHost):
     def __init__(
         self, name: str, connection: Connection, transcripts: Path, serial: Console, share: Path
     ) -> None:
-        super().__init__(name, connection, transcripts, sudo=False, store="/run/neve")
+        super().__init__(name, connection, transcripts, root="/run/neve")
         self._serial = serial
         self._share = share
 
@@ -201,11 +180,11 @@ def _connection(keys: _Keys, port: int) -> Connection:
     connection = Connection(
         "127.0.0.1", user="root", port=port,
         connect_kwargs={
-            "pkey": _paramiko_key(keys.user), "look_for_keys": False, "allow_agent": False,
+            "pkey": paramiko_key(keys.user), "look_for_keys": False, "allow_agent": False,
         },
     )
     host_keys = connection.client.get_host_keys()
-    host_keys.add(f"[127.0.0.1]:{port}", "ssh-ed25519", _paramiko_key(keys.host))
+    host_keys.add(f"[127.0.0.1]:{port}", "ssh-ed25519", paramiko_key(keys.host))
     connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
     return connection
 

@@ -47,7 +47,7 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
 
     def make(folder: Path) -> None:
         tree = folder / "tree"
-        (folder / "packages.txt").write_text(_extract(cache, debian, recipe, tree))
+        (folder / "packages.txt").write_text(extract(cache, debian, recipe, tree))
         for name, text in _FILES.items():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_text(text)
@@ -99,12 +99,12 @@ def tools(cache: Cache, debian: Debian) -> Path:
     recipe = debian.roots["tools"]
 
     def make(folder: Path) -> None:
-        (folder / "packages.txt").write_text(_extract(cache, debian, recipe, folder / "root"))
+        (folder / "packages.txt").write_text(extract(cache, debian, recipe, folder / "root"))
 
     return cache.artifact("tools", content_key([recipe, debian.suites]), make)
 
 
-def _extract(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> str:
+def extract(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> str:
     """Put the recipe's programs and their libraries into `into`; say what was installed."""
     log = cache.log(f"mmdebstrap-{recipe['architecture']}")
     with tempfile.TemporaryDirectory(prefix="neve-root-", dir=into.parent) as temporary:

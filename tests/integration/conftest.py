@@ -22,9 +22,9 @@ from harness.image.rootfs import l1_initramfs
 from harness.image.selftest import selftest, selftest_initramfs
 from harness.kernel.build import build
 from harness.kernel.source import sources
+from harness.inventory import TcgHostSpec
 from harness.kernel.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
-from harness.playbook import TcgHostSpec
 from harness.progress import Progress
 from tests.integration.nesting import CONFIGURATIONS, start_l2
 

@@ -21,7 +21,7 @@ from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
 from harness.host.ssh import ssh_host
 from harness.paths import ROOT
-from harness.playbook import TcgHostSpec
+from harness.inventory import TcgHostSpec
 from harness.toolchain import Toolchain
 from tests.integration.conftest import FALLBACK, finish, neve
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness import levels
 from harness.cache import Cache
-from harness.playbook import TcgHostSpec
+from harness.inventory import TcgHostSpec
 from harness.results.schema import read_csv
 from tests.integration.conftest import PAPER, finish, neve
 

@@ -13,7 +13,7 @@ from harness.guest.linux import booted
 from harness.guest.microbench import microbench_guest
 from harness.guest.parameters import cycle_counter
 from harness.guest.vmm import Guest, vmm_argv
-from harness.playbook import TcgHostSpec
+from harness.inventory import TcgHostSpec
 from harness.results.schema import read_csv
 from tests.integration.conftest import PAPER, finish, neve
 

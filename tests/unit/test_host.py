@@ -10,7 +10,7 @@ from fabric.testing.base import Command, MockRemote
 
 from harness.cache import file_sha256
 from harness.errors import InfrastructureError, UserError
-from harness.host import tcg
+from harness.host import keys, tcg
 from harness.host.fabric_host import FabricHost
 from harness.host.ssh import ssh_host
 
@@ -66,7 +66,7 @@ def test_unreachable_host_is_one_clear_line(tmp_path):
 
 def test_dropbear_key_has_dropbears_layout():
     key = Ed25519PrivateKey.generate()
-    data = tcg._dropbear_format(key)
+    data = keys.dropbear_format(key)
     assert data[:15] == b"\x00\x00\x00\x0bssh-ed25519"
     assert data[15:19] == b"\x00\x00\x00\x40"
     assert len(data) == 15 + 4 + 64

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Prepares a server for one-shot boots, and clears it again. All of it is one folder there."""
+
+import json
+import shlex
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness import __version__
+from harness.errors import UserError
+from harness.host.fabric_host import FabricHost
+from harness.host.kexec import MARKER, OneShot
+
+_LOCK = "lock"
+
+
+def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
+    """Send what is not there yet; the names of what was sent.
+
+    Raises UserError if the folder holds what is not ours, InfrastructureError for a full disk.
+    """
+    root = shlex.quote(host.root)
+    if not host.attempt(f"test -f {root}/{MARKER}"):
+        present = set(host.run(f"ls -A {root} 2>/dev/null", check=False).stdout.split())
+        if present - {_LOCK, "incoming", "store", "boot"}:
+            raise UserError(f"host {host.name}: {host.root} exists and is not ours: "
+                            f"{', '.join(sorted(present))}; choose another `root`")
+    sent = []
+    for file in files:
+        before = host.uploads
+        host.put(file)
+        if host.uploads > before:
+            sent.append(file.name)
+    record = {"harness": __version__, "deployed": datetime.now(UTC).isoformat(timespec="seconds")}
+    host.run(f"printf '%s\\n' {shlex.quote(json.dumps(record))} > {root}/.{MARKER} && "
+             f"mv {root}/.{MARKER} {root}/{MARKER}")
+    return sent
+
+
+def undeploy(host: FabricHost) -> bool:
+    """Remove the folder; False if there was none. Raises UserError if it is not ours."""
+    root = shlex.quote(host.root)
+    if not host.attempt(f"test -e {root}/{MARKER}"):
+        leftover = host.run(f"ls -A {root} 2>/dev/null", check=False).stdout.split()
+        if set(leftover) - {_LOCK, "incoming", "store", "boot"}:
+            raise UserError(f"host {host.name}: {host.root} is not ours")
+        host.run(f"rm -rf {root}", timeout=300)
+        return False
+    host.run(f"rm -rf {root}", timeout=300)
+    return True
+
+
+def files_of(boot: OneShot) -> list[Path]:
+    """All that `boot` needs on the server."""
+    tools = boot.tools
+    return [tools.loader, tools.kexec, tools.busybox, *tools.libraries, boot.kernel,
+            boot.initramfs, *boot.files]

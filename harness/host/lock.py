@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""One run per host at a time, whoever starts it and wherever.
+
+The lock is on the server: a file that a process of ours there holds with flock(2), for as long
+as its SSH session lives and sends a sign of life. What stands in the file says whose it is. The
+process does not survive a boot, the file does: a run that reboots the server has a while to come
+back before the lock counts as left behind.
+"""
+
+import getpass
+import json
+import secrets
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from harness.console import Program
+from harness.deadline import Deadline
+from harness.errors import GuestError, InfrastructureError
+from harness.host.fabric_host import FabricHost
+
+_GRACE_SECONDS = 300   # after a boot, in which who started it comes back
+_BEAT_SECONDS = 15
+_SILENCE_SECONDS = 75  # without a sign of life the process gives up
+_POLL_SECONDS = 5
+# Exit status 9: somebody else has it. The record is written while the lock is held.
+_HOLD = """exec 9>>{file}; flock -n 9 || exit 9
+printf '%s\\n' {record} > {file}
+stty -echo; echo @@he""ld
+while timeout --foreground {silence} dd bs=1 count=1 2>/dev/null | grep -q .; do :; done"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Whose lock it is, since when (UTC), and the boot in which it was taken."""
+
+    owner: str
+    since: str
+    token: str
+    boot_id: str
+
+    @classmethod
+    def ours(cls, boot_id: str) -> "Record":
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(f"{getpass.getuser()}@{socket.gethostname()}", since, secrets.token_hex(8),
+                   boot_id)
+
+    @classmethod
+    def parse(cls, text: str) -> "Record | None":
+        """None for what no run of ours has written whole."""
+        try:
+            return cls(**json.loads(text))
+        except (json.JSONDecodeError, TypeError):
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.owner} since {self.since}"
+
+
+class Busy(InfrastructureError):
+    """Somebody else measures on the host. Exit code 75."""
+
+
+class HostLock:
+    """The lock of one host; `abandoned` is the token of a record whose owner is gone."""
+
+    def __init__(self, name: str, file: str, abandoned: str | None = None) -> None:
+        self._name = name
+        self._file = file
+        self._abandoned = abandoned
+        self._program: Program | None = None
+        self._stop = threading.Event()
+        self.record: Record | None = None
+
+    def acquire(self, host: FabricHost, wait: float) -> None:
+        """Take it, waiting up to `wait` seconds, or until it counts as left behind. Raises Busy."""
+        end = time.monotonic() + wait
+        ours = self.record
+        while True:
+            found = Record.parse(host.run(f"cat {self._file}", check=False).stdout)
+            left = self._grace(host, found)
+            if not left and self._hold(host, ours or Record.ours(host.boot_id())):
+                return
+            # A lock without a holder falls free in any case: that is worth waiting for.
+            if not left and time.monotonic() > end:
+                raise Busy(
+                    f"host {self._name} is in use by {found or 'somebody'}; --wait SECONDS waits"
+                )
+            time.sleep(min(_POLL_SECONDS, left or _POLL_SECONDS))
+
+    def _grace(self, host: FabricHost, found: Record | None) -> float:
+        """Seconds for which the owner of `found` may still come back from a boot."""
+        if found is None or found.boot_id == host.boot_id():
+            return 0
+        if found.token in {self._abandoned, self.record.token if self.record else None}:
+            return 0
+        uptime = float(host.run("cut -d' ' -f1 /proc/uptime").stdout)
+        return max(0.0, _GRACE_SECONDS - uptime)
+
+    def _hold(self, host: FabricHost, record: Record) -> bool:
+        script = _HOLD.format(
+            file=shlex.quote(self._file), record=shlex.quote(json.dumps(asdict(record))),
+            silence=_SILENCE_SECONDS,
+        )
+        host.run(f"umask 022; mkdir -p {shlex.quote(self._file.rpartition('/')[0])}")
+        program = host.start(["sh", "-c", script], "lock")
+        try:
+            program.expect("@@held", Deadline(60, "the lock"))
+        except GuestError:
+            status = program.wait(Deadline(10, "its end"))
+            program.hang_up()
+            if status == 9:
+                return False
+            raise InfrastructureError(f"host {self._name}: the lock ended with {status}") from None
+        self.record = record
+        self._program = program
+        self._stop = threading.Event()
+        threading.Thread(
+            target=_beat, args=(program, self._stop), name="lock", daemon=True
+        ).start()
+        return True
+
+    def let_go(self) -> None:
+        """End the process that holds it, before a boot; the record stays."""
+        self._stop.set()
+        if self._program is not None:
+            self._program.hang_up()
+            self._program = None
+
+    def release(self, host: FabricHost) -> None:
+        """Give it up. The file stays: to remove one that others have open would make two locks."""
+        file = shlex.quote(self._file)
+        host.run(f"test ! -f {file} || : > {file}", check=False)
+        self.record = None
+        self.let_go()
+
+
+def _beat(program: Program, stop: threading.Event) -> None:
+    while not stop.wait(_BEAT_SECONDS):
+        try:
+            program.send("\n")
+        except GuestError:
+            return
+
+
+@contextmanager
+def locked(host: FabricHost, wait: float, abandoned: str | None = None) -> Iterator[HostLock]:
+    """Hold the lock of `host`; what comes back from a boot must take it again by itself."""
+    lock = HostLock(host.name, f"{host.root}/lock", abandoned)
+    lock.acquire(host, wait)
+    try:
+        yield lock
+    finally:
+        lock.let_go()

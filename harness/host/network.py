@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""The network of a server, as its own kernel has it, for the kernel that takes its place."""
+
+import ipaddress
+import re
+import shlex
+from dataclasses import dataclass
+
+from harness.errors import InfrastructureError
+from harness.host.fabric_host import FabricHost
+
+
+@dataclass(frozen=True)
+class Network:
+    """The interface that our connection came in by; `driver` is the module behind it."""
+
+    interface: str
+    mac: str
+    address: str  # with the prefix's length
+    gateway: str | None
+    driver: str
+
+    def argument(self) -> str:
+        """What L0's init is told: MAC, address and gateway."""
+        return f"neve.net={','.join(filter(None, (self.mac, self.address, self.gateway)))}"
+
+
+def network_of(host: FabricHost) -> Network:
+    """Raises InfrastructureError for what our root can't set up: bonds, bridges, VLANs."""
+    # The address at the server's end of our own connection, also behind a jump host.
+    ours = host.run("set -- $SSH_CONNECTION; echo $3", root=False).stdout.strip()
+    try:
+        version = ipaddress.ip_address(ours).version
+    except ValueError as error:
+        raise InfrastructureError(f"host {host.name}: SSH_CONNECTION says {ours!r}") from error
+    rows = host.run("ip -o addr show").stdout
+    row = re.search(rf"^\d+: (\S+)\s+inet6? ({re.escape(ours)}/\d+) ", rows, re.M)
+    if row is None:
+        raise InfrastructureError(f"host {host.name}: no interface has our address {ours}")
+    name = row[1].partition("@")[0]
+    device = f"/sys/class/net/{shlex.quote(name)}"
+    driver = host.run(
+        f"basename $(readlink -f {device}/device/driver) 2>/dev/null", check=False
+    ).stdout.strip()
+    if not driver:
+        raise InfrastructureError(
+            f"host {host.name}: {name} is no network card but a bond, a bridge or a VLAN, which "
+            "L0's root does not set up"
+        )
+    route = host.run(f"ip -{version} route show default dev {shlex.quote(name)}").stdout
+    gateway = re.search(r"\bvia ([0-9a-f.:]+)", route)
+    return Network(name, host.run(f"cat {device}/address").stdout.strip(), row[2],
+                   gateway[1] if gateway else None, driver)

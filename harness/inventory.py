@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""The hosts that there are: TCG machines, and the servers of a lab.
+
+A playbook describes its hosts itself, or names those of an inventory (`lab.yaml`). Both give the
+same frozen models.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harness.errors import UserError
+
+DEFAULT = Path("lab.yaml")
+
+
+class Model(BaseModel):
+    """What YAML describes: frozen, and no key goes unnoticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# These end up in commands, in files of L0 and in OpenSSH's formats: nothing else is let in.
+_Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:%_-]*$")]
+_User = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9._-]*$")]
+_Port = Annotated[int, Field(ge=1, le=65535)]
+_Folder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$")]
+_CpuList = Annotated[str, Field(pattern=r"^\d+(-\d+)?(,\d+(-\d+)?)*$")]
+# A command line of this machine. It may hold a secret, so it stays out of the metadata.
+_Command = Annotated[str | None, Field(min_length=1, exclude=True)]
+
+
+class TcgHostSpec(Model):
+    """A QEMU TCG machine; sizes in MiB. `cpus` exceeds the guests' two: see the README."""
+
+    kind: Literal["tcg"] = "tcg"
+    name: Name = "tcg"
+    cpu: str = "max"
+    gic: Literal[2, 3] = 3
+    cpus: Annotated[int, Field(ge=2, le=16)] = 4
+    memory: Annotated[int, Field(ge=1024, le=65536)] = 2560
+
+
+class SudoPassword(Model):
+    """Where sudo's password comes from; it never stands in a file of ours."""
+
+    environment: str | None = None  # a variable
+    command: str | None = None      # prints it: `pass show arm1`, `secret-tool lookup host arm1`
+    prompt: bool = False            # asked at the terminal, once
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(map(bool, (self.environment, self.command, self.prompt))) != 1:
+            raise ValueError("sudo: give one of environment, command, prompt")
+        return self
+
+
+class SshHostSpec(Model):
+    """An ARM server.
+
+    `boot` says what L0 is: a kernel of ours, started once by kexec, or the server's `own`.
+    `root` is the one folder there that is ours. `cpus` are kept free for guests. `power_cycle`
+    and `console` are commands of this machine, not of a shell; `silence` is after how many
+    seconds without a session our kernel gives the server back; `boot_seconds` bounds each boot.
+    """
+
+    kind: Literal["ssh"] = "ssh"
+    name: Name
+    address: _Address
+    user: _User = "root"
+    port: _Port = 22
+    key_file: Path | None = None
+    known_hosts: Path | None = None
+    jump: Annotated[str | None, Field(pattern=r"^([\w.-]+@)?[A-Za-z0-9][\w.-]*(:\d+)?$")] = None
+    sudo: Annotated[SudoPassword | None, Field(exclude=True)] = None
+    boot: Literal["kexec", "own"] = "kexec"
+    root: _Folder = "/var/lib/neve"
+    cpus: _CpuList | None = None
+    kernel_config: Path | None = None
+    power_cycle: _Command = None
+    console: _Command = None
+    silence: Annotated[int, Field(ge=60, le=86400)] = 600
+    boot_seconds: Annotated[int, Field(ge=30, le=7200)] = 600
+    gic: Literal[2, 3] = 3
+
+    @property
+    def isolated(self) -> tuple[int, ...]:
+        """`cpus` as numbers."""
+        found: list[int] = []
+        for part in (self.cpus or "").split(","):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1) if first else []
+        return tuple(found)
+
+
+HostSpec = Annotated[TcgHostSpec | SshHostSpec, Field(discriminator="kind")]
+
+
+class Inventory(Model):
+    """The servers of a lab, by their names."""
+
+    hosts: tuple[SshHostSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        if len({host.name for host in self.hosts}) != len(self.hosts):
+            raise ValueError("hosts: a name stands twice")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> "Inventory":
+        """The inventory at `path`; files that it names lie beside it. Raises UserError."""
+        data = read_yaml(path, "an inventory")
+        try:
+            found = cls.model_validate(data)
+        except ValidationError as error:
+            raise UserError(f"{path}: {'; '.join(complaints(error))}") from error
+        return cls(hosts=tuple(_beside(path.parent, host) for host in found.hosts))
+
+    @classmethod
+    def of(cls, path: Path | None) -> "Inventory":
+        """The inventory at `path`; without one ./lab.yaml, if there is one."""
+        if path is None and not DEFAULT.exists():
+            return cls()
+        return cls.load(path or DEFAULT)
+
+    def find(self, name: str) -> SshHostSpec | None:
+        """The host of that name."""
+        return next((host for host in self.hosts if host.name == name), None)
+
+    def select(self, names: Sequence[str]) -> tuple[SshHostSpec, ...]:
+        """The hosts of these names, all without any. Raises UserError for one that is unknown."""
+        for name in names:
+            if self.find(name) is None:
+                known = ", ".join(host.name for host in self.hosts)
+                raise UserError(f"--host {name}: the inventory has {known or 'no host'}")
+        return tuple(host for host in self.hosts if not names or host.name in names)
+
+
+def _beside(folder: Path, host: SshHostSpec) -> SshHostSpec:
+    files = {
+        key: folder / path.expanduser()
+        for key in ("key_file", "known_hosts", "kernel_config") if (path := getattr(host, key))
+    }
+    return host.model_copy(update=files)
+
+
+def parse_address(text: str) -> SshHostSpec:
+    """The host that `[user@]address[:port]` stands for, with the kernel that it runs."""
+    match = re.fullmatch(r"(?:([^@]+)@)?([^@:]+)(?::(\d+))?", text)
+    if match is None:
+        raise UserError(f"{text!r} is no address: expected [user@]address[:port]")
+    try:
+        return SshHostSpec(name=match[2], address=match[2], user=match[1] or "root",
+                           port=int(match[3] or 22), boot="own")
+    except ValidationError as error:
+        raise UserError(f"--host {text}: {'; '.join(complaints(error))}") from error
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """The mapping in the file at `path`, which is `what`. Raises UserError with one line."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such {what.rsplit(maxsplit=1)[-1]}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, Mapping):
+        raise UserError(f"{path}: {what} is a mapping of keys to values")
+    return dict(data)
+
+
+def complaints(error: ValidationError) -> Iterator[str]:
+    """What is wrong, a phrase each."""
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"] if part not in ("tcg", "ssh"))
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown key"
+        elif item["type"] == "enum":
+            message = f"unknown value {item['input']!r}, {message.lower()}"
+        elif item["type"] == "string_pattern_mismatch":
+            message = f"{item['input']!r} is not of the form {item['ctx']['pattern']}"
+        yield f"{where}: {message}" if where else message
