@@ -13,7 +13,7 @@ from harness.image.device_tree import gicv2_with_el2
 from harness.image.emulator import emulator
 from harness.image.microbench import microbench
 from harness.image.rootfs import Roots, l1_initramfs, rootfs
-from harness.image.server_tools import ServerTools, server_tools
+from harness.image.server_tools import server_tools
 from harness.inventory import HostSpec, SshHostSpec
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
@@ -39,7 +39,7 @@ class Artifacts:
     l1_initramfs: Path | None
     device_tree: Path | None
     own_kernels: Mapping[str, Kernel] = field(default_factory=dict)
-    server_tools: ServerTools | None = None
+    server_tools: Path | None = None
 
     def l0(self, host: str) -> Kernel:
         """L0's kernel on `host`."""

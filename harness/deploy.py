@@ -53,6 +53,4 @@ def undeploy(host: FabricHost) -> bool:
 
 def files_of(boot: OneShot) -> list[Path]:
     """All that `boot` needs on the server."""
-    tools = boot.tools
-    return [tools.loader, tools.kexec, tools.busybox, *tools.libraries, boot.kernel,
-            boot.initramfs, *boot.files]
+    return [boot.tools, boot.kernel, boot.initramfs, *boot.files]

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The command line of a stock QEMU as VMM, the same in L0 and in L1."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harness.console import Place
+from harness.image.rootfs import PIN
 
 from harness.console import Place, Program
 from harness.paths import IMAGES
@@ -13,7 +17,8 @@ GUEST_CPUS = 2
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest of KVM. Paths are those of the level that starts it; sizes in MiB."""
+    """A guest of KVM. Paths are those of the level that starts it; sizes in MiB. `pinning` starts
+    the VMM so that each vCPU has a CPU of its own: see `pinned`."""
 
     kernel: str
     cpus: int
@@ -26,6 +31,15 @@ class Guest:
     device_tree: str | None = None
     devices: tuple[str, ...] = ()
     chardevs: tuple[str, ...] = ()
+    pinning: tuple[str, ...] = ()
+
+
+def pinned(place: Place, guest: Guest, cpus: Sequence[int]) -> Guest:
+    """`guest` with its vCPUs on `cpus` of `place`, one to one; as it is if they are too few."""
+    if len(cpus) < guest.cpus:
+        return guest
+    chosen = ",".join(str(cpu) for cpu in cpus[:guest.cpus])
+    return replace(guest, pinning=(place.put(PIN), chosen))
 
 
 def vmm_argv(guest: Guest) -> list[str]:
@@ -42,6 +56,7 @@ def vmm_argv(guest: Guest) -> list[str]:
     if guest.virtual_el2:
         machine += ",virtualization=on"
     argv = [
+        *guest.pinning,
         QEMU,
         "-name", "guest,debug-threads=on",
         "-machine", machine,

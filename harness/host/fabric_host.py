@@ -2,6 +2,7 @@
 """The one implementation of commands, files and consoles: Fabric over SSH."""
 
 import io
+import logging
 import re
 import shlex
 import socket
@@ -27,6 +28,9 @@ from harness.errors import (
 from harness.host import upload
 from harness.host.protocol import Completed
 from harness.host.sudo import Sudo
+
+# What goes wrong is raised, too: tracebacks of paramiko's threads help nobody.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _UNREACHABLE = (paramiko.SSHException, OSError, EOFError)
 _LOST_SECONDS = 60

@@ -33,7 +33,7 @@ from harness.host.keys import authorized_line, paramiko_key
 from harness.host.lock import Busy, Record, locked
 from harness.host.network import network_of
 from harness.host.sudo import Sudo
-from harness.image.server_tools import ServerTools
+from harness.image.server_tools import BUSYBOX, KEXEC, LOADER
 from harness.inventory import SshHostSpec
 from harness.process import run
 
@@ -48,14 +48,15 @@ _SESSIONS = "netstat -tn | grep -c ':22 .*ESTABLISHED'"
 
 @dataclass(frozen=True)
 class OneShot:
-    """What boots. `files` are found by `put` in L0 too; `version` is the kernel's."""
+    """What boots. `files` are found by `put` in L0 too; `version` is the kernel's; `tools` are
+    an archive of programs for the server."""
 
     kernel: Path
     version: str
     initramfs: Path
     arguments: tuple[str, ...]
     files: tuple[Path, ...]
-    tools: ServerTools
+    tools: Path
 
 
 class _Watched(FabricHost):
@@ -147,13 +148,13 @@ class Server:
     def _boot(self, host: FabricHost, boot: OneShot, before: Callable[[], None]) -> FabricHost:
         key, token = Ed25519PrivateKey.generate(), secrets.token_hex(8)
         boot_id = host.boot_id()
-        _load(host, boot, self._spec, key, token)
+        kexec = _load(host, boot, self._spec, key, token)
         if self._console:
             self._console.forget()
         before()
         with suppress(InfrastructureError):  # the connection may go before the answer comes
             host.run("systemctl kexec --no-block || { sync; echo u > /proc/sysrq-trigger; "
-                     f"{_kexec(host, boot.tools)} -e; }}", timeout=30)
+                     f"{kexec} -e; }}", timeout=30)
         host.close()
         deadline = Deadline(self._spec.boot_seconds, f"Linux {boot.version}")
         return self._await_ours(key, token, boot, boot_id, deadline)
@@ -296,15 +297,15 @@ def _in_use(host: FabricHost) -> bool:
 
 def _load(
     host: FabricHost, boot: OneShot, spec: SshHostSpec, key: Ed25519PrivateKey, token: str
-) -> None:
-    """Put kernel and root file system into the server's memory.
+) -> str:
+    """Put kernel and root file system into the server's memory; the command of its kexec.
 
     L0's root is ours, and behind it what belongs to this server and to this boot: its host keys,
     who may log in, whose lock it is, and our files.
     """
     kernel, root = host.put(boot.kernel), host.put(boot.initramfs)
     files = [host.put(file) for file in boot.files]
-    busybox = host.put(boot.tools.busybox)
+    tools = _unpacked(host, boot.tools)
     folder = f"{host.root}/boot"
     home = f"$(getent passwd {shlex.quote(spec.user)} | cut -d: -f6)"
     users = "".join(f"{name}::0:0::/root:/bin/sh\n" for name in dict.fromkeys(["root", spec.user]))
@@ -312,7 +313,7 @@ def _load(
     parents = sorted({str(parent)[1:] for file in (*wanted, "/etc/ssh/x")
                       for parent in Path(file).parents} - {""})
     names = " ".join(shlex.quote(name) for name in [*parents, *(file[1:] for file in wanted)])
-    pack = f"{busybox} cpio -o -H newc"
+    pack = f"{tools}/{BUSYBOX} cpio -o -H newc"
     host.run(
         f"umask 077; rm -rf {folder}; mkdir -p {folder}/tree/etc {folder}/tree/root/.ssh && "
         f"cd {folder}/tree && printf %s {shlex.quote(users)} > etc/passwd && "
@@ -330,18 +331,28 @@ def _load(
     ])
     try:
         host.run(
-            f"{_kexec(host, boot.tools)} -a -l {kernel} --initrd={folder}/initrd "
+            f"{_kexec(tools)} -a -l {kernel} --initrd={folder}/initrd "
             f"--command-line={shlex.quote(line)}", timeout=300,
         )
     finally:
         host.run(f"rm -rf {folder}", check=False)
+    return _kexec(tools)
 
 
-def _kexec(host: FabricHost, tools: ServerTools) -> str:
+def _unpacked(host: FabricHost, tools: Path) -> str:
+    """The folder of the programs of ours on the server; whole, or not there."""
+    archive = host.put(tools)
+    folder = f"{archive.rpartition('/')[0]}/root"
+    host.run(
+        f"test -d {folder} || {{ rm -rf {folder}.new && mkdir {folder}.new && "
+        f"tar -xf {archive} -C {folder}.new && mv {folder}.new {folder}; }}", timeout=120,
+    )
+    return folder
+
+
+def _kexec(tools: str) -> str:
     """kexec with its own loader and libraries, so the distribution does not matter."""
-    loader, program = host.put(tools.loader), host.put(tools.kexec)
-    folders = {host.put(library).rpartition("/")[0] for library in tools.libraries}
-    return shlex.join([loader, "--library-path", ":".join(sorted(folders)), program])
+    return f"{tools}/{LOADER} --library-path $(echo {tools}/usr/lib/*-linux-gnu) {tools}/{KEXEC}"
 
 
 def _isolation(spec: SshHostSpec) -> list[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Programs that a server need not have: nothing is installed there."""
 
-from dataclasses import dataclass
+import tarfile
 from pathlib import Path
 
 from harness.cache import Cache, content_key
@@ -9,26 +9,32 @@ from harness.debian import Debian
 from harness.image import elf
 from harness.image.rootfs import extract
 
-
-@dataclass(frozen=True)
-class ServerTools:
-    """kexec with its loader and libraries, and a static busybox: arm64, one file each."""
-
-    loader: Path
-    kexec: Path
-    busybox: Path
-    libraries: tuple[Path, ...]
+KEXEC = "usr/sbin/kexec"
+BUSYBOX = "usr/bin/busybox"
+LOADER = "loader"
 
 
-def server_tools(cache: Cache, debian: Debian) -> ServerTools:
-    """The programs, made once per recipe."""
+def server_tools(cache: Cache, debian: Debian) -> Path:
+    """A tar archive with kexec, its libraries in `usr/lib/*/`, their `loader`, and a static
+    busybox, all for arm64; made once per recipe."""
     recipe = debian.roots["server"]
 
     def make(folder: Path) -> None:
-        (folder / "packages.txt").write_text(extract(cache, debian, recipe, folder / "root"))
+        root = folder / "root"
+        (folder / "packages.txt").write_text(extract(cache, debian, recipe, root))
+        loader = root / "usr" / elf.interpreter(root / KEXEC).lstrip("/")
+        (root / LOADER).write_bytes(loader.read_bytes())
+        (root / LOADER).chmod(0o755)
+        with tarfile.open(folder / "tools.tar", "w") as archive:
+            for path in sorted(root.rglob("*")):
+                archive.add(path, path.relative_to(root), recursive=False, filter=_anonymous)
 
-    root = cache.artifact("server-tools", content_key([recipe, debian.suites]), make) / "root"
-    kexec = root / "usr/sbin/kexec"
-    loader = root / "usr" / elf.interpreter(kexec).lstrip("/")
-    libraries = tuple(sorted(path for path in root.glob("usr/lib/*/*.so*") if path != loader))
-    return ServerTools(loader, kexec, root / "usr/bin/busybox", libraries)
+    key = content_key([recipe, debian.suites, "tar"])
+    return cache.artifact("server-tools", key, make) / "tools.tar"
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without owner and time: the same programs give the same archive."""
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    return member

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""The disk of the server, made once, and the machine that runs it."""
+
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from harness.cache import content_key
+from harness.debian import Debian
+from harness.host.keys import authorized_line, paramiko_key
+from harness.image.emulator import emulator
+from harness.process import mortal, run
+from tests.integration.server.power import tell
+
+HERE = Path(__file__).parent
+PASSWORD = "correct-horse"
+PACKAGES = (
+    "?essential", "dbus", "iproute2", "kmod", "libpam-systemd", "linux-image-cloud-arm64",
+    "netbase", "openssh-server", "procps", "sudo", "systemd-sysv", "udev",
+)
+_DISK = "1536M"
+
+
+def disk(cache):
+    """Folder with the server's disk, its kernel, a user's key and its known_hosts."""
+    debian, script = Debian.load(), HERE / "first-boot"
+
+    def make(folder):
+        key = Ed25519PrivateKey.generate()
+        paramiko_key(key)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            root = Path(temporary) / "root"
+            run(["mmdebstrap", "--variant=extract", "--mode=chrootless", "--architectures=arm64",
+                 *(f"--include={name}" for name in PACKAGES),
+                 '--aptopt=APT::Install-Recommends "false"', "--skip=check/chrootless",
+                 debian.suites[0], str(root), "-"],
+                stdin=debian.sources().encode(), log=cache.log("test-server"))
+            shutil.copy(script, root / "first-boot")
+            (root / "first-boot").chmod(0o755)
+            (root / "first-boot.pub").write_bytes(authorized_line(key))
+            shutil.copy(next(root.glob("boot/vmlinuz-*")), folder / "vmlinuz")
+            run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), str(folder / "disk"), _DISK])
+        (folder / "key").touch(0o600)
+        (folder / "key").write_bytes(_openssh(key))
+        log = folder / "first-boot.log"
+        machine = Machine(folder, folder, "cortex-a57", arguments="init=/first-boot", once=True)
+        machine.serial = log
+        machine.start()
+        machine.process.wait(600)
+        said = log.read_text(errors="replace")
+        assert "first boot done" in said, said[-2000:]
+        keys = re.findall(r"^((?:ssh|ecdsa)-\S+ \S+) ", said, re.M)
+        (folder / "host_keys").write_text("".join(f"{each}\n" for each in keys))
+
+    key = content_key([script.read_text(), PACKAGES, debian.suites, _DISK, 2])
+    return cache.artifact("test-server", key, make)
+
+
+def _openssh(key):
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Machine:
+    """The server's hardware: `made` is what `disk` gives, `folder` where this one's disk lies."""
+
+    made: Path
+    folder: Path
+    cpu: str
+    arguments: str = ""
+    once: bool = False
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen | None = None
+
+    def __post_init__(self):
+        self.serial = self.folder / "serial.log"
+        self.monitor = self.folder / "monitor"
+
+    def start(self):
+        from harness.cache import Cache
+
+        self.process = subprocess.Popen(mortal([
+            *emulator(Cache.default()).argv,
+            "-machine", "virt,virtualization=on,gic-version=3",
+            "-accel", "tcg,thread=multi,tb-size=512",
+            "-cpu", self.cpu,
+            "-smp", "4",
+            "-m", "3072M",
+            "-nodefaults",
+            "-nographic",
+            "-monitor", f"unix:{self.monitor},server=on,wait=off",
+            "-serial", f"file:{self.serial}",
+            "-kernel", str(self.made / "vmlinuz"),
+            "-append", f"console=ttyAMA0 root=/dev/nvme0n1 rw quiet {self.arguments}",
+            "-device", "virtio-rng-device",
+            "-drive", f"file={self.folder / 'disk'},format=raw,if=none,id=disk,cache=unsafe",
+            "-device", "nvme,drive=disk,serial=neve",
+            "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
+            "-device", "virtio-net-device,netdev=net,id=card",
+            *(["-no-reboot"] if self.once else []),
+        ], "KILL"), stdin=subprocess.DEVNULL)
+
+    def tell(self, command):
+        """A command of QEMU's monitor: system_reset, set_link card off, …"""
+        tell(self.monitor, command)
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def known_hosts(self):
+        lines = (self.made / "host_keys").read_text().splitlines()
+        file = self.folder / "known_hosts"
+        file.write_text("".join(f"[127.0.0.1]:{self.port} {line}\n" for line in lines))
+        return file
+
+    def inventory(self, **changes):
+        """An inventory file that knows the server by address and key."""
+        power = f"python3 {HERE / 'power.py'} {self.monitor} system_reset"
+        host = {
+            "name": "arm1", "address": "127.0.0.1", "port": self.port, "user": "lab",
+            "key_file": str(self.made / "key"), "known_hosts": str(self.known_hosts()),
+            "sudo": {"environment": "ARM1_SUDO"}, "boot_seconds": 300,
+            "console": f"tail -n 0 -F {self.serial}", "power_cycle": power, **changes,
+        }
+        file = self.folder / "lab.yaml"
+        file.write_text(yaml.safe_dump({
+            "hosts": [{key: value for key, value in host.items() if value is not None}]
+        }))
+        return file
+
+    def ssh(self, command, *, user="root", timeout=300):
+        """Output of a command in the server, by the tests' own connection."""
+        with paramiko.SSHClient() as client:
+            client.load_host_keys(str(self.known_hosts()))
+            client.connect("127.0.0.1", self.port, user, key_filename=str(self.made / "key"),
+                           timeout=30, banner_timeout=30, auth_timeout=30)
+            _, stdout, _ = client.exec_command(command, timeout=timeout)
+            return stdout.read().decode()
+
+    def wait(self, seconds=300):
+        """Until its own system has booted."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.serial.read_text()
+            with suppress(OSError, EOFError, paramiko.SSHException):
+                if "neve." not in self.ssh("cat /proc/cmdline; systemctl is-system-running --wait"):
+                    return
+            time.sleep(1)
+        raise AssertionError(self.serial.read_text(errors="replace")[-2000:])
