@@ -88,6 +88,12 @@ class SshHostSpec(Model):
     boot_seconds: Annotated[int, Field(ge=30, le=7200)] = 600
     gic: Literal[2, 3] = 3
 
+    @model_validator(mode="after")
+    def _enough_cpus(self) -> Self:
+        if len(self.isolated) == 1:
+            raise ValueError("cpus: a guest has two vCPUs")
+        return self
+
     @property
     def isolated(self) -> tuple[int, ...]:
         """`cpus` as numbers."""
@@ -157,7 +163,7 @@ def parse_address(text: str) -> SshHostSpec:
         raise UserError(f"{text!r} is no address: expected [user@]address[:port]")
     try:
         return SshHostSpec(name=match[2], address=match[2], user=match[1] or "root",
-                           port=int(match[3] or 22), boot="own")
+                           port=int(match[3] or 22), boot="own", root="/var/tmp/neve")
     except ValidationError as error:
         raise UserError(f"--host {text}: {'; '.join(complaints(error))}") from error
 

@@ -20,6 +20,7 @@ from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
 from harness.host.tuning import constant_speed
 from harness.image.emulator import Emulator, emulator
+from harness.image.rootfs import PIN, PIN_IN_ROOT
 from harness.inventory import HostSpec, SshHostSpec, TcgHostSpec
 from harness.kernel.track import Track
 
@@ -71,14 +72,14 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
     kernel, mode = artifacts.l0(spec.name), artifacts.track.nested_arguments
     return OneShot(
         kernel.image, kernel.version, artifacts.roots.hypervisor,
-        kernel_arguments("l0", *(mode if spec.gic == 3 else ())), artifacts.for_l0(),
+        kernel_arguments("l0", *(mode if spec.gic == 3 else ())), (*artifacts.for_l0(), PIN),
         artifacts.server_tools,
     )
 
 
 def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
     """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
-    with (Server(spec, transcripts).own_kernel(wait) if spec.boot == "kexec"
+    with (Server(spec, transcripts).own_kernel(wait, deployed=True) if spec.boot == "kexec"
           else ssh_host(spec, transcripts)):
         pass
 
@@ -107,6 +108,15 @@ def l0(
             stack.enter_context(locked(host, wait))
         stack.enter_context(constant_speed(host))
         yield host
+
+
+def cpus_for_guests(host: Host, spec: HostSpec) -> tuple[int, ...]:
+    """L0's CPUs on which vCPUs are pinned: the isolated ones, else its last ones. With icount a
+    machine of ours runs its CPUs in turn, and there are none."""
+    if isinstance(spec, TcgHostSpec):
+        return ()
+    count = int(host.run("nproc --all || nproc").stdout.split()[0])
+    return spec.isolated or tuple(range(max(0, count - GUEST_CPUS), count))
 
 
 def l1_guest(
@@ -145,7 +155,8 @@ def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator
                 booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"])
             )
         yield GuestPlace(
-            shell, {path: f"/images/{file}" for file, path in artifacts.nested.items()}
+            shell, {PIN: f"/{PIN_IN_ROOT}",
+                    **{path: f"/images/{file}" for file, path in artifacts.nested.items()}}
         )
 
 

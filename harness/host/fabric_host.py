@@ -53,6 +53,7 @@ class FabricHost:
         self.connection = connection
         self.root = root
         self.uploads = 0
+        self._asked = time.monotonic()
         self._transcripts = transcripts
         self._sudo: Sudo | None = None
 
@@ -189,8 +190,18 @@ class FabricHost:
         return Program(console)
 
     def _connected(self) -> None:
+        """Raise if the connection is lost. Where TCP ends before the host, at a jump host say,
+        only an answer of the host tells; it is asked for now and then."""
         self.healthy()
-        if not (self.connection.transport and self.connection.transport.is_active()):
+        transport = self.connection.transport
+        alive = bool(transport and transport.is_active())
+        if alive and time.monotonic() > self._asked + _LOST_SECONDS:
+            try:
+                transport.open_session(timeout=_LOST_SECONDS / 2).close()
+            except _UNREACHABLE:
+                alive = False
+            self._asked = time.monotonic()
+        if not alive:
             raise InfrastructureError(f"host {self.name}: the connection is lost")
 
     def _give_password(self, console: Console, sudo: Sudo) -> None:

@@ -79,14 +79,16 @@ class Server:
         self._console: Console | None = None
 
     @contextmanager
-    def own_kernel(self, wait: float) -> Iterator[FabricHost]:
-        """The server in its own kernel, locked for us.
+    def own_kernel(self, wait: float, *, deployed: bool = False) -> Iterator[FabricHost]:
+        """The server in its own kernel, locked for us; it must be `deployed` if that is said.
 
         One that was left in ours is given back first. Raises Busy while another run has it,
         UnreachableError if it does not let us in, else InfrastructureError.
         """
         host, abandoned = self._enter(wait)
         try:
+            if deployed:
+                _require_deployed(host)
             with locked(host, wait, abandoned) as lock:
                 yield host
                 lock.release(host)
@@ -97,9 +99,9 @@ class Server:
     def one_shot(self, boot: OneShot, wait: float) -> Iterator[FabricHost]:
         """L0: our kernel, for as long as the context lasts. Raises as `own_kernel` does."""
         host, abandoned = self._enter(wait)
+        _require_deployed(host)
         with self._watched(), locked(host, wait, abandoned) as lock:
             try:
-                self._require_deployed(host)
                 self._release = host.run("uname -r").stdout.strip()
                 l0 = self._boot(host, boot, lock.let_go)
                 try:
@@ -257,10 +259,6 @@ class Server:
                 f"host {host.name}: came back with Linux {release}, not {self._release}"
             )
 
-    def _require_deployed(self, host: FabricHost) -> None:
-        if not host.attempt(f"test -f {host.root}/{MARKER}"):
-            raise UserError(f"host {host.name} is not prepared: neve deploy")
-
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """The server's console, where there is a command for it."""
@@ -283,6 +281,12 @@ class Server:
         with suppress(HarnessError):
             self._console.check()
         return f"\n{self._console.tail()}\nconsole: {self._console.transcript}"
+
+
+def _require_deployed(host: FabricHost) -> None:
+    if not host.attempt(f"test -f {host.root}/{MARKER}"):
+        host.close()
+        raise UserError(f"host {host.name} is not prepared: neve deploy")
 
 
 def _in_ours(host: FabricHost) -> bool:

@@ -27,6 +27,7 @@ from harness.kernel.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
 from tests.integration.nesting import CONFIGURATIONS, start_l2
+from tests.integration.server.machine import Machine, disk
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
 PAPER = PLAYBOOKS / "paper.yaml"
@@ -140,3 +141,19 @@ def suite_artifacts(request, v4_10, tmp_path_factory):
     return replace(
         prepared, kernels=kernels, nested=nested,
         l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested))
+
+
+@pytest.fixture(scope="module")
+def server(request, tmp_path_factory):
+    """A Debian server of its own, running; the parameter is its CPU."""
+    folder = tmp_path_factory.mktemp("server")
+    made = disk(Cache.default())
+    subprocess.run(["cp", "--sparse=always", made / "disk", folder / "disk"], check=True)
+    machine = Machine(made, folder, getattr(request, "param", "cortex-a57"))
+    machine.start()
+    try:
+        machine.wait()
+        machine.ssh("sudo -n true", user="lab")  # its lecture leaves a file
+        yield machine
+    finally:
+        machine.stop()

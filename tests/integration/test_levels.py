@@ -20,8 +20,8 @@ from harness.guest.emulation import switch
 from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
 from harness.host.ssh import ssh_host
+from harness.inventory import SshHostSpec, TcgHostSpec
 from harness.paths import ROOT
-from harness.inventory import TcgHostSpec
 from harness.toolchain import Toolchain
 from tests.integration.conftest import FALLBACK, finish, neve
 
@@ -125,8 +125,9 @@ def test_server_over_ssh_with_the_users_key(machine, tmp_path):
     known = tmp_path / "known_hosts"
     right = machine.connection.transport.get_remote_server_key()
     known.write_text(f"[127.0.0.1]:{port} {right.get_name()} {right.get_base64()}\n")
-    options = {"port": port, "key_file": tmp_path / "key", "known_hosts": known}
-    with ssh_host("server", "127.0.0.1", tmp_path, **options) as server:
+    spec = SshHostSpec(name="server", address="127.0.0.1", port=port, root="/run/neve",
+                       key_file=tmp_path / "key", known_hosts=known)
+    with ssh_host(spec, tmp_path) as server:
         assert server.run("uname -m").stdout == "aarch64\n"
         file = tmp_path / "file"
         file.write_text("sent")
@@ -137,7 +138,7 @@ def test_server_over_ssh_with_the_users_key(machine, tmp_path):
     known.write_text(f"[127.0.0.1]:{port} ssh-rsa {wrong.get_base64()}\n")
     with (
         pytest.raises(UnreachableError, match="can't be reached"),
-        ssh_host("server", "127.0.0.1", tmp_path, **options),
+        ssh_host(spec, tmp_path),
     ):
         pass
 

@@ -13,6 +13,8 @@ from harness.errors import InfrastructureError, UserError
 from harness.host import keys, tcg
 from harness.host.fabric_host import FabricHost
 from harness.host.ssh import ssh_host
+from harness.host.sudo import Sudo
+from harness.inventory import SshHostSpec
 
 
 @pytest.fixture
@@ -23,17 +25,18 @@ def remote():
     mocked.stop()
 
 
-def host(tmp_path, *, sudo=False):
-    return FabricHost("arm1", Connection("arm1", user="me"), tmp_path, sudo=sudo,
-                      store="/var/tmp/neve")
+def host(tmp_path):
+    return FabricHost("arm1", Connection("arm1", user="me"), tmp_path, root="/var/tmp/neve")
 
 
 def test_commands_run_as_root_with_status_and_output(remote, tmp_path):
     remote.expect(host="arm1", user="me", commands=[
+        Command("sudo -n sh -c true"),
         Command("sudo -n sh -c 'echo $((1+1))'", out=b"2\n"),
         Command("sudo -n sh -c false", exit=1, err=b"nope"),
     ])
-    machine = host(tmp_path, sudo=True)
+    machine = host(tmp_path)
+    machine.become_root(Sudo())
     assert machine.run("echo $((1+1))").stdout == "2\n"
     assert machine.run("false", check=False).status == 1
 
@@ -48,7 +51,7 @@ def test_failing_command_is_an_error_with_its_words(remote, tmp_path):
 def test_file_that_is_there_is_not_sent_again(remote, tmp_path):
     file = tmp_path / "Image"
     file.write_bytes(b"kernel")
-    stored = f"/var/tmp/neve/{file_sha256(file)[:16]}/Image"
+    stored = f"/var/tmp/neve/store/{file_sha256(file)[:16]}/Image"
     remote.expect(host="arm1", user="me", commands=[Command(f"sh -c 'test -f {stored}'")])
     assert host(tmp_path).put(file) == stored
 
@@ -59,7 +62,7 @@ def test_unreachable_host_is_one_clear_line(tmp_path):
         port = closed.getsockname()[1]
     with (
         pytest.raises(UserError, match=rf"host arm1 \(root@127.0.0.1:{port}\) can't be reached"),
-        ssh_host("arm1", "127.0.0.1", tmp_path, port=port),
+        ssh_host(SshHostSpec(name="arm1", address="127.0.0.1", port=port), tmp_path),
     ):
         pass
 

@@ -49,8 +49,9 @@ def test_plan_is_the_whole_matrix_in_order():
         {"configurations": ["vm", "nested-neve-vhe"], "benchmarks": ["hypercall", "device-io"],
          "repetitions": 2}, "p")
     cells = [cell.id for cell in playbook.plan(book)]
-    assert cells[:3] == [
-        "tcg/vm/1/hypercall", "tcg/vm/1/device-io", "tcg/vm/2/hypercall"]
+    assert cells[:5] == [
+        "tcg/vm/1/hypercall", "tcg/vm/1/device-io", "tcg/nested-neve-vhe/1/hypercall",
+        "tcg/nested-neve-vhe/1/device-io", "tcg/vm/2/hypercall"]
     assert len(cells) == len(set(cells)) == 8
 
 

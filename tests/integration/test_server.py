@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""A server from nothing to numbers and back: Debian, known by its address and its key alone."""
+
+import json
+
+import pytest
+
+from harness import levels
+from harness.cache import Cache
+from harness.errors import DeniedError, UntrustedError
+from harness.host.kexec import Server
+from harness.inventory import Inventory
+from harness.results.store import RunFolder
+from tests.integration.conftest import finish, neve
+from tests.integration.server.machine import PASSWORD
+
+PLAYBOOK = """\
+name: server
+track: {track}
+hosts: [arm1]
+configurations: [vm]
+benchmarks: [{benchmarks}]
+iterations: 200
+warmup: 20
+trap_iterations: [20, 120]
+"""
+# What a running Debian writes by itself: logs, logins, seeds, stamps of timers, sudo's lecture.
+ITS_OWN = ("/var/log", "/var/lib/systemd", "/var/lib/wtmpdb", "/var/lib/lastlog", "/var/lib/sudo",
+           "/var/tmp", "/tmp")
+SNAPSHOT = (
+    "find / -xdev \\( {skipped} \\) -prune -o -printf '%p|%y|%m|%U:%G|%l\\n' | sort; "
+    "find / -xdev \\( {skipped} \\) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum"
+).format(skipped=" -o ".join(f"-path {path}" for path in ITS_OWN))
+
+
+@pytest.fixture
+def own_kernel(server):
+    release = server.ssh("uname -r")
+    yield
+    assert server.ssh("uname -r") == release, "the server is back in its own kernel"
+
+
+def playbook(folder, track="v4.10", benchmarks="hypercall"):
+    file = folder / f"{track}.yaml"
+    file.write_text(PLAYBOOK.format(track=track, benchmarks=benchmarks))
+    return file
+
+
+def run(server, cwd, *arguments, **changes):
+    environment = {"ARM1_SUDO": changes.pop("password", PASSWORD)}
+    inventory = server.inventory(**changes)
+    words = [inventory if word == "INVENTORY" else word for word in arguments]
+    return finish(neve(*words, cwd=cwd, **environment), cwd)
+
+
+# The paper's kernel on ARMv8.0, and today's on a CPU that nests.
+@pytest.mark.parametrize(("server", "track", "version"), [
+    ("cortex-a57", "v4.10", "4.10"), ("max,pauth-impdef=on", "upstream", "7."),
+], indirect=["server"])
+def test_deploy_measure_and_undeploy(server, track, version, v4_10, own_kernel, tmp_path):
+    file = playbook(tmp_path, track)
+    before = server.ssh(SNAPSHOT)
+    done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file)
+    assert done.status == 0, done.output
+    assert "ok    KVM (EL2)" in done.output
+    again = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file)
+    assert "sent nothing" in again.output, again.output
+    boot = server.ssh("cat /proc/sys/kernel/random/boot_id")
+    done = run(server, tmp_path, "run", file, "--inventory", "INVENTORY")
+    assert done.status == 0, done.output
+    record, = RunFolder.open(tmp_path / "runs", "latest").records()
+    values = {row.metric: row.value for row in record.measurements if not row.reason}
+    assert values["cost"] > 0
+    assert values["traps"] == pytest.approx(1, abs=0.05)
+    metadata = json.loads((done.folder / "metadata.json").read_text())
+    assert metadata["kernels"]["l0"]["version"].startswith(version)
+    assert server.ssh("cat /proc/sys/kernel/random/boot_id") != boot
+    whole = "".join(path.read_text(errors="replace")
+                    for path in done.folder.rglob("*") if path.is_file())
+    assert PASSWORD not in whole + done.output
+    assert "power.py" not in json.dumps(metadata)
+    done = run(server, tmp_path, "undeploy", "INVENTORY")
+    assert done.status == 0, done.output
+    assert server.ssh(SNAPSHOT) == before
+
+
+def test_playbook_of_a_server_that_is_not_prepared(server, v4_10, own_kernel, tmp_path):
+    done = run(server, tmp_path, "run", playbook(tmp_path), "--inventory", "INVENTORY")
+    assert done.status == 2
+    assert "neve deploy" in done.output
+    assert "neve" not in server.ssh("ls /var/lib")
+
+
+def test_who_is_not_let_in_learns_it_at_once(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("ARM1_SUDO", "wrong")
+    spec = Inventory.load(server.inventory()).hosts[0]
+    with (
+        pytest.raises(DeniedError, match="sudo does not take the password"),
+        Server(spec, tmp_path).own_kernel(0),
+    ):
+        pass
+    stranger = tmp_path / "known_hosts"
+    port = server.port
+    stranger.write_text(f"[127.0.0.1]:{port} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
+                        "Fqs1sRpVYJgR7bUnqLz1S7o3b4yq1R8p0bX3xXo3sKm\n")
+    spec = Inventory.load(server.inventory(known_hosts=str(stranger))).hosts[0]
+    with (
+        pytest.raises(UntrustedError, match="its key is not the known one"),
+        levels.l0(Cache.default(), spec.model_copy(update={"boot": "own"}), None, tmp_path),
+    ):
+        pass
