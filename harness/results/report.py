@@ -30,6 +30,11 @@ _COMPARABILITY = {
     "ticks": "Costs here are ticks of the generic timer on this host.",
     "cycles": "Costs here are cycles, as the paper's are, of another processor.",
 }
+_OUTLIERS = (
+    "Nothing is discarded as an outlier. A cost is the median of a cell's operations, and of the "
+    "repetitions' medians; repetitions take turns with those of the other configurations, so that "
+    "what drifts on a host meets all alike."
+)
 
 
 def results(folder: RunFolder) -> pd.DataFrame:
@@ -82,6 +87,7 @@ def write(folder: RunFolder) -> None:
         "spread_limit": _spread_limit(folder),
         "comparability": f"{_COMPARABILITY[unit]} {Track.load(folder.metadata['track']).compared}",
         "accounting": _accounting(folder.metadata),
+        "outliers": _OUTLIERS,
         "provenance": _provenance(folder),
         "skipped": folder.metadata.get("skipped", []),
         "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+import json
+
+import pytest
+
+from harness import playbook
+from harness.errors import UserError
+from harness.host.lock import Record
+from harness.host.sudo import Sudo
+from harness.inventory import Inventory, SshHostSpec, parse_address
+from harness.paths import PLAYBOOKS
+
+BOOK = "hosts: [arm1]\nconfigurations: [vm]\nbenchmarks: [hypercall]\n"
+
+
+def inventory(tmp_path, text):
+    file = tmp_path / "lab.yaml"
+    file.write_text(text)
+    return Inventory.load(file)
+
+
+def test_the_shipped_one_is_valid():
+    first, second = Inventory.load(PLAYBOOKS / "lab.yaml").hosts
+    assert first.isolated == (4, 5, 6, 7)
+    assert second.user == "root"
+
+
+@pytest.mark.parametrize(("entry", "complaint"), [
+    ("{name: a}", "hosts.0.address: Field required"),
+    ("{name: a, address: b, password: c}", "hosts.0.password: unknown key"),
+    ("{name: a, address: b, cpus: '3'}", "two vCPUs"),
+    ("{name: a, address: b, sudo: {}}", "one of environment, command, prompt"),
+    ("{name: a, address: b, sudo: {prompt: true, command: c}}", "one of environment"),
+    ("{name: a, address: b}, {name: a, address: c}", "a name stands twice"),
+])
+def test_wrong_input_is_one_clear_line(tmp_path, entry, complaint):
+    with pytest.raises(UserError) as caught:
+        inventory(tmp_path, f"hosts: [{entry}]")
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [
+    {"name": "a; reboot"}, {"address": "b$(id)"}, {"address": "-oProxyCommand=id"},
+    {"address": "b\nc"}, {"user": "root:x:0:0"}, {"user": "me`id`"}, {"root": "/"},
+    {"root": "/var/lib/neve; id"}, {"root": "/var/../etc"}, {"root": "var/neve"},
+    {"root": "/etc"}, {"cpus": "1,2 init=/bin/sh"}, {"jump": "-oProxyCommand=id"},
+    {"jump": "me@gate;id"}, {"root": "/var/lib/neve\n/etc"},
+])
+def test_hostile_values_are_refused(change):
+    with pytest.raises(ValueError, match="validation error"):
+        SshHostSpec.model_validate({"name": "a", "address": "b", **change})
+
+
+@pytest.mark.parametrize("address", ["me@a;id", "$(id)@a", "a b", "-oX@a", "@", ""])
+def test_hostile_addresses_are_refused(address):
+    with pytest.raises(UserError):
+        parse_address(address)
+
+
+def test_files_lie_beside_the_inventory(tmp_path):
+    lab = inventory(tmp_path, "hosts: [{name: a, address: b, key_file: key, known_hosts: /k}]")
+    assert lab.hosts[0].key_file == tmp_path / "key"
+    assert str(lab.hosts[0].known_hosts) == "/k"
+
+
+def test_a_playbook_names_hosts_of_the_inventory(tmp_path):
+    lab = inventory(tmp_path, "hosts: [{name: arm1, address: b}, {name: arm2, address: c}]")
+    file = tmp_path / "p.yaml"
+    file.write_text(BOOK)
+    book = playbook.load(file, lab)
+    assert book.hosts == (lab.hosts[0],)
+    assert playbook.on_host(book, "arm2", lab).hosts == (lab.hosts[1],)
+    with pytest.raises(UserError, match="arm1 is not in the inventory"):
+        playbook.load(file)
+
+
+def test_no_secret_and_no_command_reaches_the_metadata(tmp_path):
+    lab = inventory(tmp_path, "hosts: [{name: arm1, address: b, sudo: {command: give-it}, "
+                              "power_cycle: ipmi -P horse, console: ipmi -P horse}]")
+    file = tmp_path / "p.yaml"
+    file.write_text(BOOK)
+    dumped = json.dumps(playbook.load(file, lab).model_dump(mode="json"))
+    assert "horse" not in dumped
+    assert "give-it" not in dumped
+
+
+def test_password_comes_from_its_source_and_is_not_shown(monkeypatch):
+    def host(**source):
+        return SshHostSpec(name="a", address="b", user="me", sudo=source or None)
+
+    monkeypatch.setenv("PASSWORD_OF_A", "horse")
+    assert Sudo.of(host(environment="PASSWORD_OF_A")).password == "horse"
+    assert Sudo.of(host(command="printf 'two words\\n'")).password == "two words"
+    assert "horse" not in repr(Sudo.of(host(environment="PASSWORD_OF_A")))
+    assert Sudo.of(host()).password is None
+    assert Sudo.of(SshHostSpec(name="a", address="b")) is None
+    with pytest.raises(UserError, match="NOT_SET is not set"):
+        Sudo.of(host(environment="NOT_SET"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"owner": 1}', "null"])
+def test_what_is_no_record_of_a_lock_is_none(text):
+    assert Record.parse(text) is None
+
+
+def test_record_of_a_lock_survives_its_file():
+    record = Record.ours("boot")
+    assert Record.parse(json.dumps(record.__dict__)) == record
