@@ -50,6 +50,10 @@ class MissingToolError(UserError):
     """A program or a new enough version of it is not on this machine. Exit code 2."""
 
 
+class UnknownAddressError(UnreachableError):
+    """A host's name stands for no address. Exit code 2."""
+
+
 class DeniedError(UnreachableError):
     """A host answers and does not let us in. Exit code 2."""
 

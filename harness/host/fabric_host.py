@@ -22,6 +22,7 @@ from harness.errors import (
     DeniedError,
     HarnessError,
     InfrastructureError,
+    UnknownAddressError,
     UnreachableError,
     UntrustedError,
 )
@@ -108,6 +109,8 @@ class FabricHost:
         if isinstance(error, paramiko.AuthenticationException):
             return DeniedError(f"{where} can't be reached: it refuses {self.connection.user}: "
                                f"{error}")
+        if isinstance(error, socket.gaierror):
+            return UnknownAddressError(f"{where} can't be reached: {error.strerror}")
         cause = str(error) or type(error).__name__
         if "not found in known_hosts" in cause:
             return UntrustedError(f"{where} can't be reached: its key is not in known_hosts")

@@ -23,6 +23,7 @@ from harness.errors import (
     DeniedError,
     HarnessError,
     InfrastructureError,
+    UnknownAddressError,
     UnreachableError,
     UntrustedError,
     UserError,
@@ -40,7 +41,7 @@ from harness.process import run
 MARKER = "deployed.json"
 _OURS = "neve.level=l0"
 _ATTEMPT_SECONDS = 15.0
-_FIRST_SECONDS = 60.0   # for a server that was left in the middle of a boot
+_FAILED_SECONDS = 60.0  # for a kernel of ours that did not come up to reset by itself
 _SETTLE_SECONDS = 60.0  # in which the run that has booted L0 logs in
 _POWER_SECONDS = 120.0
 _SESSIONS = "netstat -tn | grep -c ':22 .*ESTABLISHED'"
@@ -101,31 +102,36 @@ class Server:
         host, abandoned = self._enter(wait)
         _require_deployed(host)
         with self._watched(), locked(host, wait, abandoned) as lock:
+            self._release = host.run("uname -r").stdout.strip()
+            patience = _FAILED_SECONDS
             try:
-                self._release = host.run("uname -r").stdout.strip()
                 l0 = self._boot(host, boot, lock.let_go)
+                patience = self._spec.boot_seconds
                 try:
                     yield l0
                 finally:
                     self._reset(l0)
-                    host = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
-                    self._verify(host)
             finally:
-                lock.release(host)
                 host.close()
+                host = self._await_own(Deadline(patience, "its own kernel"))
+                try:
+                    self._verify(host)
+                    lock.release(host)
+                finally:
+                    host.close()
 
     def _enter(self, wait: float) -> tuple[FabricHost, str | None]:
         """The server in its own kernel, and the token of a run that left it in ours."""
-        deadline = Deadline(max(wait, _FIRST_SECONDS), "the server")
+        deadline = Deadline(self._spec.boot_seconds, "it")  # it may be in the middle of a boot
         while True:
             try:
                 host = self._open()
                 break
-            except (DeniedError, UntrustedError):
-                raise
-            except UnreachableError:
+            except UnreachableError as error:
+                if isinstance(error, DeniedError | UntrustedError | UnknownAddressError):
+                    raise
                 if deadline.passed:
-                    return self._await_own(Deadline(0, "the server")), None
+                    return self._await_own(Deadline(0, "it")), None
                 time.sleep(1)
         if not _in_ours(host):
             host.become_root(Sudo.of(self._spec))
@@ -234,8 +240,9 @@ class Server:
     def _own_until(self, deadline: Deadline) -> FabricHost:
         cause = ""
         while True:
+            host = ssh.server(self._spec, self._transcripts)
             try:
-                host = self._open()
+                host.open(_ATTEMPT_SECONDS)
                 if not _in_ours(host):
                     host.become_root(Sudo.of(self._spec))
                     return host
@@ -245,6 +252,7 @@ class Server:
                 raise
             except (UnreachableError, InfrastructureError) as error:
                 cause = str(error)
+                host.close()
             if deadline.passed:
                 raise InfrastructureError(
                     f"host {self._spec.name}: gave up waiting for {deadline.awaited} after "
@@ -331,7 +339,7 @@ def _load(
                 if word.startswith(("console=", "earlycon"))]
     line = " ".join([
         *boot.arguments, *consoles, network_of(host).argument(), f"neve.boot={token}",
-        f"neve.silence={spec.silence}", *_isolation(spec),
+        f"neve.silence={spec.silence}", *_isolation(spec), *_without_lpis(host),
     ])
     try:
         host.run(
@@ -357,6 +365,13 @@ def _unpacked(host: FabricHost, tools: Path) -> str:
 def _kexec(tools: str) -> str:
     """kexec with its own loader and libraries, so the distribution does not matter."""
     return f"{tools}/{LOADER} --library-path $(echo {tools}/usr/lib/*-linux-gnu) {tools}/{KEXEC}"
+
+
+def _without_lpis(host: FabricHost) -> list[str]:
+    """A GICv3 goes on using the tables of LPIs that the server's kernel gave it. Where firmware
+    can't say so to the next kernel, our files may lie where they are, and the next kernel's driver
+    would reset them."""
+    return [] if host.attempt("test -d /sys/firmware/efi") else ["irqchip.gicv3_nolpi=1"]
 
 
 def _isolation(spec: SshHostSpec) -> list[str]:

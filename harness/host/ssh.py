@@ -9,7 +9,9 @@ from typing import Any
 
 import paramiko
 from fabric import Connection
+from paramiko.hostkeys import InvalidHostKey
 
+from harness.errors import UserError
 from harness.host.fabric_host import FabricHost
 from harness.host.sudo import Sudo
 from harness.inventory import SshHostSpec
@@ -32,7 +34,10 @@ def _trusting(
 ) -> Connection:
     arguments: dict[str, Any] = {"key_filename": str(spec.key_file)} if spec.key_file else {}
     made = Connection(address, user=user, port=port, gateway=gateway, connect_kwargs=arguments)
-    made.client.load_system_host_keys(str(spec.known_hosts) if spec.known_hosts else None)
+    try:
+        made.client.load_system_host_keys(str(spec.known_hosts) if spec.known_hosts else None)
+    except (OSError, InvalidHostKey) as error:
+        raise UserError(f"host {spec.name}: known_hosts can't be read: {error}") from error
     made.client.set_missing_host_key_policy(paramiko.RejectPolicy())
     return made
 

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong on the way to a server and on it: each time a bounded wait, the right exit
+code, nothing measured lost, and a next run that needs no help."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from harness.results.store import RunFolder
+from tests.integration.conftest import finish, neve
+from tests.integration.server.machine import PASSWORD
+from tests.integration.test_server import playbook, run
+
+pytestmark = pytest.mark.timeout(3000)
+BENCHMARKS = "hypercall, device-io, virtual-eoi, virtual-ipi"
+
+
+@pytest.fixture(scope="module")
+def deployed(server, v4_10, tmp_path_factory):
+    """The server, prepared for the paper's kernel."""
+    cwd = tmp_path_factory.mktemp("deploy")
+    done = run(server, cwd, "deploy", "INVENTORY", "--playbook", playbook(cwd))
+    assert done.status == 0, done.output
+    return server
+
+
+def start(server, cwd, *arguments, **changes):
+    return neve("run", playbook(cwd, benchmarks=BENCHMARKS), "--inventory",
+                server.inventory(**changes), *arguments, cwd=cwd, ARM1_SUDO=PASSWORD)
+
+
+def wait_for(process, condition, what, seconds=400):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+def first_cell(process, cwd):
+    cells = cwd / "runs" / "latest" / "cells.jsonl"
+    wait_for(process, cells.exists, "the first cell")
+
+
+def resume(server, cwd, **changes):
+    """The next run: it goes on without help, and has every cell."""
+    kept = [record.id for record in RunFolder.open(cwd / "runs", "latest").records()]
+    done = finish(start(server, cwd, "--resume", "latest", **changes), cwd)
+    assert done.status == 0, done.output
+    records = RunFolder.open(cwd / "runs", "latest").records()
+    assert [record.id for record in records][:len(kept)] == kept
+    assert len(records) == 4
+    return kept
+
+
+@contextmanager
+def filled(server):
+    """A disk without room, but for root."""
+    server.ssh("fallocate -l $(($(df -Pk / | awk 'NR==2 {print $4}') - 40960))K /filler || "
+               "fallocate -l $(($(df -Pk / | awk 'NR==2 {print $4}') * 95 / 100))K /filler")
+    try:
+        yield
+    finally:
+        server.ssh("rm -f /filler")
+
+
+def test_full_disk_of_the_server(server, v4_10, tmp_path):
+    with filled(server):
+        done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", playbook(tmp_path))
+        assert done.status == 75, done.output
+        assert "disk full" in done.output
+        assert "Traceback" not in done.output
+    assert run(server, tmp_path, "undeploy", "INVENTORY").status == 0
+
+
+def test_network_cut_in_an_upload(server, v4_10, tmp_path):
+    def cut():
+        path = "/var/lib/neve/incoming"
+        for _ in range(600):
+            size = server.ssh(f"stat -c %s {path}/* 2>/dev/null").split()
+            if size and max(map(int, size)) > 8 << 20:
+                break
+            time.sleep(0.2)
+        server.tell("set_link card off")
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    started = time.monotonic()
+    done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", playbook(tmp_path))
+    server.tell("set_link card on")
+    cutter.join()
+    assert done.status == 75, done.output
+    assert time.monotonic() - started < 600
+    kept = int(server.ssh("stat -c %s /var/lib/neve/incoming/*"))
+    assert kept > 8 << 20
+    done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", playbook(tmp_path), "--wait",
+               "200")
+    assert done.status == 0, done.output
+    assert not server.ssh("ls /var/lib/neve/incoming")
+
+
+def test_killed_harness_leaves_a_server_that_the_next_run_takes_back(deployed, tmp_path):
+    process = start(deployed, tmp_path)
+    first_cell(process, tmp_path)
+    process.kill()
+    process.wait()
+    assert resume(deployed, tmp_path)
+
+
+def test_power_cycle_in_mid_run(deployed, tmp_path):
+    process = start(deployed, tmp_path)
+    first_cell(process, tmp_path)
+    deployed.tell("system_reset")
+    done = finish(process, tmp_path)
+    assert done.status == 75, done.output
+    assert "Traceback" not in done.output
+    assert resume(deployed, tmp_path)
+
+
+def test_second_run_fails_or_waits(deployed, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    process = start(deployed, first)
+    first_cell(process, first)
+    refused = finish(start(deployed, second), second)
+    assert refused.status == 75, refused.output
+    assert "is in use by" in refused.output
+    waiting = start(deployed, second, "--wait", "900")
+    assert finish(process, first).status == 0
+    done = finish(waiting, second)
+    assert done.status == 0, done.output
+
+
+@pytest.mark.stress
+def test_network_cut_in_mid_run(deployed, tmp_path):
+    changes = {"boot_seconds": 120, "power_cycle": None, "silence": 60}
+    process = start(deployed, tmp_path, **changes)
+    first_cell(process, tmp_path)
+    deployed.tell("set_link card off")
+    started = time.monotonic()
+    done = finish(process, tmp_path)
+    assert done.status == 75, done.output
+    assert time.monotonic() - started < 420
+    deployed.tell("set_link card on")
+    deployed.wait()  # by itself: nobody is logged in
+    assert resume(deployed, tmp_path)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("stage", ["boot L0", "vm: boot", "vm: hypercall"])
+def test_server_killed_at_a_stage(deployed, tmp_path, stage):
+    process = start(deployed, tmp_path, boot_seconds=90, power_cycle=None)
+    said = []
+    reader = threading.Thread(target=lambda: said.extend(process.stdout))
+    reader.start()
+    wait_for(process, lambda: any(f"... arm1: {stage}" in line for line in said), stage)
+    time.sleep(3)
+    deployed.stop()
+    started = time.monotonic()
+    assert process.wait(600) == 75, "".join(said)
+    assert time.monotonic() - started < 400
+    reader.join()
+    assert "Traceback" not in "".join(said)
+    deployed.start()
+    deployed.wait()
+    resume(deployed, tmp_path)
+
+
+@pytest.mark.stress
+def test_unattended_kernel_of_ours_gives_the_server_back(deployed, tmp_path):
+    process = start(deployed, tmp_path, silence=60)
+    first_cell(process, tmp_path)
+    process.kill()
+    process.wait()
+    started = time.monotonic()
+    deployed.wait()
+    assert time.monotonic() - started < 400
+    assert resume(deployed, tmp_path)
