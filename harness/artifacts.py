@@ -53,9 +53,11 @@ class Artifacts:
 
     def present(self) -> bool:
         """Whether this machine has all of them."""
-        files = [kernel.image for kernel in self.kernels.values()]
+        kernels = (*self.kernels.values(), *self.own_kernels.values())
+        files = [kernel.image for kernel in kernels]
         files += [self.roots.hypervisor, self.roots.guest, self.microbench, *self.nested.values()]
-        return all(file.exists() for file in (*files, self.l1_initramfs, self.device_tree) if file)
+        more = (self.l1_initramfs, self.device_tree, self.server_tools)
+        return all(file.exists() for file in (*files, *more) if file)
 
     def hypervisor(self, configuration: str) -> Kernel:
         """The guest hypervisor of `configuration`."""
@@ -94,11 +96,12 @@ def prepare(
     servers = [host for host in hosts if isinstance(host, SshHostSpec) and host.boot == "kexec"]
     own = {}
     for host in servers:
-        if host.kernel_config:
+        own_options = [file for file in
+                       (line.isolation if host.cpus else None, host.kernel_config)
+                       if file]
+        if own_options:
             with progress.stage(f"kernel {source.version} for {host.name}"):
-                own[host.name] = build(
-                    cache, source, line, line.roles.get("l0"), host.kernel_config
-                )
+                own[host.name] = build(cache, source, line, line.roles.get("l0"), own_options)
     with progress.stage("images"):
         tools = server_tools(cache, Debian.load()) if servers else None
         roots = rootfs(cache, Debian.load())

@@ -31,7 +31,7 @@ def run_payload(
     cache, progress = Cache.default(), Progress()
     artifacts = prepare(cache, progress, track=playbook.track,
                         configurations=playbook.configurations, kernel=playbook.kernel,
-                        payload=payload)
+                        payload=payload, hosts=playbook.hosts[:1])
     facts = facts_of(cache, playbook, artifacts)
     folder = RunFolder.create(runs, "payload", {**facts, "repeat": repeat_command()})
     spec = playbook.hosts[0]

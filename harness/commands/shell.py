@@ -31,6 +31,7 @@ def shell(
     configuration = next(filter(nested, known))
     cache, progress = Cache.default(), Progress()
     artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel,
+                        hosts=playbook.hosts[:1],
                         configurations=[] if level == "l0" else [configuration])
     spec = playbook.hosts[0]
     transcripts = cache.root / "logs" / "shell"

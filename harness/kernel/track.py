@@ -55,7 +55,8 @@ class Track:
     what the host's kernel is told so that it nests; `mechanism` how EL2 accesses of its guest
     hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives EL2 to VMs with a
     GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and NEVE, where the guest
-    hypervisor's kernel does not; `compared` how far its results compare with the paper's.
+    hypervisor's kernel does not; `compared` how far its results compare with the paper's;
+    `isolation` the fragment without which L0 does not know isolcpus=.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Track:
     implied_el2: str | None = None
     switch: Switch | None = None
     compared: str = ""
+    isolation: Path | None = None
 
     @classmethod
     def load(cls, name: str) -> "Track":
@@ -92,6 +94,7 @@ class Track:
             mechanism=data["mechanism"],
             implied_el2=data.get("implied_el2"),
             switch=Switch(**data["switch"]) if "switch" in data else None,
+            isolation=file.parent / data["isolation"] if "isolation" in data else None,
             compared=" ".join(data["compared"].split()),
         )
 

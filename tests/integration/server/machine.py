@@ -29,7 +29,7 @@ PACKAGES = (
     "?essential", "dbus", "iproute2", "kmod", "libpam-systemd", "linux-image-cloud-arm64",
     "netbase", "openssh-server", "procps", "sudo", "systemd-sysv", "udev",
 )
-MODULES = {"failover", "net_failover", "virtio-rng", "virtio_mmio", "virtio_net"}
+MODULES = {"autofs4", "failover", "net_failover", "virtio-rng", "virtio_mmio", "virtio_net"}
 _DISK = "1280M"
 
 
@@ -73,8 +73,8 @@ def _trim(root):
     for module in root.glob("usr/lib/modules/*/kernel/**/*.ko*"):
         if module.name.partition(".")[0] not in MODULES:
             module.unlink()
-    for name in ("doc", "locale", "man", "zoneinfo"):
-        shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
+    for name in ("share/doc", "share/locale", "share/man", "share/zoneinfo", "lib/udev/hwdb.d"):
+        shutil.rmtree(root / "usr" / name, ignore_errors=True)
 
 
 def _openssh(key):
