@@ -374,12 +374,12 @@ def _interrupted(number: int, _frame: object) -> None:
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors are one line (and what they carry), never a traceback."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
-        cli(standalone_mode=False)
+        cli(arguments, standalone_mode=False)
     except click.exceptions.Abort:
         _leave("interrupted; finished cells are kept, --resume goes on", 130)
     except click.ClickException as error:

@@ -4,16 +4,14 @@
 The servers are those of an inventory, so `fab`'s own --hosts has no part in it.
 """
 
-from pathlib import Path
-
 from fabric import task
 from invoke import Context
 
-from harness.cli import cli
+from harness.cli import main
 
 
-def _neve(*words: str | Path | None) -> None:
-    cli([str(word) for word in words if word is not None], standalone_mode=False)
+def _neve(*words: str) -> None:
+    main(list(words))
 
 
 @task(help={"inventory": "the lab's servers", "playbook": "send what it boots"})

@@ -242,7 +242,7 @@ class FabricHost:
 
     def boot_id(self) -> str:
         """The kernel's name of this boot."""
-        return self.run("cat /proc/sys/kernel/random/boot_id", timeout=20).stdout.strip()
+        return self.run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
 
     def _in_terminal(self, argv: Sequence[str]) -> str:
         if self._sudo is None:

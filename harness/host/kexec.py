@@ -44,7 +44,7 @@ _ATTEMPT_SECONDS = 15.0
 _FAILED_SECONDS = 60.0  # for a kernel of ours that did not come up to reset by itself
 _SETTLE_SECONDS = 60.0  # in which the run that has booted L0 logs in
 _POWER_SECONDS = 120.0
-_SESSIONS = "netstat -tn | grep -c ':22 .*ESTABLISHED'"
+_SESSIONS = 'netstat -tn | grep -c ":${SSH_CONNECTION##* } .*ESTABLISHED"'
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Server:
         while not deadline.passed:
             try:
                 l0.open(min(_ATTEMPT_SECONDS, deadline.left + 1))
-                if f"neve.boot={token}" in l0.run("cat /proc/cmdline", timeout=20).stdout:
+                if f"neve.boot={token}" in l0.run("cat /proc/cmdline").stdout:
                     release = l0.run("uname -r").stdout.strip()
                     if not release.startswith(boot.version) or l0.boot_id() == before:
                         raise UserError(f"host {l0.name}: Linux {release} boots as {boot.version}")
@@ -221,7 +221,7 @@ class Server:
     def _reset(self, l0: FabricHost) -> None:
         """End our kernel. It may be dead already, and then has done so by itself."""
         with suppress(HarnessError):
-            l0.run("(sleep 1; reboot -f) >/dev/null 2>&1 &", timeout=20)
+            l0.run("(sleep 1; reboot -f) >/dev/null 2>&1 &")
         l0.close()
 
     def _await_own(self, deadline: Deadline) -> FabricHost:
@@ -298,7 +298,7 @@ def _require_deployed(host: FabricHost) -> None:
 
 
 def _in_ours(host: FabricHost) -> bool:
-    return _OURS in host.run("cat /proc/cmdline", root=False, timeout=20).stdout
+    return _OURS in host.run("cat /proc/cmdline", root=False).stdout
 
 
 def _in_use(host: FabricHost) -> bool:

@@ -8,7 +8,6 @@ back before the lock counts as left behind.
 """
 
 import getpass
-import json
 import secrets
 import shlex
 import socket
@@ -16,13 +15,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field, ValidationError
 
 from harness.console import Program
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError
 from harness.host.fabric_host import FabricHost
+from harness.inventory import Model
 
 _GRACE_SECONDS = 300   # after a boot, in which who started it comes back
 _BEAT_SECONDS = 15
@@ -35,27 +37,29 @@ stty -echo; echo @@he""ld
 while timeout --foreground {silence} dd bs=1 count=1 2>/dev/null | grep -q .; do :; done"""
 
 
-@dataclass(frozen=True)
-class Record:
+_Text = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=200)]
+
+
+class Record(Model):
     """Whose lock it is, since when (UTC), and the boot in which it was taken."""
 
-    owner: str
-    since: str
-    token: str
-    boot_id: str
+    owner: _Text
+    since: _Text
+    token: _Text
+    boot_id: _Text
 
     @classmethod
     def ours(cls, boot_id: str) -> "Record":
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(f"{getpass.getuser()}@{socket.gethostname()}", since, secrets.token_hex(8),
-                   boot_id)
+        return cls(owner=f"{getpass.getuser()}@{socket.gethostname()}", since=since,
+                   token=secrets.token_hex(8), boot_id=boot_id)
 
     @classmethod
     def parse(cls, text: str) -> "Record | None":
         """None for what no run of ours has written whole."""
         try:
-            return cls(**json.loads(text))
-        except (json.JSONDecodeError, TypeError):
+            return cls.model_validate_json(text)
+        except ValidationError:
             return None
 
     def __str__(self) -> str:
@@ -104,7 +108,7 @@ class HostLock:
 
     def _hold(self, host: FabricHost, record: Record) -> bool:
         script = _HOLD.format(
-            file=shlex.quote(self._file), record=shlex.quote(json.dumps(asdict(record))),
+            file=shlex.quote(self._file), record=shlex.quote(record.model_dump_json()),
             silence=_SILENCE_SECONDS,
         )
         host.run(f"umask 022; mkdir -p {shlex.quote(self._file.rpartition('/')[0])}")

@@ -17,22 +17,25 @@ class Network:
     interface: str
     mac: str
     address: str  # with the prefix's length
+    port: int     # of the SSH server
     gateway: str | None
     driver: str
 
     def argument(self) -> str:
-        """What L0's init is told: MAC, address and gateway."""
-        return f"neve.net={','.join(filter(None, (self.mac, self.address, self.gateway)))}"
+        """What L0's init is told."""
+        parts = (self.mac, self.address, str(self.port), self.gateway)
+        return f"neve.net={','.join(filter(None, parts))}"
 
 
 def network_of(host: FabricHost) -> Network:
     """Raises InfrastructureError for what our root can't set up: bonds, bridges, VLANs."""
     # The address at the server's end of our own connection, also behind a jump host.
-    ours = host.run("set -- $SSH_CONNECTION; echo $3", root=False).stdout.strip()
+    said = host.run("echo $SSH_CONNECTION", root=False).stdout.split()
     try:
+        ours, port = said[2], int(said[3])
         version = ipaddress.ip_address(ours).version
-    except ValueError as error:
-        raise InfrastructureError(f"host {host.name}: SSH_CONNECTION says {ours!r}") from error
+    except (ValueError, IndexError) as error:
+        raise InfrastructureError(f"host {host.name}: SSH_CONNECTION says {said}") from error
     rows = host.run("ip -o addr show").stdout
     row = re.search(rf"^\d+: (\S+)\s+inet6? ({re.escape(ours)}/\d+) ", rows, re.M)
     if row is None:
@@ -50,4 +53,4 @@ def network_of(host: FabricHost) -> Network:
     route = host.run(f"ip -{version} route show default dev {shlex.quote(name)}").stdout
     gateway = re.search(r"\bvia ([0-9a-f.:]+)", route)
     return Network(name, host.run(f"cat {device}/address").stdout.strip(), row[2],
-                   gateway[1] if gateway else None, driver)
+                   port, gateway[1] if gateway else None, driver)

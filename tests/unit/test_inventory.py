@@ -99,11 +99,14 @@ def test_password_comes_from_its_source_and_is_not_shown(monkeypatch):
         Sudo.of(host(environment="NOT_SET"))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"owner": 1}', "null"])
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "{}", "null", '{"owner": "a", "since": "b", "token": {}, "boot_id": "c"}',
+    '{"owner": "\\u001b[2J", "since": "b", "token": "c", "boot_id": "d"}',
+])
 def test_what_is_no_record_of_a_lock_is_none(text):
     assert Record.parse(text) is None
 
 
 def test_record_of_a_lock_survives_its_file():
     record = Record.ours("boot")
-    assert Record.parse(json.dumps(record.__dict__)) == record
+    assert Record.parse(record.model_dump_json()) == record

@@ -109,7 +109,7 @@ class Machine:
             "-machine", "virt,virtualization=on,gic-version=3",
             "-accel", "tcg,thread=multi,tb-size=512",
             "-cpu", self.cpu,
-            "-smp", "4",
+            "-smp", "2",
             "-m", "3072M",
             "-nodefaults",
             "-nographic",
