@@ -239,6 +239,8 @@ class FabricHost:
 
     def close(self) -> None:
         self.connection.close()
+        if isinstance(self.connection.gateway, Connection):
+            self.connection.gateway.close()
 
     def boot_id(self) -> str:
         """The kernel's name of this boot."""

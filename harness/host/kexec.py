@@ -10,7 +10,7 @@ so what answers is proved to be the server in either kernel.
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,6 @@ from harness.process import run
 MARKER = "deployed.json"
 _OURS = "neve.level=l0"
 _ATTEMPT_SECONDS = 15.0
-_FAILED_SECONDS = 60.0  # for a kernel of ours that did not come up to reset by itself
 _SETTLE_SECONDS = 60.0  # in which the run that has booted L0 logs in
 _POWER_SECONDS = 120.0
 _SESSIONS = 'netstat -tn | grep -c ":${SSH_CONNECTION##* } .*ESTABLISHED"'
@@ -103,20 +102,21 @@ class Server:
         _require_deployed(host)
         with self._watched(), locked(host, wait, abandoned) as lock:
             self._release = host.run("uname -r").stdout.strip()
-            patience = _FAILED_SECONDS
             try:
-                l0 = self._boot(host, boot, lock.let_go)
-                patience = self._spec.boot_seconds
+                l0 = self._boot(host, boot)
+                # Until now: nobody else may have the server while it goes down.
+                lock.let_go()
+                host.close()
                 try:
                     yield l0
                 finally:
                     self._reset(l0)
             finally:
                 host.close()
-                host = self._await_own(Deadline(patience, "its own kernel"))
+                host = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
                 try:
-                    self._verify(host)
                     lock.release(host)
+                    self._verify(host)
                 finally:
                     host.close()
 
@@ -153,17 +153,15 @@ class Server:
         host.open(_ATTEMPT_SECONDS)
         return host
 
-    def _boot(self, host: FabricHost, boot: OneShot, before: Callable[[], None]) -> FabricHost:
+    def _boot(self, host: FabricHost, boot: OneShot) -> FabricHost:
         key, token = Ed25519PrivateKey.generate(), secrets.token_hex(8)
         boot_id = host.boot_id()
         kexec = _load(host, boot, self._spec, key, token)
         if self._console:
             self._console.forget()
-        before()
         with suppress(InfrastructureError):  # the connection may go before the answer comes
             host.run("systemctl kexec --no-block || { sync; echo u > /proc/sysrq-trigger; "
                      f"{kexec} -e; }}", timeout=30)
-        host.close()
         deadline = Deadline(self._spec.boot_seconds, f"Linux {boot.version}")
         return self._await_ours(key, token, boot, boot_id, deadline)
 
@@ -210,7 +208,7 @@ class Server:
             return False
         try:
             text = host.run(
-                "cat /proc/cmdline /proc/sys/kernel/random/boot_id", root=False, timeout=20
+                "cat /proc/cmdline /proc/sys/kernel/random/boot_id", root=False
             ).stdout
             return _OURS not in text and before not in text
         except InfrastructureError:

@@ -78,17 +78,20 @@ class HostLock:
         self._file = file
         self._abandoned = abandoned
         self._program: Program | None = None
+        self._token = ""
         self._stop = threading.Event()
-        self.record: Record | None = None
 
     def acquire(self, host: FabricHost, wait: float) -> None:
         """Take it, waiting up to `wait` seconds, or until it counts as left behind. Raises Busy."""
         end = time.monotonic() + wait
-        ours = self.record
         while True:
-            found = Record.parse(host.run(f"cat {self._file}", check=False).stdout)
-            left = self._grace(host, found)
-            if not left and self._hold(host, ours or Record.ours(host.boot_id())):
+            boot_id, uptime, *text = host.run(
+                f"cat /proc/sys/kernel/random/boot_id /proc/uptime {self._file} 2>/dev/null",
+                check=False,
+            ).stdout.splitlines()
+            found = Record.parse("".join(text))
+            left = self._grace(found, boot_id, float(uptime.split()[0]))
+            if not left and self._hold(host, Record.ours(boot_id)):
                 return
             # A lock without a holder falls free in any case: that is worth waiting for.
             if not left and time.monotonic() > end:
@@ -97,13 +100,10 @@ class HostLock:
                 )
             time.sleep(min(_POLL_SECONDS, left or _POLL_SECONDS))
 
-    def _grace(self, host: FabricHost, found: Record | None) -> float:
+    def _grace(self, found: Record | None, boot_id: str, uptime: float) -> float:
         """Seconds for which the owner of `found` may still come back from a boot."""
-        if found is None or found.boot_id == host.boot_id():
+        if found is None or found.boot_id == boot_id or found.token == self._abandoned:
             return 0
-        if found.token in {self._abandoned, self.record.token if self.record else None}:
-            return 0
-        uptime = float(host.run("cut -d' ' -f1 /proc/uptime").stdout)
         return max(0.0, _GRACE_SECONDS - uptime)
 
     def _hold(self, host: FabricHost, record: Record) -> bool:
@@ -121,8 +121,7 @@ class HostLock:
             if status == 9:
                 return False
             raise InfrastructureError(f"host {self._name}: the lock ended with {status}") from None
-        self.record = record
-        self._program = program
+        self._program, self._token = program, record.token
         self._stop = threading.Event()
         threading.Thread(
             target=_beat, args=(program, self._stop), name="lock", daemon=True
@@ -130,17 +129,17 @@ class HostLock:
         return True
 
     def let_go(self) -> None:
-        """End the process that holds it, before a boot; the record stays."""
+        """End the process that holds it, if a boot has not done so; the record stays."""
         self._stop.set()
         if self._program is not None:
             self._program.hang_up()
             self._program = None
 
     def release(self, host: FabricHost) -> None:
-        """Give it up. The file stays: to remove one that others have open would make two locks."""
+        """Give it up, if it is still ours. The file stays: to remove one that others have open
+        would make two locks."""
         file = shlex.quote(self._file)
-        host.run(f"test ! -f {file} || : > {file}", check=False)
-        self.record = None
+        host.run(f"grep -qs {self._token} {file} && : > {file}", check=False)
         self.let_go()
 
 
