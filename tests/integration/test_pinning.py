@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The script that starts a VMM with each vCPU on a CPU of its own, with a real QEMU."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cache import Cache
+from harness.image.emulator import emulator
+from harness.image.rootfs import PIN
+
+
+def affinities(pid):
+    """{name of a thread: its CPUs}."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines()
+                      if ":\t" in line)
+        found[fields["Name"]] = fields["Cpus_allowed_list"]
+    return found
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU")
+def test_vcpus_have_a_cpu_each_and_nothing_is_left(tmp_path):
+    first, second, *_ = sorted(os.sched_getaffinity(0))
+    argv = [*emulator(Cache.default()).argv, "-machine", "virt", "-accel", "tcg,thread=multi",
+            "-smp", "2", "-nodefaults", "-nographic", "-S"]
+    with subprocess.Popen([PIN, f"{second},{first}", *argv],
+                          env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
+        try:
+            wanted = {"CPU 0/TCG": str(second), "CPU 1/TCG": str(first)}
+            end = time.monotonic() + 60
+            while not wanted.items() <= affinities(process.pid).items():
+                assert time.monotonic() < end, affinities(process.pid)
+                time.sleep(0.2)
+            while list(tmp_path.iterdir()):
+                assert time.monotonic() < end
+                time.sleep(0.2)
+        finally:
+            process.kill()
