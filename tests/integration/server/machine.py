@@ -109,7 +109,7 @@ class Machine:
             "-machine", "virt,virtualization=on,gic-version=3",
             "-accel", "tcg,thread=multi,tb-size=512",
             "-cpu", self.cpu,
-            "-smp", "2",
+            "-smp", "4",
             "-m", "3072M",
             "-nodefaults",
             "-nographic",
@@ -164,7 +164,7 @@ class Machine:
             _, stdout, _ = client.exec_command(command, timeout=timeout)
             return stdout.read().decode()
 
-    def wait(self, seconds=300):
+    def wait(self, seconds=900):
         """Until its own system has booted."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
