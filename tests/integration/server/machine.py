@@ -146,7 +146,7 @@ class Machine:
         host = {
             "name": "arm1", "address": "127.0.0.1", "port": self.port, "user": "lab",
             "key_file": str(self.made / "key"), "known_hosts": str(self.known_hosts()),
-            "sudo": {"environment": "ARM1_SUDO"}, "boot_seconds": 300,
+            "sudo": {"environment": "ARM1_SUDO"}, "boot_seconds": 900,
             "console": f"tail -n 0 -F {self.serial}", "power_cycle": power, **changes,
         }
         file = self.folder / "lab.yaml"
