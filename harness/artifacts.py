@@ -2,7 +2,7 @@
 """Everything that boots, found or built before a run starts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from harness.image.server_tools import server_tools
 from harness.inventory import HostSpec, SshHostSpec
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
-from harness.kernel.track import Track
+from harness.kernel.track import Fragment, Track
 from harness.progress import Stages
 
 
@@ -48,7 +48,7 @@ class Artifacts:
     def for_l0(self) -> tuple[Path, ...]:
         """What L0 gives to its guests."""
         guests = [kernel.image for name, kernel in self.kernels.items() if name.startswith("l1")]
-        own = (self.microbench, self.l1_initramfs, self.device_tree, *guests)
+        own = (PINNED, self.microbench, self.l1_initramfs, self.device_tree, *guests)
         return tuple(path for path in own if path)
 
     def present(self) -> bool:
@@ -101,7 +101,8 @@ def prepare(
                        if file]
         if own_options:
             with progress.stage(f"kernel {source.version} for {host.name}"):
-                own[host.name] = build(cache, source, line, line.roles.get("l0"), own_options)
+                with_own = replace(line, fragments=(*line.fragments, *map(Fragment, own_options)))
+                own[host.name] = build(cache, source, with_own, line.roles.get("l0"))
     with progress.stage("images"):
         tools = server_tools(cache, Debian.load()) if servers else None
         roots = rootfs(cache, Debian.load())

@@ -7,7 +7,7 @@ A cell that fails is recorded with its cause, and the rest goes on in a freshly 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from harness import levels
@@ -21,7 +21,7 @@ from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.guest.emulation import switch
 from harness.guest.microbench import MicrobenchGuest, microbench_guest
 from harness.guest.parameters import cycle_counter
-from harness.guest.vmm import GUEST_CPUS, Guest, pinned, vmm_argv
+from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.host import Host
 from harness.inventory import HostSpec, SshHostSpec
 from harness.journal import Facts, Journal
@@ -78,7 +78,7 @@ class _Boot:
     journal: Journal
     queue: list[Cell]
     event: TraceEvent = field(init=False)
-    cpus: tuple[int, ...] = ()  # of L0, for vCPUs one to one; none on a machine of ours
+    cpus: tuple[int, ...] = ()  # of L0, for vCPUs one to one
 
     @property
     def spec(self) -> HostSpec:
@@ -140,10 +140,10 @@ class _Boot:
             return
         artifacts = self.job.artifacts
         switch(host, artifacts.track, None)
-        guest = pinned(host, levels.l1_guest(
+        guest = replace(levels.l1_guest(
             host, artifacts, configuration, gic=self.spec.gic,
             memory_mib=self.job.playbook.l1_memory,
-        ), self.cpus)
+        ), pinned=self.cpus)
         name = artifacts.track.hypervisor(configuration)
         self._record(name, guest)
         with ExitStack() as stack:
@@ -158,9 +158,8 @@ class _Boot:
         guest = Guest(
             place.put(self.job.artifacts.microbench), GUEST_CPUS,
             self.job.playbook.l2_memory, self.spec.gic,
+            pinned=() if configuration.nested else self.cpus,
         )
-        cpus = tuple(range(GUEST_CPUS)) if configuration.nested else self.cpus
-        guest = pinned(place, guest, cpus) if self.cpus else guest
         self._record(f"{configuration}: benchmark guest at {level}", guest)
         with ExitStack() as stack:
             with (

@@ -20,7 +20,6 @@ from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
 from harness.host.tuning import constant_speed
 from harness.image.emulator import Emulator, emulator
-from harness.image.rootfs import PIN, PIN_IN_ROOT
 from harness.inventory import HostSpec, SshHostSpec, TcgHostSpec
 from harness.kernel.track import Track
 
@@ -72,7 +71,7 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
     kernel, mode = artifacts.l0(spec.name), artifacts.track.nested_arguments
     return OneShot(
         kernel.image, kernel.version, artifacts.roots.hypervisor,
-        kernel_arguments("l0", *(mode if spec.gic == 3 else ())), (*artifacts.for_l0(), PIN),
+        kernel_arguments("l0", *(mode if spec.gic == 3 else ())), artifacts.for_l0(),
         artifacts.server_tools,
     )
 
@@ -111,12 +110,12 @@ def l0(
 
 
 def cpus_for_guests(host: Host, spec: HostSpec) -> tuple[int, ...]:
-    """L0's CPUs on which vCPUs are pinned: the isolated ones, else its last ones. With icount a
-    machine of ours runs its CPUs in turn, and there are none."""
+    """L0's CPUs on which vCPUs are pinned: the isolated ones of a server, else its last ones;
+    none in particular on a machine of ours."""
     if isinstance(spec, TcgHostSpec):
         return ()
-    count = int(host.run("nproc --all || nproc").stdout.split()[0])
-    return spec.isolated or tuple(range(max(0, count - GUEST_CPUS), count))
+    count = int(host.run("nproc").stdout)
+    return spec.isolated or tuple(range(count - GUEST_CPUS, count))
 
 
 def l1_guest(
@@ -155,8 +154,7 @@ def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator
                 booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"])
             )
         yield GuestPlace(
-            shell, {PIN: f"/{PIN_IN_ROOT}",
-                    **{path: f"/images/{file}" for file, path in artifacts.nested.items()}}
+            shell, {path: f"/images/{file}" for file, path in artifacts.nested.items()}
         )
 
 

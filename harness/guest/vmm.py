@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line of a stock QEMU as VMM, the same in L0 and in L1."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-from harness.console import Place
-from harness.image.rootfs import PIN
+from dataclasses import dataclass
 
 from harness.console import Place, Program
 from harness.paths import IMAGES
@@ -17,8 +13,8 @@ GUEST_CPUS = 2
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest of KVM. Paths are those of the level that starts it; sizes in MiB. `pinning` starts
-    the VMM so that each vCPU has a CPU of its own: see `pinned`."""
+    """A guest of KVM. Paths are those of the level that starts it; sizes in MiB. vCPUs stay on
+    `pinned`, one to one: by default on the first CPUs."""
 
     kernel: str
     cpus: int
@@ -31,15 +27,7 @@ class Guest:
     device_tree: str | None = None
     devices: tuple[str, ...] = ()
     chardevs: tuple[str, ...] = ()
-    pinning: tuple[str, ...] = ()
-
-
-def pinned(place: Place, guest: Guest, cpus: Sequence[int]) -> Guest:
-    """`guest` with its vCPUs on `cpus` of `place`, one to one; as it is if they are too few."""
-    if len(cpus) < guest.cpus:
-        return guest
-    chosen = ",".join(str(cpu) for cpu in cpus[:guest.cpus])
-    return replace(guest, pinning=(place.put(PIN), chosen))
+    pinned: tuple[int, ...] = ()
 
 
 def vmm_argv(guest: Guest) -> list[str]:
@@ -56,7 +44,6 @@ def vmm_argv(guest: Guest) -> list[str]:
     if guest.virtual_el2:
         machine += ",virtualization=on"
     argv = [
-        *guest.pinning,
         QEMU,
         "-name", "guest,debug-threads=on",
         "-machine", machine,
@@ -96,7 +83,8 @@ def vmm_argv(guest: Guest) -> list[str]:
 
 def start(place: Place, guest: Guest, name: str) -> Program:
     """Start `guest` in `place`, each of its vCPUs on a CPU of its own."""
-    return place.start(["sh", place.put(PINNED), str(guest.cpus), *vmm_argv(guest)], name)
+    cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[:guest.cpus]))
+    return place.start(["sh", place.put(PINNED), cpus, *vmm_argv(guest)], name)
 
 
 def payload_guest(kernel: str, cpus: int, memory_mib: int, gic: int, arguments: str) -> Guest:

@@ -16,8 +16,6 @@ from harness.image import cpio, elf
 from harness.paths import IMAGES
 from harness.process import ProcessError, require, run
 
-PIN = IMAGES / "rootfs" / "pin-vcpus"
-PIN_IN_ROOT = "usr/bin/pin-vcpus"
 _LINKS = {
     "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
     "usr/bin/sh": "busybox", "usr/lib/sftp-server": "openssh/sftp-server",
@@ -45,7 +43,7 @@ class Roots:
 def rootfs(cache: Cache, debian: Debian) -> Roots:
     """The root file systems, made once per recipe."""
     recipe = debian.roots["rootfs"]
-    scripts = {IMAGES / "rootfs" / "init": "init", PIN: PIN_IN_ROOT}
+    init = IMAGES / "rootfs" / "init"
 
     def make(folder: Path) -> None:
         tree = folder / "tree"
@@ -55,9 +53,8 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
             (tree / name).write_text(text)
         for name, target in _LINKS.items():
             (tree / name).symlink_to(target)
-        for script, name in scripts.items():
-            shutil.copyfile(script, tree / name)
-            (tree / name).chmod(0o755)
+        shutil.copyfile(init, tree / "init")
+        (tree / "init").chmod(0o755)
         whole = list(cpio.tree_entries(tree))
         for name, entries in (
             ("hypervisor.cpio", whole),
@@ -67,8 +64,7 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
                 cpio.write(stream, iter(entries))
         shutil.rmtree(tree)
 
-    texts = {name: script.read_text() for script, name in scripts.items()}
-    key = content_key([recipe, debian.suites, texts, _LINKS, _FILES])
+    key = content_key([recipe, debian.suites, init.read_text(), _LINKS, _FILES])
     folder = cache.artifact("rootfs", key, make)
     return Roots(folder / "hypervisor.cpio", folder / "guest.cpio")
 

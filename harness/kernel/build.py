@@ -4,7 +4,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,30 +58,26 @@ class _Recipe:
 
 
 def recipe(
-    source: Source, track: Track, toolchain: Toolchain, chosen: Mapping[str, str] | None = None,
-    more: Sequence[Path] = (),
+    source: Source, track: Track, toolchain: Toolchain, chosen: Mapping[str, str] | None = None
 ) -> _Recipe:
-    """What `source` becomes on `track`, with the series' parameters that are `chosen` and, over
-    the track's configuration, the options of the fragments `more`."""
+    """What `source` becomes on `track`, with the series' parameters that are `chosen`."""
     values = track.series.values(chosen or {})
     return _Recipe(
-        source, config.merge([*track.fragments_for(source.version, values), *more]),
+        source, config.merge(track.fragments_for(source.version, values)),
         track.series.render(source.version, values), toolchain,
     )
 
 
 def build(
-    cache: Cache, source: Source, track: Track, chosen: Mapping[str, str] | None = None,
-    more: Sequence[Path] = (),
+    cache: Cache, source: Source, track: Track, chosen: Mapping[str, str] | None = None
 ) -> Kernel:
-    """The kernel of `source`; built unless one with the same key is in the cache. `more` are
-    fragments of configuration for one host: its drivers.
+    """The kernel of `source`; built unless one with the same key is in the cache.
 
     Variants of the series share one object tree, so another one costs only what differs.
     Raises UserError if a patch does not apply, InfrastructureError with the compiler's last
     lines and the path of the build log.
     """
-    made_of = recipe(source, track, Toolchain.find(), chosen, more)
+    made_of = recipe(source, track, Toolchain.find(), chosen)
     key = made_of.key
 
     def make(folder: Path) -> None:

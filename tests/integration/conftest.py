@@ -20,9 +20,9 @@ from harness.cache import Cache
 from harness.image.hostile import hostile
 from harness.image.rootfs import l1_initramfs
 from harness.image.selftest import selftest, selftest_initramfs
+from harness.inventory import TcgHostSpec
 from harness.kernel.build import build
 from harness.kernel.source import sources
-from harness.inventory import TcgHostSpec
 from harness.kernel.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
