@@ -158,7 +158,8 @@ def _one_shot_findings(host: FabricHost, ask: Callable[[str], str]) -> Iterator[
     folder = f"{host.root} 2>/dev/null || df -Pk {host.root.rpartition('/')[0]} || df -Pk /"
     free = int((ask(f"{{ df -Pk {folder}; }} | tail -n 1").split() or ["0"] * 6)[-3]) / 2**20
     yield Finding("disk", free >= _SERVER_DISK_GIB, f"{free:.1f} GiB free for {host.root}",
-                  f"{_SERVER_DISK_GIB} GiB are needed; or another `root` in the inventory")
+                  f"{_SERVER_DISK_GIB} GiB are needed; or another `root` in the inventory",
+                  needed=False)  # what is there already needs none
     yield Finding("SSH server", True, ask("sshd -V 2>&1 | head -n 1") or "it answers")
 
 
