@@ -24,9 +24,9 @@ iterations: 200
 warmup: 20
 trap_iterations: [20, 120]
 """
-# What a running Debian writes by itself: logs, logins, seeds, stamps of timers, sudo's lecture.
+# What a running Debian writes by itself: logs, logins, seeds, stamps of timers, what sudo notes.
 ITS_OWN = ("/var/log", "/var/lib/systemd", "/var/lib/wtmpdb", "/var/lib/lastlog", "/var/lib/sudo",
-           "/var/tmp", "/tmp")
+           "/home/lab/.sudo_as_admin_successful", "/var/tmp", "/tmp")
 SNAPSHOT = (
     "find / -xdev \\( {skipped} \\) -prune -o -printf '%p|%y|%m|%U:%G|%l\\n' | sort; "
     "find / -xdev \\( {skipped} \\) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum"
