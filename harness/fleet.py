@@ -208,6 +208,7 @@ def _offered(client: Client) -> set[str]:
 @contextmanager
 def _lab(address: str, jobs: Sequence[Job]) -> Iterator[Client]:
     """A client of the scheduler at `address`, whose workers have all hosts."""
+    _require_secrecy(address, jobs)
     try:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -222,6 +223,18 @@ def _lab(address: str, jobs: Sequence[Job]) -> Iterator[Client]:
                 f"with: dask worker {address} --nthreads 1 --resources {wanted!r}"
             )
         yield client
+
+
+def _require_secrecy(address: str, jobs: Sequence[Job]) -> None:
+    """What was answered to a prompt goes to the worker that needs it: not for all to read."""
+    asked = sorted(job.spec.name for job in jobs if isinstance(job.spec, SshHostSpec)
+                   and job.spec.sudo and job.spec.sudo.prompt)
+    if asked and not address.startswith("tls://"):
+        raise UserError(
+            f"--scheduler {address}: sudo's password of {', '.join(asked)} would go there in the "
+            "clear: use a tls:// scheduler, or `environment` or `command` in place of `prompt`, "
+            "which the worker reads by itself"
+        )
 
 
 @contextmanager

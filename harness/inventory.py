@@ -5,13 +5,22 @@ A playbook describes its hosts itself, or names those of an inventory (`lab.yaml
 same frozen models.
 """
 
+import getpass
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from harness.errors import UserError
 
@@ -32,7 +41,7 @@ _Port = Annotated[int, Field(ge=1, le=65535)]
 _Folder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$")]
 _CpuList = Annotated[str, Field(pattern=r"^\d+(-\d+)?(,\d+(-\d+)?)*$")]
 # A command line of this machine. It may hold a secret, so it stays out of the metadata.
-_Command = Annotated[str | None, Field(min_length=1, exclude=True)]
+_Command = Annotated[str | None, Field(min_length=1, exclude=True, repr=False)]
 
 
 class TcgHostSpec(Model):
@@ -47,11 +56,22 @@ class TcgHostSpec(Model):
 
 
 class SudoPassword(Model):
-    """Where sudo's password comes from; it never stands in a file of ours."""
+    """Where sudo's password comes from; it never stands in a file of ours.
+
+    What was answered to a prompt goes along to a worker of ours, which has no terminal, and is
+    shown nowhere.
+    """
 
     environment: str | None = None  # a variable
     command: str | None = None      # prints it: `pass show arm1`, `secret-tool lookup host arm1`
     prompt: bool = False            # asked at the terminal, once
+    _answer: SecretStr | None = PrivateAttr(None)
+
+    def ask(self, question: str) -> str:
+        """The answer to `question`, which is asked only once."""
+        if self._answer is None:
+            self._answer = SecretStr(getpass.getpass(question))
+        return self._answer.get_secret_value()
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

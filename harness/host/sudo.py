@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Root on a server: sudo, and its password from where the inventory says."""
 
-import getpass
 import os
 import secrets
 import shlex
@@ -34,13 +33,18 @@ class Sudo:
         return cls(_password(spec.name, spec.sudo)) if spec.sudo else cls()
 
 
-@cache
 def _password(host: str, source: SudoPassword) -> str:
-    if source.environment:
-        found = os.environ.get(source.environment)
+    if source.prompt:
+        return source.ask(f"sudo's password on {host}: ")
+    return _fetched(host, source.environment, source.command)
+
+
+@cache
+def _fetched(host: str, environment: str | None, command: str | None) -> str:
+    if environment:
+        found = os.environ.get(environment)
         if not found:
-            raise UserError(f"host {host}: sudo's password: ${source.environment} is not set")
+            raise UserError(f"host {host}: sudo's password: ${environment} is not set")
         return found
-    if source.command:
-        return run(shlex.split(source.command), timeout=_COMMAND_SECONDS).rstrip("\n")
-    return getpass.getpass(f"sudo's password on {host}: ")
+    assert command is not None, "the model has checked it"
+    return run(shlex.split(command), timeout=_COMMAND_SECONDS).rstrip("\n")

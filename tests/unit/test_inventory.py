@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import json
+import pickle
 
 import pytest
 
@@ -97,6 +98,19 @@ def test_password_comes_from_its_source_and_is_not_shown(monkeypatch):
     assert Sudo.of(SshHostSpec(name="a", address="b")) is None
     with pytest.raises(UserError, match="NOT_SET is not set"):
         Sudo.of(host(environment="NOT_SET"))
+
+
+def test_a_password_is_asked_for_once_and_goes_along_unseen(monkeypatch):
+    questions = []
+    monkeypatch.setattr("getpass.getpass", lambda question: questions.append(question) or "horse")
+    spec = SshHostSpec(name="a", address="b", user="me", sudo={"prompt": True})
+    assert Sudo.of(spec).password == "horse"
+    in_a_worker = pickle.loads(pickle.dumps(spec))
+    assert Sudo.of(in_a_worker).password == "horse"
+    assert questions == ["sudo's password on a: "]
+    for shown in (repr(in_a_worker), str(in_a_worker), in_a_worker.model_dump_json(),
+                  in_a_worker.sudo.model_dump_json()):
+        assert "horse" not in shown
 
 
 @pytest.mark.parametrize("text", [
