@@ -225,7 +225,7 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
     measured = []
 
     def run(measure, *options):
-        def jobs_of(run_id, _playbook, _artifacts, _consoles, cells):
+        def jobs_of(run_id, _playbook, _artifacts, _consoles, cells, _wait):
             measured.extend(cell.id for cell in cells)
             return [Job(run_id, cells, measure)] if cells else []
 
