@@ -124,10 +124,12 @@ def server_findings(host: FabricHost, *, kexec: bool = False) -> Iterator[Findin
     mode = ask("dmesg 2>/dev/null | sed -n 's/.*kvm \\[1\\]: \\(.*mode initialized.*\\)/\\1/p' "
                "| tail -n 1")
     nested = "NV2" in mode
+    needs = "needs FEAT_NV2 (ARMv8.4: Neoverse V1 and later; QEMU -cpu max), Linux 6.16 or newer " \
+            "and kvm-arm.mode=nested on the kernel's command line"
     yield Finding(
         "nested virtualization", nested, mode or "the kernel's log does not say",
-        "needs FEAT_NV2 (ARMv8.4: Neoverse V1 and later; QEMU -cpu max), Linux 6.16 or newer "
-        "and kvm-arm.mode=nested on the kernel's command line", needed=False,
+        f"{needs}; our kernel will tell whether the processor has it" if kexec else needs,
+        needed=False,
     )
     gic = ask("dmesg 2>/dev/null | grep -o 'GICv[234]' | head -n 1")
     yield Finding("interrupt controller", True, gic or "not named in the kernel's log")

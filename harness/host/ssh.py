@@ -32,7 +32,9 @@ def connection(spec: SshHostSpec) -> Connection:
 def _trusting(
     spec: SshHostSpec, address: str, user: str | None, port: int, gateway: Connection | None
 ) -> Connection:
-    arguments: dict[str, Any] = {"key_filename": str(spec.key_file)} if spec.key_file else {}
+    arguments: dict[str, Any] = {"compress": True}  # a root file system shrinks to a third
+    if spec.key_file:
+        arguments["key_filename"] = str(spec.key_file)
     made = Connection(address, user=user, port=port, gateway=gateway, connect_kwargs=arguments)
     try:
         made.client.load_system_host_keys(str(spec.known_hosts) if spec.known_hosts else None)

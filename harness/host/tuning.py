@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A server while it is measured: processors at a constant speed."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,4 +21,4 @@ def constant_speed(host: Host) -> Iterator[None]:
     finally:
         for line in before:
             file, _, governor = line.partition(":")
-            host.run(f"echo {governor} > {file}", check=False)
+            host.run(f"echo {shlex.quote(governor)} > {shlex.quote(file)}", check=False)

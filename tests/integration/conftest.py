@@ -27,7 +27,7 @@ from harness.kernel.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
 from tests.integration.nesting import CONFIGURATIONS, start_l2
-from tests.integration.server.machine import Machine, disk
+from tests.integration.server.machine import running
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
 PAPER = PLAYBOOKS / "paper.yaml"
@@ -146,13 +146,6 @@ def suite_artifacts(request, v4_10, tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(request, tmp_path_factory):
     """A Debian server of its own, running; the parameter is its CPU."""
-    folder = tmp_path_factory.mktemp("server")
-    made = disk(Cache.default())
-    subprocess.run(["cp", "--sparse=always", made / "disk", folder / "disk"], check=True)
-    machine = Machine(made, folder, getattr(request, "param", "cortex-a57"))
-    machine.start()
-    try:
-        machine.wait()
-        yield machine
-    finally:
-        machine.stop()
+    folder, cpu = tmp_path_factory.mktemp("server"), getattr(request, "param", "cortex-a57")
+    with running(folder, cpu) as made:
+        yield made

@@ -55,7 +55,7 @@ def run(server, cwd, *arguments, **changes):
 
 # The paper's kernel on ARMv8.0, and today's on a CPU that nests.
 @pytest.mark.parametrize(("server", "track", "version"), [
-    ("cortex-a57", "v4.10", "4.10"), ("max,pauth-impdef=on", "upstream", "7."),
+    ("cortex-a57", "v4.10", "4.10"), ("max,pauth-impdef=on,lpa2=off", "upstream", "7."),
 ], indirect=["server"])
 def test_deploy_measure_and_undeploy(server, track, version, v4_10, own_kernel, tmp_path):
     file = playbook(tmp_path, track)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +81,21 @@ def _openssh(key):
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
+@contextmanager
+def running(folder, cpu="cortex-a57", **options):
+    """A server of its own, booted."""
+    made = disk(Cache.default())
+    run(["cp", "--sparse=always", str(made / "disk"), str(folder / "disk")])
+    machine = Machine(made, folder, cpu, **options)
+    machine.start()
+    try:
+        machine.wait()
+        yield machine
+    finally:
+        machine.stop()
+        (folder / "disk").unlink()
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -89,13 +104,15 @@ def free_port():
 
 @dataclass
 class Machine:
-    """The server's hardware: `made` is what `disk` gives, `folder` where this one's disk lies."""
+    """The server's hardware: `made` is what `disk` gives, `folder` where this one's disk lies;
+    `forward` goes on with the options of its network."""
 
     made: Path
     folder: Path
     cpu: str
     arguments: str = ""
     once: bool = False
+    forward: str = ""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
 
@@ -120,7 +137,8 @@ class Machine:
             "-device", "virtio-rng-device",
             "-drive", f"file={self.folder / 'disk'},format=raw,if=none,id=disk,cache=unsafe",
             "-device", "nvme,drive=disk,serial=neve",
-            "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
+            "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"
+                       f"{self.forward}",
             "-device", "virtio-net-device,netdev=net,id=card",
             *(["-no-reboot"] if self.once else []),
         ], "KILL"), stdin=subprocess.DEVNULL)
@@ -140,8 +158,8 @@ class Machine:
         file.write_text("".join(f"[127.0.0.1]:{self.port} {line}\n" for line in lines))
         return file
 
-    def inventory(self, **changes):
-        """An inventory file that knows the server by address and key."""
+    def host(self, **changes):
+        """What an inventory says of the server, which it knows by address and key."""
         power = f"python3 {HERE / 'power.py'} {self.monitor} system_reset"
         host = {
             "name": "arm1", "address": "127.0.0.1", "port": self.port, "user": "lab",
@@ -149,10 +167,12 @@ class Machine:
             "sudo": {"environment": "ARM1_SUDO"}, "boot_seconds": 900,
             "console": f"tail -n 0 -F {self.serial}", "power_cycle": power, **changes,
         }
+        return {key: value for key, value in host.items() if value is not None}
+
+    def inventory(self, *others, **changes):
+        """An inventory file with the server, and with the `others` of a lab."""
         file = self.folder / "lab.yaml"
-        file.write_text(yaml.safe_dump({
-            "hosts": [{key: value for key, value in host.items() if value is not None}]
-        }))
+        file.write_text(yaml.safe_dump({"hosts": [self.host(**changes), *others]}))
         return file
 
     def ssh(self, command, *, user="root", timeout=300):
