@@ -143,9 +143,8 @@ def suite_artifacts(request, v4_10, tmp_path_factory):
         l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["cortex-a57"])
 def server(request, tmp_path_factory):
     """A Debian server of its own, running; the parameter is its CPU."""
-    folder, cpu = tmp_path_factory.mktemp("server"), getattr(request, "param", "cortex-a57")
-    with running(folder, cpu) as made:
+    with running(tmp_path_factory.mktemp("server"), request.param) as made:
         yield made

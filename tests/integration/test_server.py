@@ -5,15 +5,11 @@ import json
 
 import pytest
 
-from harness import levels
-from harness.cache import Cache
-from harness.errors import DeniedError, UntrustedError
-from harness.host.kexec import Server
-from harness.inventory import Inventory
 from harness.results.store import RunFolder
 from tests.integration.conftest import finish, neve
 from tests.integration.server.machine import PASSWORD
 
+pytestmark = pytest.mark.timeout(3600)  # an emulated server on a busy machine takes its time
 PLAYBOOK = """\
 name: server
 track: {track}
@@ -53,11 +49,16 @@ def run(server, cwd, *arguments, **changes):
     return finish(neve(*words, cwd=cwd, **environment), cwd)
 
 
-# The paper's kernel on ARMv8.0, and today's on a CPU that nests.
+# The thin one is for every machine. Debian's 6.12 can't load a kernel on a CPU with FEAT_LPA2: its
+# kexec_load(2) follows a null table.
 @pytest.mark.parametrize(("server", "track", "version"), [
-    ("cortex-a57", "v4.10", "4.10"), ("max,pauth-impdef=on,lpa2=off", "upstream", "7."),
+    ("cortex-a57", "upstream", "7."),
+    pytest.param("cortex-a57", "v4.10", "4.10", marks=pytest.mark.stress),
+    pytest.param("max,pauth-impdef=on,lpa2=off", "upstream", "7.", marks=pytest.mark.stress),
 ], indirect=["server"])
-def test_deploy_measure_and_undeploy(server, track, version, v4_10, own_kernel, tmp_path):
+def test_deploy_measure_and_undeploy(request, server, track, version, own_kernel, tmp_path):
+    if track == "v4.10":
+        request.getfixturevalue("v4_10")
     file = playbook(tmp_path, track)
     before = server.ssh(SNAPSHOT)
     done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file)
@@ -84,28 +85,23 @@ def test_deploy_measure_and_undeploy(server, track, version, v4_10, own_kernel, 
     assert server.ssh(SNAPSHOT) == before
 
 
-def test_playbook_of_a_server_that_is_not_prepared(server, v4_10, own_kernel, tmp_path):
-    done = run(server, tmp_path, "run", playbook(tmp_path), "--inventory", "INVENTORY")
+def test_playbook_of_a_server_that_is_not_prepared(server, own_kernel, tmp_path):
+    file = playbook(tmp_path, "upstream")
+    done = run(server, tmp_path, "run", file, "--inventory", "INVENTORY")
     assert done.status == 2
     assert "neve deploy" in done.output
     assert "neve" not in server.ssh("ls /var/lib")
 
 
-def test_who_is_not_let_in_learns_it_at_once(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("ARM1_SUDO", "wrong")
-    spec = Inventory.load(server.inventory()).hosts[0]
-    with (
-        pytest.raises(DeniedError, match="sudo does not take the password"),
-        Server(spec, tmp_path).own_kernel(0),
-    ):
-        pass
+def test_who_is_not_let_in_learns_it_at_once(server, tmp_path):
+    words = ("run", playbook(tmp_path, "upstream"), "--inventory", "INVENTORY")
+    done = run(server, tmp_path, *words, password="wrong")
+    assert done.status == 2, done.output
+    assert "sudo does not take the password" in done.output
     stranger = tmp_path / "known_hosts"
-    port = server.port
-    stranger.write_text(f"[127.0.0.1]:{port} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
+    stranger.write_text(f"[127.0.0.1]:{server.port} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
                         "Fqs1sRpVYJgR7bUnqLz1S7o3b4yq1R8p0bX3xXo3sKm\n")
-    spec = Inventory.load(server.inventory(known_hosts=str(stranger))).hosts[0]
-    with (
-        pytest.raises(UntrustedError, match="its key is not the known one"),
-        levels.l0(Cache.default(), spec.model_copy(update={"boot": "own"}), None, tmp_path),
-    ):
-        pass
+    done = run(server, tmp_path, *words, known_hosts=str(stranger))
+    assert done.status == 2, done.output
+    assert "its key is not the known one" in done.output
+    assert not (tmp_path / "runs" / "latest").exists()
