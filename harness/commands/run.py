@@ -12,8 +12,9 @@ from typing import Any
 from harness import __version__, levels
 from harness.artifacts import Artifacts, prepare
 from harness.cache import Cache
-from harness.errors import UserError
+from harness.errors import HarnessError, UserError
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
+from harness.host.sudo import Sudo
 from harness.image.emulator import Emulator, emulator
 from harness.inventory import Inventory, SshHostSpec, TcgHostSpec
 from harness.job import jobs_of
@@ -84,10 +85,7 @@ def run(
 
     history.probe(database, runs)
     cache, progress = Cache.default(), Progress()
-    for spec in playbook.hosts:
-        if isinstance(spec, SshHostSpec):
-            with progress.stage(f"reach {spec.name}"):
-                levels.reach(spec, runs, wait)
+    reach(playbook, runs, wait, progress)
     artifacts = prepare(cache, progress, track=playbook.track,
                         configurations=playbook.configurations, kernel=playbook.kernel,
                         hosts=playbook.hosts)
@@ -129,6 +127,24 @@ def run(
     finally:
         report.write(folder)
     return folder
+
+
+def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress) -> None:
+    """Raise what hinders the run on all of its hosts. What hinders it on some is theirs: their
+    jobs come to it again, and the others go on."""
+    servers = [spec for spec in playbook.hosts if isinstance(spec, SshHostSpec)]
+    for spec in servers:
+        Sudo.of(spec)  # asks while somebody is at the terminal
+    errors = []
+    for spec in servers:
+        try:
+            with progress.stage(f"reach {spec.name}"):
+                levels.reach(spec, transcripts, wait)
+        except HarnessError as error:
+            progress.note(str(error).splitlines()[0])
+            errors.append(error)
+    if errors and len(errors) == len(playbook.hosts):
+        raise errors[0]
 
 
 def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str, Any]:

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: MIT
 """The host layer over Fabric's test doubles; the real SSH is tested with a real machine."""
 
+import os
 import socket
+import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fabric import Connection
 from fabric.testing.base import Command, MockRemote
 
+from harness import playbook
 from harness.cache import file_sha256
+from harness.commands.run import reach
 from harness.errors import InfrastructureError, UserError
 from harness.host import keys, tcg
 from harness.host.fabric_host import FabricHost
 from harness.host.ssh import ssh_host
 from harness.host.sudo import Sudo
-from harness.inventory import SshHostSpec
+from harness.inventory import SshHostSpec, TcgHostSpec
+from harness.progress import Progress
 
 
 @pytest.fixture
@@ -65,6 +70,39 @@ def test_unreachable_host_is_one_clear_line(tmp_path):
         ssh_host(SshHostSpec(name="arm1", address="127.0.0.1", port=port), tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize("sudo", [None, Sudo(), Sudo("horse")])
+def test_hostile_words_stay_words(tmp_path, sudo):
+    """Through the shell that the server runs them in, and sudo's."""
+    place = tmp_path / "place"
+    place.mkdir()
+    shim = place / "sudo"
+    shim.write_text('#!/bin/sh\nwhile :; do case $1 in -n) shift ;; -p) shift 2 ;; '
+                    '*) exec "$@" ;; esac; done\n')
+    shim.chmod(0o755)
+    machine = host(tmp_path)
+    machine._sudo = sudo
+    word = "$(touch one)`touch two`;touch three\n'\"$HOME* @@sudo"
+    done = subprocess.run(
+        ["sh", "-c", machine._in_terminal(["printf", "%s", word])], cwd=place,
+        env={"PATH": f"{place}:{os.environ['PATH']}"}, capture_output=True, text=True,
+        check=True)
+    assert done.stdout.removeprefix("@@sudo\n") == word
+    assert [path.name for path in place.iterdir()] == ["sudo"]
+
+
+def book(*hosts):
+    return playbook.Playbook(name="p", hosts=hosts, configurations=["vm"],
+                             benchmarks=["hypercall"])
+
+
+def test_a_server_that_is_away_stops_no_other_host(tmp_path, capsys):
+    away = SshHostSpec(name="arm1", address="127.0.0.1", port=1, boot="own")
+    reach(book(away, TcgHostSpec()), tmp_path, 0, Progress())
+    assert "arm1 (root@127.0.0.1:1) can't be reached" in capsys.readouterr().err
+    with pytest.raises(UserError, match="can't be reached"):
+        reach(book(away), tmp_path, 0, Progress())
 
 
 def test_dropbear_key_has_dropbears_layout():
