@@ -366,9 +366,9 @@ def _kexec(tools: str) -> str:
 
 
 def _without_lpis(host: FabricHost) -> list[str]:
-    """A GICv3 goes on using the tables of LPIs that the server's kernel gave it. Where firmware
-    can't say so to the next kernel, our files may lie where they are, and the next kernel's driver
-    would reset them."""
+    """The server's kernel has given its GICv3 a table of LPIs. Where firmware can't say so to the
+    next kernel, kexec may put our root there, and our driver of LPIs would reset it: a hole of 64
+    KiB, in the VMM for one."""
     return [] if host.attempt("test -d /sys/firmware/efi") else ["irqchip.gicv3_nolpi=1"]
 
 
