@@ -13,7 +13,7 @@ from tests.integration.conftest import finish, neve
 from tests.integration.server.machine import PASSWORD
 from tests.integration.test_server import playbook, run
 
-pytestmark = pytest.mark.timeout(3000)
+pytestmark = [pytest.mark.stress, pytest.mark.timeout(3000)]
 BENCHMARKS = "hypercall, device-io, virtual-eoi, virtual-ipi"
 
 
@@ -134,7 +134,6 @@ def test_second_run_fails_or_waits(deployed, tmp_path):
     assert done.status == 0, done.output
 
 
-@pytest.mark.stress
 def test_network_cut_in_mid_run(deployed, tmp_path):
     changes = {"boot_seconds": 120, "power_cycle": None, "silence": 60}
     process = start(deployed, tmp_path, **changes)
@@ -149,7 +148,6 @@ def test_network_cut_in_mid_run(deployed, tmp_path):
     assert resume(deployed, tmp_path)
 
 
-@pytest.mark.stress
 @pytest.mark.parametrize("stage", ["boot L0", "vm: boot", "vm: hypercall"])
 def test_server_killed_at_a_stage(deployed, tmp_path, stage):
     process = start(deployed, tmp_path, boot_seconds=90, power_cycle=None)
@@ -169,7 +167,6 @@ def test_server_killed_at_a_stage(deployed, tmp_path, stage):
     resume(deployed, tmp_path)
 
 
-@pytest.mark.stress
 def test_unattended_kernel_of_ours_gives_the_server_back(deployed, tmp_path):
     process = start(deployed, tmp_path, silence=60)
     first_cell(process, tmp_path)
