@@ -12,7 +12,8 @@ from harness.errors import UserError
 from harness.host.fabric_host import FabricHost
 from harness.host.kexec import MARKER, OneShot
 
-_LOCK = "lock"
+# What may lie there before the marker does: an upload that was cut off.
+_BEGINNINGS = {"lock", "incoming", "store", "boot"}
 
 
 def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
@@ -20,12 +21,8 @@ def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
 
     Raises UserError if the folder holds what is not ours, InfrastructureError for a full disk.
     """
+    _require_ours(host)
     root = shlex.quote(host.root)
-    if not host.attempt(f"test -f {root}/{MARKER}"):
-        present = set(host.run(f"ls -A {root} 2>/dev/null", check=False).stdout.split())
-        if present - {_LOCK, "incoming", "store", "boot"}:
-            raise UserError(f"host {host.name}: {host.root} exists and is not ours: "
-                            f"{', '.join(sorted(present))}; choose another `root`")
     sent = []
     for file in files:
         before = host.uploads
@@ -38,17 +35,20 @@ def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
     return sent
 
 
-def undeploy(host: FabricHost) -> bool:
-    """Remove the folder; False if there was none. Raises UserError if it is not ours."""
+def undeploy(host: FabricHost) -> None:
+    """Remove the folder, if there is one. Raises UserError if it is not ours."""
+    _require_ours(host)
+    host.run(f"rm -rf {shlex.quote(host.root)}", timeout=300)
+
+
+def _require_ours(host: FabricHost) -> None:
     root = shlex.quote(host.root)
-    if not host.attempt(f"test -e {root}/{MARKER}"):
-        leftover = host.run(f"ls -A {root} 2>/dev/null", check=False).stdout.split()
-        if set(leftover) - {_LOCK, "incoming", "store", "boot"}:
-            raise UserError(f"host {host.name}: {host.root} is not ours")
-        host.run(f"rm -rf {root}", timeout=300)
-        return False
-    host.run(f"rm -rf {root}", timeout=300)
-    return True
+    if host.attempt(f"test -f {root}/{MARKER}"):
+        return
+    present = set(host.run(f"ls -A {root} 2>/dev/null", check=False).stdout.split())
+    if present - _BEGINNINGS:
+        raise UserError(f"host {host.name}: {host.root} exists and is not ours: "
+                        f"{', '.join(sorted(present))}; choose another `root`")
 
 
 def files_of(boot: OneShot) -> list[Path]:
