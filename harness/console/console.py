@@ -123,6 +123,7 @@ class Console:
         for name, pattern in failure_patterns().items():
             match = pattern.search(self._recent)
             if match:
+                self._drain()  # the cause comes after the words that tell of it
                 self._fail(f"{name}: {match[0][:200]}", Deadline(0, "anything"))
 
     def forget(self) -> None:

@@ -98,6 +98,15 @@ def test_failures_end_a_wait_at_once(scripted, said, cause):
     assert "guest.log" in str(caught.value)
 
 
+def test_a_look_at_a_console_waits_for_the_cause_of_a_panic(scripted):
+    console = scripted('sys.stdout.write("Kernel panic - not syncing: ")\nsys.stdout.flush()\n'
+                       'time.sleep(0.1)\nprint("the cause")\ntime.sleep(60)')
+    deadline = time.monotonic() + 10
+    with pytest.raises(GuestError, match="the cause"):
+        while time.monotonic() < deadline:
+            console.check()
+
+
 def test_failed_console_keeps_its_first_cause(scripted):
     console = scripted('print("Kernel panic - not syncing: first")\ntime.sleep(60)')
     for _ in range(2):
