@@ -115,6 +115,16 @@ class Console:
         except (EOF, OSError) as error:
             self._fail(f"could not write: {error}", Deadline(0, "the console to take input"))
 
+    def answers(self, text: str, pattern: str, deadline: Deadline) -> bool:
+        """Type `text`; whether something like `pattern` came. Says nothing of failures."""
+        try:
+            self._spawn.send(text)
+            self._spawn.expect_list([re.compile(pattern)], timeout=deadline.left)
+        except (TIMEOUT, EOF, OSError):
+            return False
+        self._remember(str(self._spawn.before) + str(self._spawn.after))
+        return True
+
     def check(self) -> None:
         """Take what has come, without waiting; raise GuestError if it tells of a failure."""
         self._drain(wait=0)

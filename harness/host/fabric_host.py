@@ -119,6 +119,14 @@ class FabricHost:
     def healthy(self) -> None:
         """Raise if the machine below is known to be dead; subclasses know how to tell."""
 
+    def silence(self) -> str:
+        """What is known of a host that no longer answers; subclasses may know more."""
+        return ""
+
+    def _silent(self, what: str) -> InfrastructureError:
+        known = self.silence()
+        return InfrastructureError(f"host {self.name}: {what}{'; ' if known else ''}{known}")
+
     def run(
         self, command: str, *, timeout: float = 60, check: bool = True, root: bool = True
     ) -> Completed:
@@ -126,9 +134,8 @@ class FabricHost:
             result = self._execute(["sh", "-c", command], timeout, self._sudo if root else None)
         except (CommandTimedOut, ThreadException, *_UNREACHABLE) as error:
             self.healthy()
-            raise InfrastructureError(
-                f"host {self.name}: {command!r} got no answer within {timeout:.0f} s "
-                f"({type(error).__name__})"
+            raise self._silent(
+                f"{command!r} got no answer within {timeout:.0f} s ({type(error).__name__})"
             ) from error
         except AuthFailure as error:
             raise DeniedError(f"host {self.name}: sudo does not take the password") from error
@@ -171,9 +178,7 @@ class FabricHost:
             self.connection.get(remote, sink)
         except _UNREACHABLE as error:
             self.healthy()
-            raise InfrastructureError(
-                f"host {self.name}: fetching {remote} failed: {error}"
-            ) from error
+            raise self._silent(f"fetching {remote} failed: {error}") from error
         return sink.getvalue()
 
     def start(self, argv: Sequence[str], name: str) -> Program:
@@ -183,9 +188,7 @@ class FabricHost:
             channel.exec_command(self._in_terminal(argv))
         except _UNREACHABLE as error:
             self.healthy()
-            raise InfrastructureError(
-                f"host {self.name}: could not start {argv[0]}: {error}"
-            ) from error
+            raise self._silent(f"could not start {argv[0]}: {error}") from error
         transcript = self._transcripts / f"{self.name}-{name}.log"
         console = Console.of_channel(channel, name, transcript, self._connected)
         if self._sudo and self._sudo.password:
@@ -205,7 +208,7 @@ class FabricHost:
                 alive = False
             self._asked = time.monotonic()
         if not alive:
-            raise InfrastructureError(f"host {self.name}: the connection is lost")
+            raise self._silent("the connection is lost")
 
     def _give_password(self, console: Console, sudo: Sudo) -> None:
         """Answer sudo, which asks on the terminal without an echo; or not at all."""

@@ -30,6 +30,10 @@ from harness.process import mortal
 SHARE = "/mnt"  # where L0's init mounts the artifacts
 _BOOT_SECONDS = 120
 _PORT_TRIES = 3
+_ANSWER_SECONDS = 10
+_PROMPT = "l0# "
+_REGISTERS = r"PC=[\s\S]*\(qemu\)"
+MONITOR = "\x01c"  # of a console that QEMU's monitor shares: goes to the other one
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,7 @@ def machine_argv(
         "-nodefaults",
         "-nographic",
         "-monitor", "none",
-        "-chardev", "stdio,id=console,signal=off",
-        "-serial", "chardev:console",
+        "-serial", "mon:stdio",
         "-kernel", str(machine.kernel),
         "-initrd", initrd,
         "-append", " ".join(machine.kernel_arguments),
@@ -113,6 +116,16 @@ class TcgHost(FabricHost):
 
     def healthy(self) -> None:
         self._serial.check()
+
+    def silence(self) -> str:
+        """Who is silent, and what L0's CPUs are at: both are in its transcript."""
+        where = f"console: {self._serial.transcript}"
+        asked = Deadline(_ANSWER_SECONDS, "an answer")
+        if not self._serial.answers(f"{MONITOR}info registers -a\n", _REGISTERS, asked):
+            return f"nor does its emulator answer; {where}"
+        asked = Deadline(_ANSWER_SECONDS, "an answer")
+        alive = self._serial.answers(f"{MONITOR}\n", _PROMPT, asked)
+        return f"its console does{'' if alive else ' not'} answer; its registers: {where}"
 
     def put(self, local: Path) -> str:
         """Artifacts are seen through the share; other files are sent."""
@@ -162,7 +175,7 @@ def _boot(
                 mortal(argv, "KILL"), "l0", transcripts / f"{name}-l0.log"
             )
             try:
-                Shell(serial, "l0# ").ready(Deadline(_BOOT_SECONDS, "L0 to boot"))
+                Shell(serial, _PROMPT).ready(Deadline(_BOOT_SECONDS, "L0 to boot"))
             except GuestError as error:
                 serial.close()
                 taken = "Could not set up host forwarding rule" in str(error)

@@ -2,6 +2,7 @@
 """The levels themselves: L2 Linux, user payloads, GICv2, and the host layer over real SSH."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,11 +16,13 @@ from harness.bench import micro
 from harness.bench.traps import counting, usable_event
 from harness.cache import Cache
 from harness.deadline import Deadline
-from harness.errors import GuestError, UnreachableError
+from harness.errors import GuestError, InfrastructureError, UnreachableError
 from harness.guest.emulation import switch
 from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
+from harness.host import fabric_host, tcg
 from harness.host.ssh import ssh_host
+from harness.host.tcg import MONITOR
 from harness.inventory import SshHostSpec, TcgHostSpec
 from harness.paths import ROOT
 from harness.toolchain import Toolchain
@@ -148,6 +151,24 @@ def test_reboot_is_proved_by_a_new_boot_id(machine):
     before = machine.run(read).stdout
     machine.reboot(120)
     assert machine.run(read).stdout != before
+
+
+@pytest.mark.parametrize(("end", "said"), [
+    (lambda host: host.run("(sleep 1; ip link set eth0 down) > /dev/null 2>&1 &"),
+     "its console does answer"),
+    (lambda host: host._serial.send(f"{MONITOR}stop\n{MONITOR}"), "its console does not answer"),
+    (lambda host: os.kill(host._serial.spawn.pid, signal.SIGSTOP), "nor does its emulator"),
+], ids=["network", "kernel", "emulator"])
+def test_silence_of_l0_is_explained(end, said, artifacts, tmp_path, monkeypatch):
+    monkeypatch.setattr(fabric_host, "_LOST_SECONDS", 4)
+    monkeypatch.setattr(tcg, "_ANSWER_SECONDS", 3)
+    with levels.l0(Cache.default(), TcgHostSpec(), artifacts, tmp_path) as host:
+        program = host.start(["sleep", "1000"], "sleep")
+        end(host)
+        with pytest.raises(InfrastructureError, match=f"the connection is lost; .*{said}"):
+            program.expect("never", Deadline(60, "never"))
+        written = (tmp_path / "tcg-l0.log").read_text()
+        assert ("PSTATE=" in written) == ("emulator" not in said)
 
 
 def test_panic_of_l0_is_said_at_once(machine):
