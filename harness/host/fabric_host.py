@@ -22,6 +22,7 @@ from harness.errors import (
     DeniedError,
     HarnessError,
     InfrastructureError,
+    NotRootError,
     UnknownAddressError,
     UnreachableError,
     UntrustedError,
@@ -90,13 +91,13 @@ class FabricHost:
             raise self._unreachable(error) from error
 
     def become_root(self, sudo: Sudo | None) -> None:
-        """Run what follows through `sudo`; nothing without one. Raises DeniedError."""
+        """Run what follows through `sudo`; nothing without one. Raises NotRootError."""
         if sudo is None:
             return
         self._sudo = sudo
         self.connection.config.sudo.prompt = sudo.prompt
         if (tried := self.run("true", check=False)).status:
-            raise DeniedError(
+            raise NotRootError(
                 f"host {self.name}: {self.connection.user} can't become root: "
                 f"{tried.stderr.strip()}; see `sudo` in the inventory"
             )
@@ -131,7 +132,7 @@ class FabricHost:
                 f"({type(error).__name__})"
             ) from error
         except AuthFailure as error:
-            raise DeniedError(f"host {self.name}: sudo does not take the password") from error
+            raise NotRootError(f"host {self.name}: sudo does not take the password") from error
         if check and result.exited:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {result.exited}: "
@@ -216,7 +217,7 @@ class FabricHost:
             asked = console.expect(f"{re.escape(sudo.prompt)}|{_BEGUN}\r*\n", deadline)
             if _BEGUN not in asked[0]:
                 console.close()
-                raise DeniedError(f"host {self.name}: sudo does not take the password")
+                raise NotRootError(f"host {self.name}: sudo does not take the password")
 
     def reboot(self, timeout: float) -> None:
         before = self.boot_id()

@@ -11,7 +11,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from harness.errors import (
     DeniedError,
     HarnessError,
     InfrastructureError,
+    NotRootError,
     UnknownAddressError,
     UnreachableError,
     UntrustedError,
@@ -125,17 +126,16 @@ class Server:
         deadline = Deadline(self._spec.boot_seconds, "it")  # it may be in the middle of a boot
         while True:
             try:
-                host = self._open()
+                host, ours = self._open()
                 break
-            except UnreachableError as error:
+            except (UnreachableError, InfrastructureError) as error:
                 if isinstance(error, DeniedError | UntrustedError | UnknownAddressError):
                     raise
                 if deadline.passed:
                     return self._await_own(Deadline(0, "it")), None
                 time.sleep(1)
-        if not _in_ours(host):
-            host.become_root(Sudo.of(self._spec))
-            return host, None
+        if not ours:
+            return _as_root(host, self._spec), None
         record = Record.parse(host.run(f"cat {host.root}/lock", check=False).stdout)
         end = time.monotonic() + wait
         while _in_use(host):
@@ -148,10 +148,15 @@ class Server:
         own = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
         return own, record.token if record else None
 
-    def _open(self) -> FabricHost:
+    def _open(self) -> tuple[FabricHost, bool]:
+        """The server as it is just now, and whether that is in our kernel."""
         host = ssh.server(self._spec, self._transcripts)
-        host.open(_ATTEMPT_SECONDS)
-        return host
+        try:
+            host.open(_ATTEMPT_SECONDS)
+            return host, _in_ours(host)
+        except HarnessError:
+            host.close()
+            raise
 
     def _boot(self, host: FabricHost, boot: OneShot) -> FabricHost:
         key, token = Ed25519PrivateKey.generate(), secrets.token_hex(8)
@@ -202,19 +207,11 @@ class Server:
 
     def _came_back(self, before: str) -> bool:
         """Whether the server has booted its own kernel anew."""
-        try:
-            host = self._open()
-        except HarnessError:
-            return False
-        try:
-            text = host.run(
-                "cat /proc/cmdline /proc/sys/kernel/random/boot_id", root=False
-            ).stdout
-            return _OURS not in text and before not in text
-        except InfrastructureError:
-            return False
-        finally:
-            host.close()
+        with suppress(HarnessError):
+            host, ours = self._open()
+            with closing(host):
+                return not ours and host.boot_id() != before
+        return False
 
     def _reset(self, l0: FabricHost) -> None:
         """End our kernel. It may be dead already, and then has done so by itself."""
@@ -238,19 +235,16 @@ class Server:
     def _own_until(self, deadline: Deadline) -> FabricHost:
         cause = ""
         while True:
-            host = ssh.server(self._spec, self._transcripts)
             try:
-                host.open(_ATTEMPT_SECONDS)
-                if not _in_ours(host):
-                    host.become_root(Sudo.of(self._spec))
-                    return host
+                host, ours = self._open()
+                if not ours:
+                    return _as_root(host, self._spec)
                 self._reset(host)
                 cause = "it stays in our kernel"
-            except UntrustedError:
+            except (UntrustedError, NotRootError):
                 raise
             except (UnreachableError, InfrastructureError) as error:
                 cause = str(error)
-                host.close()
             if deadline.passed:
                 raise InfrastructureError(
                     f"host {self._spec.name}: gave up waiting for {deadline.awaited} after "
@@ -287,6 +281,15 @@ class Server:
         with suppress(HarnessError):
             self._console.check()
         return f"\n{self._console.tail()}\nconsole: {self._console.transcript}"
+
+
+def _as_root(host: FabricHost, spec: SshHostSpec) -> FabricHost:
+    try:
+        host.become_root(Sudo.of(spec))
+    except HarnessError:
+        host.close()
+        raise
+    return host
 
 
 def _require_deployed(host: FabricHost) -> None:
