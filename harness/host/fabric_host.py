@@ -36,6 +36,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _UNREACHABLE = (paramiko.SSHException, OSError, EOFError)
 _LOST_SECONDS = 60
+_NO_STATUS = -1  # of paramiko's, where the connection ends before the command does
 _BEGUN = "@@sudo"
 _KEEPALIVE_SECONDS = 15
 _TRACEFS = "mount | grep -q ' /sys/kernel/tracing ' || mount -t tracefs tracefs /sys/kernel/tracing"
@@ -133,6 +134,11 @@ class FabricHost:
             ) from error
         except AuthFailure as error:
             raise NotRootError(f"host {self.name}: sudo does not take the password") from error
+        if result.exited == _NO_STATUS:
+            self.healthy()
+            raise InfrastructureError(
+                f"host {self.name}: {command!r} got no answer: the connection is lost"
+            )
         if check and result.exited:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {result.exited}: "
