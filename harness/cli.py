@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import GuestError, HarnessError, UserError
+from harness.errors import GuestError, HarnessError, UserError, together
 from harness.process import explain
 
 RUNS = Path("runs")
@@ -324,17 +324,15 @@ def deploy(
     """Examine the servers of INVENTORY and send them what playbooks boot."""
     from harness.commands import deploy as commands
 
-    said = commands.deploy_all(inventory, hosts, playbooks, wait)
+    said, errors = commands.deploy_all(inventory, hosts, playbooks, wait)
     if as_json:
         _print_json({name: [finding.as_dict() for finding in findings]
                      for name, findings in said.items()})
     else:
         for name, findings in said.items():
             click.echo("\n".join([f"{name}:", *(finding.as_text() for finding in findings)]))
-    unfit = [name for name, findings in said.items()
-             if not all(finding.good for finding in findings if finding.needed)]
-    if unfit:
-        raise UserError(f"can't be L0: {', '.join(unfit)}")
+    if errors:
+        raise together(errors)
 
 
 @cli.command()
@@ -345,7 +343,9 @@ def undeploy(inventory: Path, hosts: tuple[str, ...], wait: float) -> None:
     """Remove all that is ours from the servers of INVENTORY."""
     from harness.commands import deploy as commands
 
-    commands.undeploy_all(inventory, hosts, wait)
+    errors = commands.undeploy_all(inventory, hosts, wait)
+    if errors:
+        raise together(errors)
 
 
 @cli.command()

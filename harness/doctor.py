@@ -121,16 +121,7 @@ def server_findings(host: FabricHost, *, kexec: bool = False) -> Iterator[Findin
     yield Finding("KVM (EL2)", kvm == "yes", "/dev/kvm is there" if kvm else "no /dev/kvm",
                   "the firmware must start Linux in EL2, and the kernel needs CONFIG_KVM; on "
                   "QEMU: -machine virtualization=on")
-    mode = ask("dmesg 2>/dev/null | sed -n 's/.*kvm \\[1\\]: \\(.*mode initialized.*\\)/\\1/p' "
-               "| tail -n 1")
-    nested = "NV2" in mode
-    needs = "needs FEAT_NV2 (ARMv8.4: Neoverse V1 and later; QEMU -cpu max), Linux 6.16 or newer " \
-            "and kvm-arm.mode=nested on the kernel's command line"
-    yield Finding(
-        "nested virtualization", nested, mode or "the kernel's log does not say",
-        f"{needs}; our kernel will tell whether the processor has it" if kexec else needs,
-        needed=False,
-    )
+    yield _nesting(ask, kexec)
     gic = ask("dmesg 2>/dev/null | grep -o 'GICv[234]' | head -n 1")
     yield Finding("interrupt controller", True, gic or "not named in the kernel's log")
     if kexec:
@@ -146,6 +137,26 @@ def server_findings(host: FabricHost, *, kexec: bool = False) -> Iterator[Findin
                   "the kernel needs CONFIG_HIST_TRIGGERS", needed=False)
     yield Finding("processors", True, ask("nproc"))
     yield Finding("memory", True, ask("sed -n 's/MemAvailable: *//p' /proc/meminfo") + " free")
+
+
+def _nesting(ask: Callable[[str], str], kexec: bool) -> Finding:
+    """Whether there is FEAT_NV2. Linux shows no program ID_AA64MMFR2_EL1.NV, and its own log names
+    the feature only if nesting is asked for: without that the processor's name has to do."""
+    mode = ask("dmesg 2>/dev/null | sed -n 's/.*kvm \\[1\\]: \\(.*mode initialized.*\\)/\\1/p' "
+               "| tail -n 1") or "the kernel's log does not say"
+    nested = "NV2" in mode
+    if not nested:
+        midr = ask("cat /sys/devices/system/cpu/cpu0/regs/identification/midr_el1 2>/dev/null")
+        lacks = ask("dmesg 2>/dev/null | grep 'unavailable: Nested Virtualization Support'")
+        mode += f"; processor {midr or 'without a name'}: " + (
+            "no FEAT_NV2, says the kernel" if lacks else "FEAT_NV2 is not told")
+    needs = "needs FEAT_NV2 (ARMv8.4: Neoverse V1 and later; QEMU -cpu max), Linux 6.16 or newer " \
+            "and kvm-arm.mode=nested on the kernel's command line"
+    return Finding(
+        "nested virtualization", nested, mode,
+        f"{needs}; our kernel will tell whether the processor has it" if kexec else needs,
+        needed=False,
+    )
 
 
 def _one_shot_findings(host: FabricHost, ask: Callable[[str], str]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ Whoever raises says in one line what was awaited or asked for and what to do nex
 prints that line without a traceback.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -58,5 +59,19 @@ class DeniedError(UnreachableError):
     """A host answers and does not let us in. Exit code 2."""
 
 
+class NotRootError(DeniedError):
+    """A host lets us in, but sudo does not. Exit code 2."""
+
+
 class UntrustedError(UnreachableError):
     """What answers has not the key that we know of the host. Exit code 2."""
+
+
+def together(errors: Sequence[HarnessError]) -> HarnessError:
+    """What several hosts' errors are for the whole: one line each, and the exit code of the kind
+    that counts most: a repetition may succeed, a benchmark failed, the input is wrong."""
+    if len(errors) == 1:
+        return errors[0]
+    kinds: tuple[type[HarnessError], ...] = (InfrastructureError, GuestError, UserError)
+    kind = next(kind for kind in kinds if any(isinstance(error, kind) for error in errors))
+    return kind("\n".join(f"{error}" for error in errors))

@@ -23,7 +23,7 @@ from distributed.security import Security
 
 from harness.artifacts import prepare
 from harness.cache import Cache
-from harness.errors import GuestError, HarnessError, InfrastructureError, UserError
+from harness.errors import HarnessError, InfrastructureError, UserError, together
 from harness.inventory import SshHostSpec
 from harness.job import Job
 from harness.journal import Begun, Ended, Journal, Messages, Transcript
@@ -52,9 +52,8 @@ class _Over:
 def execute(jobs: Sequence[Job], journal: Journal, scheduler: str | None) -> None:
     """Run `jobs` at once, on the workers of `scheduler` or on our own.
 
-    Raises, when all have ended, the error of the one that failed; if several did, an
-    InfrastructureError (or else GuestError) that names them all. UserError if `scheduler` can't
-    be used.
+    Raises, when all have ended, the errors of those that failed, `together`. UserError if
+    `scheduler` can't be used.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     settings = {**_SETTINGS, "temporary-directory": str(Cache.default().root / "workers")}
@@ -63,12 +62,8 @@ def execute(jobs: Sequence[Job], journal: Journal, scheduler: str | None) -> Non
         _lab(scheduler, jobs) if scheduler else _own_workers(jobs) as client,
     ):
         errors = _Fleet(client, journal, {job.spec.name: job for job in jobs}).execute()
-    if len(errors) == 1:
-        raise errors[0]
     if errors:
-        infrastructure = any(isinstance(error, InfrastructureError) for error in errors)
-        kind = InfrastructureError if infrastructure else GuestError
-        raise kind("\n".join(f"{error}" for error in errors))
+        raise together(errors)
 
 
 @dataclass

@@ -42,6 +42,8 @@ _Folder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$")
 _CpuList = Annotated[str, Field(pattern=r"^\d+(-\d+)?(,\d+(-\d+)?)*$")]
 # A command line of this machine. It may hold a secret, so it stays out of the metadata.
 _Command = Annotated[str | None, Field(min_length=1, exclude=True, repr=False)]
+# A wait decides nothing that is measured: who has to change one may still go on with a run.
+_Seconds = Annotated[int, Field(exclude=True)]
 
 
 class TcgHostSpec(Model):
@@ -104,8 +106,8 @@ class SshHostSpec(Model):
     kernel_config: Path | None = None
     power_cycle: _Command = None
     console: _Command = None
-    silence: Annotated[int, Field(ge=60, le=86400)] = 600
-    boot_seconds: Annotated[int, Field(ge=30, le=7200)] = 600
+    silence: _Seconds = Field(600, ge=60, le=86400)
+    boot_seconds: _Seconds = Field(600, ge=30, le=7200)
     gic: Literal[2, 3] = 3
 
     @model_validator(mode="after")

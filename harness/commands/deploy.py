@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`neve deploy` and `neve undeploy`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import levels
@@ -9,52 +9,86 @@ from harness.artifacts import prepare
 from harness.cache import Cache
 from harness.deploy import deploy, files_of, undeploy
 from harness.doctor import Finding, server_findings
+from harness.errors import HarnessError, UserError
+from harness.host.fabric_host import FabricHost
 from harness.host.kexec import Server
-from harness.inventory import Inventory
-from harness.playbook import load
+from harness.inventory import Inventory, SshHostSpec
+from harness.playbook import Playbook, load
+from harness.process import explain
 from harness.progress import Progress
 
 
 def deploy_all(
     inventory: Path, names: Sequence[str], playbooks: Sequence[Path], wait: float
-) -> dict[str, list[Finding]]:
-    """Examine the servers, and send what the playbooks boot; {host: findings}.
+) -> tuple[dict[str, list[Finding]], list[HarnessError]]:
+    """Examine the servers, and send what the playbooks boot; {host: findings}, and the errors of
+    those that failed, which stop no other.
 
-    Nothing is sent to a server that can't run an L0 at all.
+    Nothing is sent to a server that can't run an L0 at all. Raises UserError for the inventory
+    and the playbooks.
     """
     cache, progress = Cache.default(), Progress()
     lab = Inventory.load(inventory)
     chosen = lab.select(names)
     plans = [load(path, lab) for path in playbooks]
     said: dict[str, list[Finding]] = {}
-    for spec in chosen:
+
+    def deploy_one(spec: SshHostSpec) -> None:
         with Server(spec, _transcripts(cache)).own_kernel(wait) as host:
             with progress.stage(f"{spec.name}: examine"):
                 said[spec.name] = list(server_findings(host, kexec=True))
             if not all(finding.good for finding in said[spec.name] if finding.needed):
-                continue
+                raise UserError(f"host {spec.name}: can't be L0")
             for plan in plans:
-                artifacts = prepare(
-                    cache, progress, track=plan.track, configurations=plan.configurations,
-                    kernel=plan.kernel, hosts=[spec],
-                )
-                with progress.stage(f"{spec.name}: send {plan.name}"):
-                    sent = deploy(host, files_of(levels.one_shot(spec, artifacts)))
-                progress.note(f"sent {', '.join(sent) or 'nothing: all is there'}")
+                _send(cache, progress, host, spec, plan)
             if not plans:
                 deploy(host, [])
-    return said
+
+    return said, _each(chosen, progress, deploy_one)
 
 
-def undeploy_all(inventory: Path, names: Sequence[str], wait: float) -> None:
-    """Remove all that is ours from the servers."""
+def _send(
+    cache: Cache, progress: Progress, host: FabricHost, spec: SshHostSpec, plan: Playbook
+) -> None:
+    artifacts = prepare(
+        cache, progress, track=plan.track, configurations=plan.configurations,
+        kernel=plan.kernel, hosts=[spec],
+    )
+    with progress.stage(f"{spec.name}: send {plan.name}"):
+        sent = deploy(host, files_of(levels.one_shot(spec, artifacts)))
+    progress.note(f"sent {', '.join(sent) or 'nothing: all is there'}")
+
+
+def undeploy_all(inventory: Path, names: Sequence[str], wait: float) -> list[HarnessError]:
+    """Remove all that is ours from the servers; the errors of those that failed."""
     cache, progress = Cache.default(), Progress()
-    for spec in Inventory.load(inventory).select(names):
+
+    def undeploy_one(spec: SshHostSpec) -> None:
         with (
             progress.stage(f"{spec.name}: undeploy"),
             Server(spec, _transcripts(cache)).own_kernel(wait) as host,
         ):
             undeploy(host)
+
+    return _each(Inventory.load(inventory).select(names), progress, undeploy_one)
+
+
+def _each(
+    specs: Sequence[SshHostSpec], progress: Progress, work: Callable[[SshHostSpec], None]
+) -> list[HarnessError]:
+    """Do `work` for each server, whatever becomes of the others."""
+    errors = []
+    for spec in specs:
+        try:
+            work(spec)
+            continue
+        except HarnessError as failure:
+            error = failure
+        except OSError as failure:
+            error = explain(failure)
+        progress.note(f"{spec.name}: {str(error).splitlines()[0]}")
+        errors.append(error)
+    return errors
 
 
 def _transcripts(cache: Cache) -> Path:

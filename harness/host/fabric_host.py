@@ -22,6 +22,7 @@ from harness.errors import (
     DeniedError,
     HarnessError,
     InfrastructureError,
+    NotRootError,
     UnknownAddressError,
     UnreachableError,
     UntrustedError,
@@ -35,6 +36,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _UNREACHABLE = (paramiko.SSHException, OSError, EOFError)
 _LOST_SECONDS = 60
+_NO_STATUS = -1  # of paramiko's, where the connection ends before the command does
 _BEGUN = "@@sudo"
 _KEEPALIVE_SECONDS = 15
 _TRACEFS = "mount | grep -q ' /sys/kernel/tracing ' || mount -t tracefs tracefs /sys/kernel/tracing"
@@ -90,13 +92,13 @@ class FabricHost:
             raise self._unreachable(error) from error
 
     def become_root(self, sudo: Sudo | None) -> None:
-        """Run what follows through `sudo`; nothing without one. Raises DeniedError."""
+        """Run what follows through `sudo`; nothing without one. Raises NotRootError."""
         if sudo is None:
             return
         self._sudo = sudo
         self.connection.config.sudo.prompt = sudo.prompt
         if (tried := self.run("true", check=False)).status:
-            raise DeniedError(
+            raise NotRootError(
                 f"host {self.name}: {self.connection.user} can't become root: "
                 f"{tried.stderr.strip()}; see `sudo` in the inventory"
             )
@@ -138,7 +140,12 @@ class FabricHost:
                 f"{command!r} got no answer within {timeout:.0f} s ({type(error).__name__})"
             ) from error
         except AuthFailure as error:
-            raise DeniedError(f"host {self.name}: sudo does not take the password") from error
+            raise NotRootError(f"host {self.name}: sudo does not take the password") from error
+        if result.exited == _NO_STATUS:
+            self.healthy()
+            raise InfrastructureError(
+                f"host {self.name}: {command!r} got no answer: the connection is lost"
+            )
         if check and result.exited:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {result.exited}: "
@@ -219,7 +226,7 @@ class FabricHost:
             asked = console.expect(f"{re.escape(sudo.prompt)}|{_BEGUN}\r*\n", deadline)
             if _BEGUN not in asked[0]:
                 console.close()
-                raise DeniedError(f"host {self.name}: sudo does not take the password")
+                raise NotRootError(f"host {self.name}: sudo does not take the password")
 
     def reboot(self, timeout: float) -> None:
         before = self.boot_id()

@@ -11,7 +11,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from harness.errors import (
     DeniedError,
     HarnessError,
     InfrastructureError,
+    NotRootError,
     UnknownAddressError,
     UnreachableError,
     UntrustedError,
@@ -125,21 +126,21 @@ class Server:
         deadline = Deadline(self._spec.boot_seconds, "it")  # it may be in the middle of a boot
         while True:
             try:
-                host = self._open()
+                host, ours = self._open()
                 break
-            except UnreachableError as error:
+            except (UnreachableError, InfrastructureError) as error:
                 if isinstance(error, DeniedError | UntrustedError | UnknownAddressError):
                     raise
                 if deadline.passed:
                     return self._await_own(Deadline(0, "it")), None
                 time.sleep(1)
-        if not _in_ours(host):
-            host.become_root(Sudo.of(self._spec))
-            return host, None
+        if not ours:
+            return _as_root(host, self._spec), None
         record = Record.parse(host.run(f"cat {host.root}/lock", check=False).stdout)
         end = time.monotonic() + wait
-        while _in_use(host):
-            if time.monotonic() > end:
+        while (others := _others(host)) or _settling(host):
+            # A boot that nobody claims is over within a minute: that is worth waiting for.
+            if others and time.monotonic() > end:
                 host.close()
                 raise Busy(f"host {host.name} is in use by {record or 'somebody'}; "
                            "--wait SECONDS waits")
@@ -148,10 +149,15 @@ class Server:
         own = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
         return own, record.token if record else None
 
-    def _open(self) -> FabricHost:
+    def _open(self) -> tuple[FabricHost, bool]:
+        """The server as it is just now, and whether that is in our kernel."""
         host = ssh.server(self._spec, self._transcripts)
-        host.open(_ATTEMPT_SECONDS)
-        return host
+        try:
+            host.open(_ATTEMPT_SECONDS)
+            return host, _in_ours(host)
+        except HarnessError:
+            host.close()
+            raise
 
     def _boot(self, host: FabricHost, boot: OneShot) -> FabricHost:
         key, token = Ed25519PrivateKey.generate(), secrets.token_hex(8)
@@ -202,19 +208,11 @@ class Server:
 
     def _came_back(self, before: str) -> bool:
         """Whether the server has booted its own kernel anew."""
-        try:
-            host = self._open()
-        except HarnessError:
-            return False
-        try:
-            text = host.run(
-                "cat /proc/cmdline /proc/sys/kernel/random/boot_id", root=False
-            ).stdout
-            return _OURS not in text and before not in text
-        except InfrastructureError:
-            return False
-        finally:
-            host.close()
+        with suppress(HarnessError):
+            host, ours = self._open()
+            with closing(host):
+                return not ours and host.boot_id() != before
+        return False
 
     def _reset(self, l0: FabricHost) -> None:
         """End our kernel. It may be dead already, and then has done so by itself."""
@@ -238,19 +236,16 @@ class Server:
     def _own_until(self, deadline: Deadline) -> FabricHost:
         cause = ""
         while True:
-            host = ssh.server(self._spec, self._transcripts)
             try:
-                host.open(_ATTEMPT_SECONDS)
-                if not _in_ours(host):
-                    host.become_root(Sudo.of(self._spec))
-                    return host
+                host, ours = self._open()
+                if not ours:
+                    return _as_root(host, self._spec)
                 self._reset(host)
                 cause = "it stays in our kernel"
-            except UntrustedError:
+            except (UntrustedError, NotRootError):
                 raise
             except (UnreachableError, InfrastructureError) as error:
                 cause = str(error)
-                host.close()
             if deadline.passed:
                 raise InfrastructureError(
                     f"host {self._spec.name}: gave up waiting for {deadline.awaited} after "
@@ -289,6 +284,15 @@ class Server:
         return f"\n{self._console.tail()}\nconsole: {self._console.transcript}"
 
 
+def _as_root(host: FabricHost, spec: SshHostSpec) -> FabricHost:
+    try:
+        host.become_root(Sudo.of(spec))
+    except HarnessError:
+        host.close()
+        raise
+    return host
+
+
 def _require_deployed(host: FabricHost) -> None:
     if not host.attempt(f"test -f {host.root}/{MARKER}"):
         host.close()
@@ -299,10 +303,14 @@ def _in_ours(host: FabricHost) -> bool:
     return _OURS in host.run("cat /proc/cmdline", root=False).stdout
 
 
-def _in_use(host: FabricHost) -> bool:
-    """Whether another run is logged in to L0, or about to be."""
-    uptime = float(host.run("cut -d' ' -f1 /proc/uptime").stdout)
-    return uptime < _SETTLE_SECONDS or int(host.run(_SESSIONS).stdout) > 1
+def _others(host: FabricHost) -> bool:
+    """Whether another run is logged in to L0."""
+    return int(host.run(_SESSIONS).stdout) > 1
+
+
+def _settling(host: FabricHost) -> bool:
+    """Whether the run that booted L0 may be about to log in."""
+    return float(host.run("cut -d' ' -f1 /proc/uptime").stdout) < _SETTLE_SECONDS
 
 
 def _load(

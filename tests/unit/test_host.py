@@ -53,6 +53,14 @@ def test_failing_command_is_an_error_with_its_words(remote, tmp_path):
         host(tmp_path).run("cat /x")
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_connection_that_ends_is_no_answer(remote, tmp_path, check):
+    """Not even to a question: a server that dies has not said that a file is missing."""
+    remote.expect(commands=[Command("sh -c 'test -f x'", exit=-1)])
+    with pytest.raises(InfrastructureError, match="the connection is lost"):
+        host(tmp_path).run("test -f x", check=check)
+
+
 def test_file_that_is_there_is_not_sent_again(remote, tmp_path):
     file = tmp_path / "Image"
     file.write_bytes(b"kernel")

@@ -76,6 +76,14 @@ def test_a_playbook_names_hosts_of_the_inventory(tmp_path):
         playbook.load(file)
 
 
+def test_other_waits_are_the_same_run():
+    short, long = (SshHostSpec(name="a", address="b", boot_seconds=seconds, silence=seconds)
+                   for seconds in (60, 900))
+    assert short.model_dump() == long.model_dump()
+    with pytest.raises(ValueError, match="greater than or equal to 30"):
+        SshHostSpec(name="a", address="b", boot_seconds=29)
+
+
 def test_no_secret_and_no_command_reaches_the_metadata(tmp_path):
     lab = inventory(tmp_path, "hosts: [{name: arm1, address: b, sudo: {command: give-it}, "
                               "power_cycle: ipmi -P horse, console: ipmi -P horse}]")
