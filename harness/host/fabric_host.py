@@ -143,9 +143,7 @@ class FabricHost:
             raise NotRootError(f"host {self.name}: sudo does not take the password") from error
         if result.exited == _NO_STATUS:
             self.healthy()
-            raise InfrastructureError(
-                f"host {self.name}: {command!r} got no answer: the connection is lost"
-            )
+            raise self._silent(f"{command!r} got no answer: the connection is lost")
         if check and result.exited:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {result.exited}: "
