@@ -25,6 +25,7 @@ TAIL_LINES = 20
 _SLICE = 1.0  # seconds between two looks at the health of what carries the console
 _DRAIN = 2.0  # seconds at most in which the rest of a panic is collected
 _WINDOW = 65536
+_LINE = 200  # characters at most of a failure's own line
 
 
 @cache
@@ -104,9 +105,9 @@ class Console:
             return match
         name = [*failures, "the program ended early"][index - 1]
         if name in failures:
-            self._drain()
-        self._fail(f"{name}: {' '.join(match[0].split())[:200]}", deadline)
-        raise AssertionError  # _fail always raises
+            self._tell(name, deadline)
+        self._fail(f"{name}: {match[0]}", deadline)
+        raise AssertionError  # both always raise
 
     def send(self, text: str) -> None:
         """Type `text` as it is."""
@@ -131,10 +132,8 @@ class Console:
         if self._latched:
             raise self._latched
         for name, pattern in failure_patterns().items():
-            match = pattern.search(self._recent)
-            if match:
-                self._drain()  # the cause comes after the words that tell of it
-                self._fail(f"{name}: {match[0][:200]}", Deadline(0, "anything"))
+            if pattern.search(self._recent):
+                self._tell(name, Deadline(0, "anything"))
 
     def forget(self) -> None:
         """What came so far no longer counts as a sign of failure."""
@@ -169,8 +168,7 @@ class Console:
     def tail(self) -> str:
         """The last lines, as an error shows them."""
         pending = self._spawn.buffer if isinstance(self._spawn.buffer, str) else ""
-        lines = [line.rstrip() for line in (self._recent + pending).splitlines()]
-        return "\n".join([line for line in lines if line][-TAIL_LINES:])
+        return "\n".join(_lines(self._recent + pending)[-TAIL_LINES:])
 
     @property
     def spawn(self) -> Any:
@@ -181,6 +179,8 @@ class Console:
         self._recent = (self._recent + text)[-_WINDOW:]
 
     def _drain(self, wait: float = _DRAIN) -> None:
+        self._remember(self._spawn.buffer)
+        self._spawn.buffer = ""
         end = time.monotonic() + wait
         while True:
             try:
@@ -190,9 +190,28 @@ class Console:
             if wait and time.monotonic() > end:
                 return
 
-    def _fail(self, what: str, deadline: Deadline) -> None:
+    def _tell(self, name: str, deadline: Deadline) -> None:
+        """Fail for the failure `name`, which is in what came last.
+
+        Its cause comes after the words that tell of it, and a boot may come after that.
+        """
+        self._drain()
+        match = failure_patterns()[name].search(self._recent)
+        if match is None:  # so much came after it
+            self._fail(name, deadline)
+            return
+        rest = self._recent[match.end():].partition("\n")
+        line = " ".join((match[0] + rest[0]).split())
+        shown = [*_lines(self._recent[:match.end()] + rest[0]), *_lines(rest[2])[:TAIL_LINES // 2]]
+        self._fail(f"{name}: {line[:_LINE]}", deadline, "\n".join(shown[-TAIL_LINES:]))
+
+    def _fail(self, what: str, deadline: Deadline, shown: str | None = None) -> None:
         self._latched = GuestError(
             f"{self.name}: {what} (waiting for {deadline.awaited})\n"
-            f"{self.tail()}\nconsole: {self.transcript}"
+            f"{self.tail() if shown is None else shown}\nconsole: {self.transcript}"
         )
         raise self._latched
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]

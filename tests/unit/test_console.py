@@ -107,6 +107,17 @@ def test_a_look_at_a_console_waits_for_the_cause_of_a_panic(scripted):
             console.check()
 
 
+def test_a_boot_after_a_panic_does_not_hide_it(scripted):
+    console = scripted('print("the line before")\nprint("Kernel panic - not syncing: the cause")\n'
+                       'for i in range(100): print("boot", i)\ntime.sleep(60)')
+    with pytest.raises(GuestError) as caught:
+        console.expect("login:", Deadline(10, "L1 to boot"))
+    assert "kernel panic: Kernel panic - not syncing: the cause" in str(caught.value)
+    assert "the line before" in str(caught.value)
+    assert "boot 9\n" in str(caught.value)
+    assert "boot 10\n" not in str(caught.value)
+
+
 def test_failed_console_keeps_its_first_cause(scripted):
     console = scripted('print("Kernel panic - not syncing: first")\ntime.sleep(60)')
     for _ in range(2):
