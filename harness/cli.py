@@ -385,9 +385,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except HarnessError as error:
-        _leave(str(error), error.exit_code)
-    except OSError as error:
+    except (HarnessError, OSError) as error:
         meant = explain(error)
         _leave(str(meant), meant.exit_code)
     except KeyboardInterrupt:

@@ -167,9 +167,7 @@ def _work(job: Job, topic: str) -> None:
     try:
         with _at_home(job, journal) as settled:
             settled.execute(journal)
-    except HarnessError as failure:
-        error = failure
-    except OSError as failure:
+    except (HarnessError, OSError) as failure:
         error = explain(failure)
     worker.log_event(topic, pickle.dumps((job.spec.name, _Over(error))))
 

@@ -115,8 +115,10 @@ def _tail(text: str) -> str:
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
-def explain(error: OSError) -> HarnessError:
-    """The one-line error that an OSError means to the user."""
+def explain(error: HarnessError | OSError) -> HarnessError:
+    """The one-line error that `error` means to the user; ours are that already."""
+    if isinstance(error, HarnessError):
+        return error
     where = f" {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"disk full{where}: free some space and repeat the command")

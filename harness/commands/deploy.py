@@ -81,13 +81,10 @@ def _each(
     for spec in specs:
         try:
             work(spec)
-            continue
-        except HarnessError as failure:
-            error = failure
-        except OSError as failure:
+        except (HarnessError, OSError) as failure:
             error = explain(failure)
-        progress.note(f"{spec.name}: {str(error).splitlines()[0]}")
-        errors.append(error)
+            progress.note(f"{spec.name}: {str(error).splitlines()[0]}")
+            errors.append(error)
     return errors
 
 

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import paramiko
 import pexpect
@@ -106,8 +106,7 @@ class Console:
         name = [*failures, "the program ended early"][index - 1]
         if name in failures:
             self._tell(name, deadline)
-        self._fail(f"{name}: {match[0]}", deadline)
-        raise AssertionError  # both always raise
+        self._fail(f"{name}: {_one_line(match[0])}", deadline)
 
     def send(self, text: str) -> None:
         """Type `text` as it is."""
@@ -116,11 +115,11 @@ class Console:
         except (EOF, OSError) as error:
             self._fail(f"could not write: {error}", Deadline(0, "the console to take input"))
 
-    def answers(self, text: str, pattern: str, deadline: Deadline) -> bool:
-        """Type `text`; whether something like `pattern` came. Says nothing of failures."""
+    def answers(self, text: str, pattern: str, seconds: float) -> bool:
+        """Type `text`; whether something like `pattern` came in time. No failure pattern counts."""
         try:
             self._spawn.send(text)
-            self._spawn.expect_list([re.compile(pattern)], timeout=deadline.left)
+            self._spawn.expect_list([re.compile(pattern)], timeout=seconds)
         except (TIMEOUT, EOF, OSError):
             return False
         self._remember(str(self._spawn.before) + str(self._spawn.after))
@@ -190,7 +189,7 @@ class Console:
             if wait and time.monotonic() > end:
                 return
 
-    def _tell(self, name: str, deadline: Deadline) -> None:
+    def _tell(self, name: str, deadline: Deadline) -> NoReturn:
         """Fail for the failure `name`, which is in what came last.
 
         Its cause comes after the words that tell of it, and a boot may come after that.
@@ -199,18 +198,21 @@ class Console:
         match = failure_patterns()[name].search(self._recent)
         if match is None:  # so much came after it
             self._fail(name, deadline)
-            return
-        rest = self._recent[match.end():].partition("\n")
-        line = " ".join((match[0] + rest[0]).split())
-        shown = [*_lines(self._recent[:match.end()] + rest[0]), *_lines(rest[2])[:TAIL_LINES // 2]]
-        self._fail(f"{name}: {line[:_LINE]}", deadline, "\n".join(shown[-TAIL_LINES:]))
+        cause, _, later = self._recent[match.end():].partition("\n")
+        shown = [*_lines(self._recent[:match.end()] + cause), *_lines(later)[:TAIL_LINES // 2]]
+        self._fail(f"{name}: {_one_line(match[0] + cause)}", deadline,
+                   "\n".join(shown[-TAIL_LINES:]))
 
-    def _fail(self, what: str, deadline: Deadline, shown: str | None = None) -> None:
+    def _fail(self, what: str, deadline: Deadline, shown: str | None = None) -> NoReturn:
         self._latched = GuestError(
             f"{self.name}: {what} (waiting for {deadline.awaited})\n"
             f"{self.tail() if shown is None else shown}\nconsole: {self.transcript}"
         )
         raise self._latched
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_LINE]
 
 
 def _lines(text: str) -> list[str]:

@@ -126,6 +126,8 @@ class FabricHost:
         return ""
 
     def _silent(self, what: str) -> InfrastructureError:
+        """The error of a host that answers no longer. Raises what `healthy` does if it is dead."""
+        self.healthy()
         known = self.silence()
         return InfrastructureError(f"host {self.name}: {what}{'; ' if known else ''}{known}")
 
@@ -135,14 +137,12 @@ class FabricHost:
         try:
             result = self._execute(["sh", "-c", command], timeout, self._sudo if root else None)
         except (CommandTimedOut, ThreadException, *_UNREACHABLE) as error:
-            self.healthy()
             raise self._silent(
                 f"{command!r} got no answer within {timeout:.0f} s ({type(error).__name__})"
             ) from error
         except AuthFailure as error:
             raise NotRootError(f"host {self.name}: sudo does not take the password") from error
         if result.exited == _NO_STATUS:
-            self.healthy()
             raise self._silent(f"{command!r} got no answer: the connection is lost")
         if check and result.exited:
             raise InfrastructureError(
@@ -182,7 +182,6 @@ class FabricHost:
         try:
             self.connection.get(remote, sink)
         except _UNREACHABLE as error:
-            self.healthy()
             raise self._silent(f"fetching {remote} failed: {error}") from error
         return sink.getvalue()
 
@@ -192,7 +191,6 @@ class FabricHost:
             channel.get_pty(term="dumb", width=200, height=50)
             channel.exec_command(self._in_terminal(argv))
         except _UNREACHABLE as error:
-            self.healthy()
             raise self._silent(f"could not start {argv[0]}: {error}") from error
         transcript = self._transcripts / f"{self.name}-{name}.log"
         console = Console.of_channel(channel, name, transcript, self._connected)

@@ -120,11 +120,10 @@ class TcgHost(FabricHost):
     def silence(self) -> str:
         """Who is silent, and what L0's CPUs are at: both are in its transcript."""
         where = f"console: {self._serial.transcript}"
-        asked = Deadline(_ANSWER_SECONDS, "an answer")
-        if not self._serial.answers(f"{MONITOR}info registers -a\n", _REGISTERS, asked):
+        registers = f"{MONITOR}info registers -a\n"
+        if not self._serial.answers(registers, _REGISTERS, _ANSWER_SECONDS):
             return f"nor does its emulator answer; {where}"
-        asked = Deadline(_ANSWER_SECONDS, "an answer")
-        alive = self._serial.answers(f"{MONITOR}\n", _PROMPT, asked)
+        alive = self._serial.answers(f"{MONITOR}\n", _PROMPT, _ANSWER_SECONDS)
         return f"its console does{'' if alive else ' not'} answer; its registers: {where}"
 
     def put(self, local: Path) -> str:

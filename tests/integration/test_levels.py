@@ -22,7 +22,6 @@ from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
 from harness.host import fabric_host, tcg
 from harness.host.ssh import ssh_host
-from harness.host.tcg import MONITOR
 from harness.inventory import SshHostSpec, TcgHostSpec
 from harness.paths import ROOT
 from harness.toolchain import Toolchain
@@ -156,7 +155,8 @@ def test_reboot_is_proved_by_a_new_boot_id(machine):
 @pytest.mark.parametrize(("end", "said"), [
     (lambda host: host.run("(sleep 1; ip link set eth0 down) > /dev/null 2>&1 &"),
      "its console does answer"),
-    (lambda host: host._serial.send(f"{MONITOR}stop\n{MONITOR}"), "its console does not answer"),
+    (lambda host: host._serial.send(f"{tcg.MONITOR}stop\n{tcg.MONITOR}"),
+     "its console does not answer"),
     (lambda host: os.kill(host._serial.spawn.pid, signal.SIGSTOP), "nor does its emulator"),
 ], ids=["network", "kernel", "emulator"])
 def test_silence_of_l0_is_explained(end, said, artifacts, tmp_path, monkeypatch):
