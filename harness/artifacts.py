@@ -93,12 +93,11 @@ def prepare(
     for name, settings in line.kernels(configurations).items():
         with progress.stage(f"kernel {source.version} for {name}"):
             kernels[name] = build(cache, source, line, settings)
-    servers = [host for host in hosts if isinstance(host, SshHostSpec) and host.boot == "kexec"]
+    servers = [host for host in hosts if isinstance(host, SshHostSpec) and host.boots_ours]
     own = {}
     for host in servers:
-        own_options = [file for file in
-                       (line.isolation if host.cpus else None, host.kernel_config)
-                       if file]
+        own_options = [line.server[name] for name in host.features if name in line.server]
+        own_options += [host.kernel_config] if host.kernel_config else []
         if own_options:
             with progress.stage(f"kernel {source.version} for {host.name}"):
                 with_own = replace(line, fragments=(*line.fragments, *map(Fragment, own_options)))

@@ -23,7 +23,11 @@ def cli() -> None:
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
-_only = click.option("--only", metavar="K=V,…", help="Run a part: configuration=vm,benchmark=…")
+_parts: dict[str, Any] = {  # given more than once, what each names belongs to the part
+    "metavar": "K=V,…", "multiple": True,
+    "callback": lambda _context, _option, parts: ",".join(parts) or None,
+}
+_only = click.option("--only", **_parts, help="Run a part: configuration=vm,benchmark=…")
 _database = click.option("--database", metavar="URL", help=(
     "The history: a file or postgresql://…; default $NEVE_DATABASE, or runs/history.sqlite."))
 _host = click.option("--host", metavar="H", help="A host of the playbook or of the inventory, or "
@@ -168,7 +172,7 @@ def runs(as_json: bool) -> None:
 
 @cli.group(invoke_without_command=True)
 @_database
-@click.option("--only", metavar="K=V,…", help="A part: host=…,benchmark=…,metric=cost")
+@click.option("--only", **_parts, help="A part: host=…,benchmark=…,metric=cost")
 @_json
 @click.pass_context
 def history(

@@ -10,7 +10,8 @@ from pathlib import Path
 from harness import __version__
 from harness.errors import UserError
 from harness.host.fabric_host import FabricHost
-from harness.host.kexec import MARKER, OneShot
+from harness.host.launch import OneShot
+from harness.host.server import MARKER
 
 # What may lie there before the marker does: an upload that was cut off.
 _BEGINNINGS = {"lock", "incoming", "store", "boot"}

@@ -3,6 +3,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from harness.host.fabric_host import FabricHost
 from harness.host.network import Network, network_of
 from harness.host.ssh import ssh_host
 from harness.image.emulator import emulator
-from harness.inventory import Inventory, parse_address
+from harness.inventory import Inventory, SshHostSpec, parse_address
 from harness.kernel.source import sources
 from harness.kernel.track import Track, track_names
 from harness.toolchain import Toolchain
@@ -56,7 +57,7 @@ def examine(host: str | None, inventory: Path | None = None) -> list[Finding]:
         tempfile.TemporaryDirectory(prefix="neve-doctor-") as transcripts,
         ssh_host(spec, Path(transcripts)) as server,
     ):
-        return list(server_findings(server, kexec=spec.boot == "kexec"))
+        return list(server_findings(server, spec))
 
 
 def _local() -> Iterator[Finding]:
@@ -107,9 +108,9 @@ def _tried(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, False, str(error).splitlines()[0], str(error).splitlines()[-1])
 
 
-def server_findings(host: FabricHost, *, kexec: bool = False) -> Iterator[Finding]:
-    """What the machine behind `host` can do as L0: with the kernel that it runs or, with `kexec`,
-    with one of ours."""
+def server_findings(host: FabricHost, spec: SshHostSpec) -> Iterator[Finding]:
+    """What the machine behind `host` can do as L0: with the kernel that it runs or, as `spec`
+    says, with one of ours."""
 
     def ask(command: str) -> str:
         return host.run(command, check=False).stdout.strip()
@@ -121,11 +122,11 @@ def server_findings(host: FabricHost, *, kexec: bool = False) -> Iterator[Findin
     yield Finding("KVM (EL2)", kvm == "yes", "/dev/kvm is there" if kvm else "no /dev/kvm",
                   "the firmware must start Linux in EL2, and the kernel needs CONFIG_KVM; on "
                   "QEMU: -machine virtualization=on")
-    yield _nesting(ask, kexec)
+    yield _nesting(ask, spec.boots_ours)
     gic = ask("dmesg 2>/dev/null | grep -o 'GICv[234]' | head -n 1")
     yield Finding("interrupt controller", True, gic or "not named in the kernel's log")
-    if kexec:
-        yield from _one_shot_findings(host, ask)
+    if spec.boots_ours:
+        yield from _one_shot_findings(host, spec, ask)
     else:
         version = ask("qemu-system-aarch64 --version | head -n 1")
         yield Finding("VMM", bool(version), version or "no qemu-system-aarch64",
@@ -139,7 +140,7 @@ def server_findings(host: FabricHost, *, kexec: bool = False) -> Iterator[Findin
     yield Finding("memory", True, ask("sed -n 's/MemAvailable: *//p' /proc/meminfo") + " free")
 
 
-def _nesting(ask: Callable[[str], str], kexec: bool) -> Finding:
+def _nesting(ask: Callable[[str], str], ours: bool) -> Finding:
     """Whether there is FEAT_NV2. Linux shows no program ID_AA64MMFR2_EL1.NV, and its own log names
     the feature only if nesting is asked for: without that the processor's name has to do."""
     mode = ask("dmesg 2>/dev/null | sed -n 's/.*kvm \\[1\\]: \\(.*mode initialized.*\\)/\\1/p' "
@@ -154,16 +155,27 @@ def _nesting(ask: Callable[[str], str], kexec: bool) -> Finding:
             "and kvm-arm.mode=nested on the kernel's command line"
     return Finding(
         "nested virtualization", nested, mode,
-        f"{needs}; our kernel will tell whether the processor has it" if kexec else needs,
+        f"{needs}; our kernel will tell whether the processor has it" if ours else needs,
         needed=False,
     )
 
 
-def _one_shot_findings(host: FabricHost, ask: Callable[[str], str]) -> Iterator[Finding]:
+def _one_shot_findings(
+    host: FabricHost, spec: SshHostSpec, ask: Callable[[str], str]
+) -> Iterator[Finding]:
     """Whether a kernel of ours can be booted once; VMM and kexec come with the harness."""
-    able = ask("test -e /sys/kernel/kexec_loaded && echo yes")
-    yield Finding("kexec", able == "yes", "the kernel has it" if able else "the kernel has none",
-                  "the kernel needs CONFIG_KEXEC or CONFIG_KEXEC_FILE")
+    if spec.entry:
+        program = spec.entry.split()[0]
+        found = ask(f"command -v {shlex.quote(program)}")
+        yield Finding("boot loader's entry", bool(found), found or f"no {program}",
+                      f"install {program}, or another `entry` in the inventory")
+    else:
+        able = ask("test -e /sys/kernel/kexec_loaded && echo yes")
+        yield Finding("kexec", able == "yes", "the kernel has it" if able else
+                      "the kernel has none", "the kernel needs CONFIG_KEXEC or CONFIG_KEXEC_FILE")
+    uefi = ask("test -d /sys/firmware/efi && echo yes") == "yes"
+    yield Finding("firmware", spec.uefi or not uefi, "UEFI" if uefi else "no UEFI",
+                  "our kernel must know it: no `uefi: false` in the inventory")
     lockdown = ask(r"sed -n 's/.*\[\(.*\)\].*/\1/p' /sys/kernel/security/lockdown 2>/dev/null")
     yield Finding("lockdown", lockdown in ("", "none"), lockdown or "none",
                   "a locked down kernel boots signed ones only: switch Secure Boot off")

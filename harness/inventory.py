@@ -85,7 +85,9 @@ class SudoPassword(Model):
 class SshHostSpec(Model):
     """An ARM server.
 
-    `boot` says what L0 is: a kernel of ours, started once by kexec, or the server's `own`.
+    `boot` says what L0 is: a kernel of ours, started once by kexec or by an `entry` of the boot
+    loader, or the server's `own`. `entry` is the server's command that chooses it once. A
+    kernel of ours knows `uefi` and ACPI, unless that is denied.
     `root` is the one folder there that is ours. `cpus` are kept free for guests. `power_cycle`
     and `console` are commands of this machine, not of a shell; `silence` is after how many
     seconds without a session our kernel gives the server back; `boot_seconds` bounds each boot.
@@ -100,9 +102,11 @@ class SshHostSpec(Model):
     known_hosts: Path | None = None
     jump: Annotated[str | None, Field(pattern=r"^([\w.-]+@)?[A-Za-z0-9][\w.-]*(:\d+)?$")] = None
     sudo: Annotated[SudoPassword | None, Field(exclude=True)] = None
-    boot: Literal["kexec", "own"] = "kexec"
+    boot: Literal["kexec", "entry", "own"] = "kexec"
+    entry: Annotated[str | None, Field(min_length=1)] = None
     root: _Folder = "/var/lib/neve"
     cpus: _CpuList | None = None
+    uefi: bool = True
     kernel_config: Path | None = None
     power_cycle: _Command = None
     console: _Command = None
@@ -115,6 +119,23 @@ class SshHostSpec(Model):
         if len(self.isolated) == 1:
             raise ValueError("cpus: a guest has two vCPUs")
         return self
+
+    @model_validator(mode="after")
+    def _entry_is_chosen_by_a_command(self) -> Self:
+        if (self.boot == "entry") != bool(self.entry):
+            raise ValueError("entry: the command that chooses it goes with boot: entry")
+        return self
+
+    @property
+    def boots_ours(self) -> bool:
+        """Whether L0 is a kernel of ours."""
+        return self.boot != "own"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What a kernel of ours must know beyond what every level's does."""
+        wanted = {"uefi": self.uefi, "isolation": bool(self.cpus)}
+        return tuple(name for name, there in wanted.items() if there)
 
     @property
     def isolated(self) -> tuple[int, ...]:

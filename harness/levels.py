@@ -14,8 +14,9 @@ from harness.guest.parameters import implied_el2
 from harness.guest.vmm import GUEST_CPUS, Guest
 from harness.host import Host
 from harness.host.fabric_host import FabricHost
-from harness.host.kexec import OneShot, Server
+from harness.host.launch import OneShot
 from harness.host.lock import locked
+from harness.host.server import Server
 from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
 from harness.host.tuning import constant_speed
@@ -78,7 +79,7 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
 
 def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
     """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
-    with (Server(spec, transcripts).own_kernel(wait, deployed=True) if spec.boot == "kexec"
+    with (Server(spec, transcripts).own_kernel(wait, deployed=True) if spec.boots_ours
           else ssh_host(spec, transcripts)):
         pass
 
@@ -99,7 +100,7 @@ def l0(
             ))
             return
         host: FabricHost
-        if spec.boot == "kexec":
+        if spec.boots_ours:
             server = Server(spec, transcripts)
             host = stack.enter_context(server.one_shot(one_shot(spec, artifacts), wait))
         else:

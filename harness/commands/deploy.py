@@ -11,7 +11,7 @@ from harness.deploy import deploy, files_of, undeploy
 from harness.doctor import Finding, server_findings
 from harness.errors import HarnessError, UserError
 from harness.host.fabric_host import FabricHost
-from harness.host.kexec import Server
+from harness.host.server import Server
 from harness.inventory import Inventory, SshHostSpec
 from harness.playbook import Playbook, load
 from harness.process import explain
@@ -36,12 +36,13 @@ def deploy_all(
     def deploy_one(spec: SshHostSpec) -> None:
         with Server(spec, _transcripts(cache)).own_kernel(wait) as host:
             with progress.stage(f"{spec.name}: examine"):
-                said[spec.name] = list(server_findings(host, kexec=True))
+                said[spec.name] = list(server_findings(host, spec))
             if not all(finding.good for finding in said[spec.name] if finding.needed):
                 raise UserError(f"host {spec.name}: can't be L0")
-            for plan in plans:
+            wanted = plans if spec.boots_ours else []
+            for plan in wanted:
                 _send(cache, progress, host, spec, plan)
-            if not plans:
+            if not wanted:
                 deploy(host, [])
 
     return said, _each(chosen, progress, deploy_one)

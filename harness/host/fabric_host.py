@@ -76,18 +76,21 @@ class FabricHost:
         DeniedError if it does not let us in.
         """
         try:
-            self.connection.connect_timeout = timeout
-            self.connection.connect_kwargs.update(banner_timeout=timeout, auth_timeout=timeout)
-            self.connection.open()
-            transport = self.connection.transport
-            transport.set_keepalive(_KEEPALIVE_SECONDS)
-            if isinstance(transport.sock, socket.socket):
-                # Else a cut cable is noticed after a quarter of an hour.
-                transport.sock.setsockopt(
-                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _LOST_SECONDS * 1000
+            for hop in self._hops():
+                hop.connect_timeout = timeout
+                hop.connect_kwargs.update(
+                    banner_timeout=timeout, auth_timeout=timeout, channel_timeout=_LOST_SECONDS
                 )
+                hop.open()
+                transport = hop.transport
+                transport.set_keepalive(_KEEPALIVE_SECONDS)
+                if isinstance(transport.sock, socket.socket):
+                    # Else a cut cable is noticed after a quarter of an hour.
+                    transport.sock.setsockopt(
+                        socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _LOST_SECONDS * 1000
+                    )
         except _UNREACHABLE as error:
-            self.connection.close()
+            self._hang_up()
             self.healthy()
             raise self._unreachable(error) from error
 
@@ -125,31 +128,61 @@ class FabricHost:
         """What is known of a host that no longer answers; subclasses may know more."""
         return ""
 
-    def _silent(self, what: str) -> InfrastructureError:
-        """The error of a host that answers no longer. Raises what `healthy` does if it is dead."""
+    def lost(self, what: str) -> InfrastructureError:
+        """The error of a host that answers no longer. Raises what `healthy` does if it is dead.
+
+        Where SSH does not answer either, the connection is given up: what is still asked, to
+        leave the host as it was, then fails at once.
+        """
         self.healthy()
         known = self.silence()
+        if not self._answers():
+            self._hang_up()
         return InfrastructureError(f"host {self.name}: {what}{'; ' if known else ''}{known}")
+
+    def _answers(self) -> bool:
+        """Whether the host's SSH server does. TCP may end before it, at a jump host say."""
+        transport = self.connection.transport
+        if not (transport and transport.is_active()):
+            return False
+        try:
+            transport.open_session(timeout=_LOST_SECONDS / 2).close()
+        except _UNREACHABLE:
+            return False
+        return True
+
+    def _require_connection(self) -> None:
+        """Fabric would connect anew, to whatever answers there by then."""
+        if not self.connection.is_connected:
+            self.healthy()
+            raise InfrastructureError(f"host {self.name}: the connection is lost")
 
     def run(
         self, command: str, *, timeout: float = 60, check: bool = True, root: bool = True
     ) -> Completed:
+        self._require_connection()
+        end = time.monotonic() + timeout
         try:
             result = self._execute(["sh", "-c", command], timeout, self._sudo if root else None)
-        except (CommandTimedOut, ThreadException, *_UNREACHABLE) as error:
-            raise self._silent(
-                f"{command!r} got no answer within {timeout:.0f} s ({type(error).__name__})"
-            ) from error
         except AuthFailure as error:
             raise NotRootError(f"host {self.name}: sudo does not take the password") from error
+        except (CommandTimedOut, ThreadException, *_UNREACHABLE) as error:
+            raise self._unanswered(command, timeout, end) from error
         if result.exited == _NO_STATUS:
-            raise self._silent(f"{command!r} got no answer: the connection is lost")
+            raise self._unanswered(command, timeout, end)
         if check and result.exited:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {result.exited}: "
                 f"{(result.stderr or result.stdout).strip()}"
             )
         return Completed(result.exited, result.stdout, result.stderr)
+
+    def _unanswered(self, command: str, timeout: float, end: float) -> InfrastructureError:
+        # The clock tells: a command that is given up may look to fabric like a connection that
+        # ends, when its timer's thread is slow.
+        late = time.monotonic() >= end
+        why = f" within {timeout:.0f} s" if late else ": the connection is lost"
+        return self.lost(f"{command!r} got no answer{why}")
 
     def _execute(self, argv: Sequence[str], timeout: float, sudo: Sudo | None) -> Any:
         options = {"hide": True, "warn": True, "timeout": timeout, "in_stream": False,
@@ -178,20 +211,22 @@ class FabricHost:
         return f"{self.root}/store/{digest[:16]}/{local.name}"
 
     def get(self, remote: str) -> bytes:
+        self._require_connection()
         sink = io.BytesIO()
         try:
             self.connection.get(remote, sink)
         except _UNREACHABLE as error:
-            raise self._silent(f"fetching {remote} failed: {error}") from error
+            raise self.lost(f"fetching {remote} failed: {error}") from error
         return sink.getvalue()
 
     def start(self, argv: Sequence[str], name: str) -> Program:
+        self._require_connection()
         try:
-            channel = self.connection.transport.open_session(timeout=30)
+            channel = self.connection.transport.open_session()
             channel.get_pty(term="dumb", width=200, height=50)
             channel.exec_command(self._in_terminal(argv))
         except _UNREACHABLE as error:
-            raise self._silent(f"could not start {argv[0]}: {error}") from error
+            raise self.lost(f"could not start {argv[0]}: {error}") from error
         transcript = self._transcripts / f"{self.name}-{name}.log"
         console = Console.of_channel(channel, name, transcript, self._connected)
         if self._sudo and self._sudo.password:
@@ -199,19 +234,14 @@ class FabricHost:
         return Program(console)
 
     def _connected(self) -> None:
-        """Raise if the connection is lost. Where TCP ends before the host, at a jump host say,
-        only an answer of the host tells; it is asked for now and then."""
+        """Raise if the connection is lost, for which the host is asked now and then."""
         self.healthy()
-        transport = self.connection.transport
-        alive = bool(transport and transport.is_active())
-        if alive and time.monotonic() > self._asked + _LOST_SECONDS:
-            try:
-                transport.open_session(timeout=_LOST_SECONDS / 2).close()
-            except _UNREACHABLE:
-                alive = False
-            self._asked = time.monotonic()
+        if time.monotonic() > self._asked + _LOST_SECONDS:
+            alive, self._asked = self._answers(), time.monotonic()
+        else:
+            alive = self.connection.is_connected
         if not alive:
-            raise self._silent("the connection is lost")
+            raise self.lost("the connection is lost")
 
     def _give_password(self, console: Console, sudo: Sudo) -> None:
         """Answer sudo, which asks on the terminal without an echo; or not at all."""
@@ -228,25 +258,33 @@ class FabricHost:
         before = self.boot_id()
         end = time.monotonic() + timeout
         self.run("(sleep 1; reboot -f) >/dev/null 2>&1 &", check=False)
-        self.connection.close()
+        self._hang_up()
         while time.monotonic() < end:
             self.healthy()
             try:
                 self.connect(min(10.0, max(1.0, end - time.monotonic())))
                 if self.boot_id() != before:
                     return
-                self.connection.close()
             except HarnessError:
-                self.connection.close()
+                pass
+            self._hang_up()
             time.sleep(0.5)
         raise InfrastructureError(
             f"host {self.name} did not come back with a new boot_id within {timeout:.0f} s"
         )
 
     def close(self) -> None:
-        self.connection.close()
-        if isinstance(self.connection.gateway, Connection):
-            self.connection.gateway.close()
+        self._hang_up()
+
+    def _hops(self) -> list[Connection]:
+        """The connections that lead here, the jump host's first."""
+        gateway = self.connection.gateway
+        return [*([gateway] if isinstance(gateway, Connection) else []), self.connection]
+
+    def _hang_up(self) -> None:
+        for hop in reversed(self._hops()):
+            hop.close()
+            hop.client.close()  # which fabric leaves open where nobody has been let in
 
     def boot_id(self) -> str:
         """The kernel's name of this boot."""

@@ -73,9 +73,8 @@ def _append(host: "FabricHost", local: Path, partial: str, size: int) -> None:
                 while chunk := source.read(_CHUNK):
                     target.write(chunk)
     except (paramiko.SSHException, OSError, EOFError) as error:
-        host.healthy()
-        raise InfrastructureError(
-            f"host {host.name}: sending {local.name} failed: {error or type(error).__name__}; "
+        raise host.lost(
+            f"sending {local.name} failed: {error or type(error).__name__}; "
             "what has arrived is kept"
         ) from error
 

@@ -56,7 +56,7 @@ class Track:
     hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives EL2 to VMs with a
     GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and NEVE, where the guest
     hypervisor's kernel does not; `compared` how far its results compare with the paper's;
-    `isolation` the fragment without which L0 does not know isolcpus=.
+    `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Track:
     implied_el2: str | None = None
     switch: Switch | None = None
     compared: str = ""
-    isolation: Path | None = None
+    server: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def load(cls, name: str) -> "Track":
@@ -94,7 +94,7 @@ class Track:
             mechanism=data["mechanism"],
             implied_el2=data.get("implied_el2"),
             switch=Switch(**data["switch"]) if "switch" in data else None,
-            isolation=file.parent / data["isolation"] if "isolation" in data else None,
+            server={name: file.parent / path for name, path in data["server"].items()},
             compared=" ".join(data["compared"].split()),
         )
 

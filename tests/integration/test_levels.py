@@ -22,7 +22,7 @@ from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
 from harness.host import fabric_host, tcg
 from harness.host.ssh import ssh_host
-from harness.inventory import SshHostSpec, TcgHostSpec
+from harness.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import ROOT
 from harness.toolchain import Toolchain
 from tests.integration.conftest import FALLBACK, finish, neve
@@ -71,7 +71,8 @@ def test_artifacts_are_shared_and_not_sent(machine, artifacts):
 
 
 def test_doctor_explains_a_server(machine):
-    findings = {finding.what: finding for finding in doctor.server_findings(machine)}
+    found = doctor.server_findings(machine, parse_address("l0"))
+    findings = {finding.what: finding for finding in found}
     assert all(finding.good for finding in findings.values()), findings
     assert "NV2" in findings["nested virtualization"].found
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.results.store import RunFolder
 from tests.integration.conftest import finish, neve
-from tests.integration.server.machine import PASSWORD
+from tests.integration.server.machine import PASSWORD, running
 
 pytestmark = pytest.mark.timeout(3600)  # an emulated server on a busy machine takes its time
 PLAYBOOK = """\
@@ -59,15 +59,43 @@ def run(server, cwd, *arguments, **changes):
 def test_deploy_measure_and_undeploy(request, server, track, version, own_kernel, tmp_path):
     if track == "v4.10":
         request.getfixturevalue("v4_10")
+    deploy_measure_and_undeploy(server, tmp_path, track, version)
+
+
+ENTRY = {"boot": "entry", "entry": "grub-reboot neve"}
+
+
+@pytest.mark.stress
+def test_entry_of_the_boot_loader(tmp_path):
+    """UEFI, ACPI and GRUB, whose entry for us is chosen for one boot."""
+    with running(tmp_path, uefi=True) as server:
+        deploy_measure_and_undeploy(server, tmp_path, "upstream", "7.", **ENTRY)
+
+
+@pytest.mark.stress
+def test_entry_that_does_not_boot_gives_the_server_back(v4_10, tmp_path):
+    """Today's firmware does not take Linux 4.10 for a program of its own."""
+    with running(tmp_path, uefi=True) as server:
+        file, power = playbook(tmp_path), {"power_cycle": None}
+        done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file, **ENTRY, **power)
+        assert done.status == 0, done.output
+        done = run(server, tmp_path, "run", file, "--inventory", "INVENTORY", **ENTRY, **power)
+        assert done.status == 75, done.output
+        assert "the server is back in its own kernel" in done.output
+        assert "cannot load image" in done.output
+        assert "neve." not in server.ssh("cat /proc/cmdline; ls /var/lib/neve/boot")
+
+
+def deploy_measure_and_undeploy(server, tmp_path, track, version, **changes):
     file = playbook(tmp_path, track)
     before = server.ssh(SNAPSHOT)
-    done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file)
+    done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file, **changes)
     assert done.status == 0, done.output
     assert "ok    KVM (EL2)" in done.output
-    again = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file)
+    again = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file, **changes)
     assert "sent nothing" in again.output, again.output
     boot = server.ssh("cat /proc/sys/kernel/random/boot_id")
-    done = run(server, tmp_path, "run", file, "--inventory", "INVENTORY")
+    done = run(server, tmp_path, "run", file, "--inventory", "INVENTORY", **changes)
     assert done.status == 0, done.output
     record, = RunFolder.open(tmp_path / "runs", "latest").records()
     values = {row.metric: row.value for row in record.measurements if not row.reason}
@@ -80,7 +108,7 @@ def test_deploy_measure_and_undeploy(request, server, track, version, own_kernel
                     for path in done.folder.rglob("*") if path.is_file())
     assert PASSWORD not in whole + done.output
     assert "power.py" not in json.dumps(metadata)
-    done = run(server, tmp_path, "undeploy", "INVENTORY")
+    done = run(server, tmp_path, "undeploy", "INVENTORY", **changes)
     assert done.status == 0, done.output
     assert server.ssh(SNAPSHOT) == before
 

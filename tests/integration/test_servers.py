@@ -66,7 +66,7 @@ def test_two_servers_at_once(server, v4_10, tmp_path):
         ids = [record.id for record in RunFolder.open(tmp_path / "runs", "latest").records()]
         assert sorted(ids) == ["arm1/vm/1/hypercall", "arm2/vm/1/hypercall"]
         # Neither waited for the other to end.
-        begun = [output.index(f"... {name}: boot L0") for name in ("arm1", "arm2")]
+        begun = [output.index(f"{name}: boot L0") for name in ("arm1", "arm2")]
         ended = [output.index(f"ok  {name}: vm: hypercall") for name in ("arm1", "arm2")]
         assert max(begun) < min(ended)
         for each, boot in zip((server, second), boots, strict=True):

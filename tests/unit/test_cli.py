@@ -49,6 +49,15 @@ def test_wrong_input_ends_with_2_and_one_line(neve, arguments, complaint):
     assert "Traceback" not in done.stderr
 
 
+def test_parts_may_be_named_one_by_one(neve):
+    said = [neve("plan", FALLBACK, "--json", *words).stdout for words in (
+        ("--only", "benchmark=hypercall,configuration=vm"),
+        ("--only", "benchmark=hypercall", "--only", "configuration=vm"),
+    )]
+    assert said[0] == said[1]
+    assert "device-io" not in said[0]
+
+
 @pytest.mark.parametrize(("text", "complaint"), [
     ("iterations: 0\nconfigurations: [vm]\nbenchmarks: [hypercall]\n", "iterations: Input should"),
     ("configurations: [vm]\nbenchmarks: [hypercal]\n", "unknown value 'hypercal'"),

@@ -1,72 +1,107 @@
 # SPDX-License-Identifier: MIT
-"""The host layer over Fabric's test doubles; the real SSH is tested with a real machine."""
+"""The host layer over SSH with a server in this process; real machines are tested elsewhere."""
 
 import os
+import re
 import socket
 import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fabric import Connection
-from fabric.testing.base import Command, MockRemote
 
 from harness import playbook
 from harness.cache import file_sha256
 from harness.commands.run import reach
 from harness.errors import InfrastructureError, UserError
-from harness.host import keys, tcg
+from harness.host import fabric_host, keys, tcg
 from harness.host.fabric_host import FabricHost
-from harness.host.ssh import ssh_host
+from harness.host.ssh import connection, ssh_host
 from harness.host.sudo import Sudo
 from harness.inventory import SshHostSpec, TcgHostSpec
 from harness.progress import Progress
+from tests.ssh_server import ssh_server
+
+SUDO = """\
+#!/bin/sh
+while :; do case $1 in -n) shift ;; -p) shift 2 ;; *) exec "$@" ;; esac; done
+"""
 
 
 @pytest.fixture
-def remote():
-    mocked = MockRemote()
-    yield mocked
-    mocked.safety()
-    mocked.stop()
+def server(tmp_path):
+    folder = tmp_path / "server"
+    folder.mkdir()
+    (folder / "sudo").write_text(SUDO)
+    (folder / "sudo").chmod(0o755)
+    with ssh_server(folder) as running:
+        yield running
 
 
-def host(tmp_path):
-    return FabricHost("arm1", Connection("arm1", user="me"), tmp_path, root="/var/tmp/neve")
+@pytest.fixture
+def machine(server, tmp_path):
+    """The server, connected."""
+    spec = SshHostSpec(name="arm1", address="127.0.0.1", port=server.port, user="me",
+                       key_file=server.key_file(), known_hosts=server.known_hosts())
+    machine = FabricHost("arm1", connection(spec), tmp_path, root=str(tmp_path / "neve"))
+    machine.open(10)
+    yield machine
+    machine.close()
 
 
-def test_commands_run_as_root_with_status_and_output(remote, tmp_path):
-    remote.expect(host="arm1", user="me", commands=[
-        Command("sudo -n sh -c true"),
-        Command("sudo -n sh -c 'echo $((1+1))'", out=b"2\n"),
-        Command("sudo -n sh -c false", exit=1, err=b"nope"),
-    ])
-    machine = host(tmp_path)
+def test_commands_run_as_root_with_status_and_output(machine, server):
     machine.become_root(Sudo())
     assert machine.run("echo $((1+1))").stdout == "2\n"
     assert machine.run("false", check=False).status == 1
+    assert server.commands == ["sudo -n sh -c true", "sudo -n sh -c 'echo $((1+1))'",
+                               "sudo -n sh -c false"]
 
 
-def test_failing_command_is_an_error_with_its_words(remote, tmp_path):
-    remote.expect(host="arm1", user="me",
-                  commands=[Command("sh -c 'cat /x'", exit=1, err=b"no such file")])
-    with pytest.raises(InfrastructureError, match=r"'cat /x' ended with status 1: no such file"):
-        host(tmp_path).run("cat /x")
+def test_failing_command_is_an_error_with_its_words(machine):
+    said = "'echo no such file >&2; exit 3' ended with status 3: no such file"
+    with pytest.raises(InfrastructureError, match=re.escape(said)):
+        machine.run("echo no such file >&2; exit 3")
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_connection_that_ends_is_no_answer(remote, tmp_path, check):
+def test_a_connection_that_ends_is_no_answer(machine, server, check):
     """Not even to a question: a server that dies has not said that a file is missing."""
-    remote.expect(commands=[Command("sh -c 'test -f x'", exit=-1)])
+    server.hangs_up = True
     with pytest.raises(InfrastructureError, match="the connection is lost"):
-        host(tmp_path).run("test -f x", check=check)
+        machine.run("test -f x", check=check)
 
 
-def test_file_that_is_there_is_not_sent_again(remote, tmp_path):
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(fabric_host, "_LOST_SECONDS", 2)
+
+
+def test_a_silent_host_is_asked_nothing_more(impatient, machine, server):
+    """Nor through a new connection, which may lead into another boot."""
+    server.answers.clear()
+    with pytest.raises(InfrastructureError, match="'true' got no answer"):
+        machine.run("true", timeout=2)
+    server.answers.set()
+    with pytest.raises(InfrastructureError, match="arm1: the connection is lost"):
+        machine.run("reboot")
+    assert not server.commands
+    machine.open(10)
+    assert machine.run("echo again").stdout == "again\n"
+
+
+def test_a_slow_command_does_not_cost_the_connection(machine):
+    with pytest.raises(InfrastructureError, match="'sleep 5' got no answer within 1 s"):
+        machine.run("sleep 5", timeout=1)
+    assert machine.run("echo there").stdout == "there\n"
+
+
+def test_file_that_is_there_is_not_sent_again(machine, tmp_path):
     file = tmp_path / "Image"
     file.write_bytes(b"kernel")
-    stored = f"/var/tmp/neve/store/{file_sha256(file)[:16]}/Image"
-    remote.expect(host="arm1", user="me", commands=[Command(f"sh -c 'test -f {stored}'")])
-    assert host(tmp_path).put(file) == stored
+    stored = tmp_path / "neve" / "store" / file_sha256(file)[:16] / "Image"
+    stored.parent.mkdir(parents=True)
+    stored.touch()
+    assert machine.put(file) == str(stored)
+    assert not machine.uploads
 
 
 def test_unreachable_host_is_one_clear_line(tmp_path):
@@ -81,23 +116,17 @@ def test_unreachable_host_is_one_clear_line(tmp_path):
 
 
 @pytest.mark.parametrize("sudo", [None, Sudo(), Sudo("horse")])
-def test_hostile_words_stay_words(tmp_path, sudo):
+def test_hostile_words_stay_words(machine, server, sudo):
     """Through the shell that the server runs them in, and sudo's."""
-    place = tmp_path / "place"
-    place.mkdir()
-    shim = place / "sudo"
-    shim.write_text('#!/bin/sh\nwhile :; do case $1 in -n) shift ;; -p) shift 2 ;; '
-                    '*) exec "$@" ;; esac; done\n')
-    shim.chmod(0o755)
-    machine = host(tmp_path)
     machine._sudo = sudo
     word = "$(touch one)`touch two`;touch three\n'\"$HOME* @@sudo"
+    before = set(server.folder.iterdir())
     done = subprocess.run(
-        ["sh", "-c", machine._in_terminal(["printf", "%s", word])], cwd=place,
-        env={"PATH": f"{place}:{os.environ['PATH']}"}, capture_output=True, text=True,
+        ["sh", "-c", machine._in_terminal(["printf", "%s", word])], cwd=server.folder,
+        env={"PATH": f"{server.folder}:{os.environ['PATH']}"}, capture_output=True, text=True,
         check=True)
     assert done.stdout.removeprefix("@@sudo\n") == word
-    assert [path.name for path in place.iterdir()] == ["sudo"]
+    assert set(server.folder.iterdir()) == before
 
 
 def book(*hosts):

@@ -33,6 +33,8 @@ def test_the_shipped_one_is_valid():
     ("{name: a, address: b, sudo: {}}", "one of environment, command, prompt"),
     ("{name: a, address: b, sudo: {prompt: true, command: c}}", "one of environment"),
     ("{name: a, address: b}, {name: a, address: c}", "a name stands twice"),
+    ("{name: a, address: b, boot: entry}", "entry: the command that chooses it goes with boot"),
+    ("{name: a, address: b, entry: grub-reboot neve}", "goes with boot: entry"),
 ])
 def test_wrong_input_is_one_clear_line(tmp_path, entry, complaint):
     with pytest.raises(UserError) as caught:

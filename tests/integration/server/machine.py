@@ -26,9 +26,33 @@ from tests.integration.server.power import tell
 HERE = Path(__file__).parent
 PASSWORD = "correct-horse"
 PACKAGES = (
-    "?essential", "dbus", "iproute2", "kmod", "libpam-systemd", "linux-image-cloud-arm64",
-    "netbase", "openssh-server", "procps", "sudo", "systemd-sysv", "udev",
+    "?essential", "dbus", "grub2-common", "grub-efi-arm64-bin", "iproute2", "kmod",
+    "libpam-systemd", "linux-image-cloud-arm64", "netbase", "openssh-server", "procps",
+    "qemu-efi-aarch64", "sudo", "systemd-sysv", "udev",
 )
+# Of those, what is no part of the server's disk: its firmware, and what that loads.
+FIRMWARE = "usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
+LOADER = "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi"
+# What the firmware's own partition says of the disk, and the entry that waits for a kernel.
+ESP = "search --set=root --file /boot/grub/grub.cfg\nconfigfile /boot/grub/grub.cfg\n"
+COMMAND_LINE = "console=ttyAMA0 root=/dev/nvme0n1 rw quiet"
+ENTRIES = f"""\
+set prefix=($root)/boot/grub
+load_env
+set default=own
+set timeout=0
+if [ -n "$next_entry" ]; then
+    set default=$next_entry
+    set next_entry=
+    save_env next_entry
+fi
+menuentry own --id own {{
+    linux /vmlinuz {COMMAND_LINE}
+}}
+menuentry neve --id neve {{
+    source /var/lib/neve/boot/grub.cfg
+}}
+"""
 MODULES = {"autofs4", "failover", "net_failover", "virtio-rng", "virtio_mmio", "virtio_net"}
 _DISK = "1280M"
 
@@ -46,11 +70,15 @@ def disk(cache):
                  '--aptopt=APT::Install-Recommends "false"', "--skip=check/chrootless",
                  debian.suites[0], str(root), "-"],
                 stdin=debian.sources().encode(), log=cache.log("test-server"))
+            _firmware(root, folder)
             _trim(root)
             shutil.copy(script, root / "first-boot")
             (root / "first-boot").chmod(0o755)
             (root / "first-boot.pub").write_bytes(authorized_line(key))
             shutil.copy(next(root.glob("boot/vmlinuz-*")), folder / "vmlinuz")
+            shutil.copy(folder / "vmlinuz", root / "vmlinuz")
+            (root / "boot/grub").mkdir()
+            (root / "boot/grub/grub.cfg").write_text(ENTRIES)
             run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), str(folder / "disk"), _DISK])
         (folder / "key").touch(0o600)
         (folder / "key").write_bytes(_openssh(key))
@@ -64,8 +92,20 @@ def disk(cache):
         keys = re.findall(r"^((?:ssh|ecdsa)-\S+ AAAA\S+) ", said, re.M)
         (folder / "host_keys").write_text("".join(f"{each}\n" for each in keys))
 
-    key = content_key([script.read_text(), PACKAGES, debian.suites, _DISK, sorted(MODULES)])
+    key = content_key([script.read_text(), PACKAGES, ESP, ENTRIES, debian.suites, _DISK,
+                       sorted(MODULES)])
     return cache.artifact("test-server", key, make)
+
+
+def _firmware(root, folder):
+    """What an UEFI of its own would need: code, and the partition with the boot loader."""
+    shutil.copy(root / FIRMWARE, folder / "firmware")
+    for place in ("EFI/BOOT", "EFI/debian"):
+        (folder / "esp" / place).mkdir(parents=True)
+    shutil.copy(root / LOADER, folder / "esp/EFI/BOOT/BOOTAA64.EFI")
+    (folder / "esp/EFI/debian/grub.cfg").write_text(ESP)
+    shutil.rmtree(root / "usr/lib/grub")
+    shutil.rmtree((root / FIRMWARE).parent)
 
 
 def _trim(root):
@@ -105,7 +145,7 @@ def free_port():
 @dataclass
 class Machine:
     """The server's hardware: `made` is what `disk` gives, `folder` where this one's disk lies;
-    `forward` goes on with the options of its network."""
+    `forward` goes on with the options of its network. With `uefi` it boots through GRUB."""
 
     made: Path
     folder: Path
@@ -113,6 +153,7 @@ class Machine:
     arguments: str = ""
     once: bool = False
     forward: str = ""
+    uefi: bool = False
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
 
@@ -132,8 +173,7 @@ class Machine:
             "-nographic",
             "-monitor", f"unix:{self.monitor},server=on,wait=off",
             "-serial", f"file:{self.serial}",
-            "-kernel", str(self.made / "vmlinuz"),
-            "-append", f"console=ttyAMA0 root=/dev/nvme0n1 rw quiet {self.arguments}",
+            *self._loader(),
             "-device", "virtio-rng-device",
             "-drive", f"file={self.folder / 'disk'},format=raw,if=none,id=disk,cache=unsafe",
             "-device", "nvme,drive=disk,serial=neve",
@@ -142,6 +182,15 @@ class Machine:
             "-device", "virtio-net-device,netdev=net,id=card",
             *(["-no-reboot"] if self.once else []),
         ], "KILL"), stdin=subprocess.DEVNULL)
+
+    def _loader(self):
+        if self.uefi:
+            esp = f"file.driver=vvfat,file.dir={self.made / 'esp'}"
+            return ["-bios", str(self.made / "firmware"),
+                    "-drive", f"if=none,id=esp,format=raw,readonly=on,{esp}",
+                    "-device", "virtio-blk-device,drive=esp"]
+        return ["-kernel", str(self.made / "vmlinuz"),
+                "-append", f"{COMMAND_LINE} {self.arguments}"]
 
     def tell(self, command):
         """A command of QEMU's monitor: system_reset, set_link card off, …"""
@@ -164,7 +213,7 @@ class Machine:
         host = {
             "name": "arm1", "address": "127.0.0.1", "port": self.port, "user": "lab",
             "key_file": str(self.made / "key"), "known_hosts": str(self.known_hosts()),
-            "sudo": {"environment": "ARM1_SUDO"}, "boot_seconds": 900,
+            "sudo": {"environment": "ARM1_SUDO"}, "boot_seconds": 900, "uefi": self.uefi,
             "console": f"tail -n 0 -F {self.serial}", "power_cycle": power, **changes,
         }
         return {key: value for key, value in host.items() if value is not None}

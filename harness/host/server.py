@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A kernel of ours on a server, for once: started by kexec with a root in memory.
+"""A server with two kernels: its own, and for once ours, with a root in memory.
 
 Nothing of it is on the server's disk but below our folder, and any reset ends it: the server's
 firmware then starts the server's own kernel. It resets by itself when it panics, and when nobody
@@ -12,7 +12,6 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,11 +30,10 @@ from harness.errors import (
 )
 from harness.host import ssh
 from harness.host.fabric_host import FabricHost
-from harness.host.keys import authorized_line, paramiko_key
+from harness.host.keys import paramiko_key
+from harness.host.launch import OneShot, load, unload
 from harness.host.lock import Busy, Record, locked
-from harness.host.network import network_of
 from harness.host.sudo import Sudo
-from harness.image.server_tools import BUSYBOX, KEXEC, LOADER
 from harness.inventory import SshHostSpec
 from harness.process import run
 
@@ -44,20 +42,9 @@ _OURS = "neve.level=l0"
 _ATTEMPT_SECONDS = 15.0
 _SETTLE_SECONDS = 60.0  # in which the run that has booted L0 logs in
 _POWER_SECONDS = 120.0
+# Nothing mends these by itself.
+_REFUSALS = (DeniedError, UntrustedError, UnknownAddressError)
 _SESSIONS = 'netstat -tn | grep -c ":${SSH_CONNECTION##* } .*ESTABLISHED"'
-
-
-@dataclass(frozen=True)
-class OneShot:
-    """What boots. `files` are found by `put` in L0 too; `version` is the kernel's; `tools` are
-    an archive of programs for the server."""
-
-    kernel: Path
-    version: str
-    initramfs: Path
-    arguments: tuple[str, ...]
-    files: tuple[Path, ...]
-    tools: Path
 
 
 class _Watched(FabricHost):
@@ -116,6 +103,7 @@ class Server:
                 host.close()
                 host = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
                 try:
+                    unload(host)
                     lock.release(host)
                     self._verify(host)
                 finally:
@@ -123,51 +111,75 @@ class Server:
 
     def _enter(self, wait: float) -> tuple[FabricHost, str | None]:
         """The server in its own kernel, and the token of a run that left it in ours."""
-        deadline = Deadline(self._spec.boot_seconds, "it")  # it may be in the middle of a boot
+        busy = Deadline(wait, "another run")
+        over = Deadline(wait + self._spec.boot_seconds, "another run's end")
         while True:
-            try:
-                host, ours = self._open()
-                break
-            except (UnreachableError, InfrastructureError) as error:
-                if isinstance(error, DeniedError | UntrustedError | UnknownAddressError):
+            try:  # it may be in the middle of a boot
+                host, ours = self._opened(Deadline(self._spec.boot_seconds, "it"), _REFUSALS)
+            except InfrastructureError:
+                return self._await_own(Deadline(0, "it")), None
+            if not ours:
+                return host, None
+            with closing(host):
+                try:
+                    token = self._abandoned(host, busy)
+                except Busy:
                     raise
-                if deadline.passed:
-                    return self._await_own(Deadline(0, "it")), None
-                time.sleep(1)
-        if not ours:
-            return _as_root(host, self._spec), None
-        record = Record.parse(host.run(f"cat {host.root}/lock", check=False).stdout)
-        end = time.monotonic() + wait
-        while (others := _others(host)) or _settling(host):
+                except InfrastructureError:
+                    # Whoever has it gives it back: once more, until that should be over.
+                    if over.passed:
+                        raise
+                    continue
+                self._reset(host)
+            own = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
+            return own, token
+
+    def _abandoned(self, l0: FabricHost, busy: Deadline) -> str | None:
+        """The token of the run that booted `l0`, when nobody is there. Raises Busy."""
+        record = Record.parse(l0.run(f"cat {l0.root}/lock", check=False).stdout)
+        while (others := _others(l0)) or _settling(l0):
             # A boot that nobody claims is over within a minute: that is worth waiting for.
-            if others and time.monotonic() > end:
-                host.close()
-                raise Busy(f"host {host.name} is in use by {record or 'somebody'}; "
+            if others and busy.passed:
+                raise Busy(f"host {l0.name} is in use by {record or 'somebody'}; "
                            "--wait SECONDS waits")
-            time.sleep(min(5.0, max(1.0, end - time.monotonic())))
-        self._reset(host)
-        own = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
-        return own, record.token if record else None
+            time.sleep(min(5.0, max(1.0, busy.left)))
+        return record.token if record else None
 
     def _open(self) -> tuple[FabricHost, bool]:
-        """The server as it is just now, and whether that is in our kernel."""
+        """The server as it is just now, for root, and whether that is in our kernel."""
         host = ssh.server(self._spec, self._transcripts)
         try:
             host.open(_ATTEMPT_SECONDS)
-            return host, _in_ours(host)
+            ours = _in_ours(host)
+            host.become_root(None if ours else Sudo.of(self._spec))
+            return host, ours
         except HarnessError:
             host.close()
             raise
 
+    def _opened(
+        self, deadline: Deadline, final: tuple[type[HarnessError], ...]
+    ) -> tuple[FabricHost, bool]:
+        """As `_open`, as soon as it succeeds. Raises InfrastructureError with the console's last
+        lines, or an error of a `final` kind at once."""
+        while True:
+            try:
+                return self._open()
+            except final:
+                raise
+            except (UnreachableError, InfrastructureError) as error:
+                if deadline.passed:
+                    raise self._vain(deadline, str(error)) from error
+            time.sleep(1)
+
     def _boot(self, host: FabricHost, boot: OneShot) -> FabricHost:
         key, token = Ed25519PrivateKey.generate(), secrets.token_hex(8)
         boot_id = host.boot_id()
-        kexec = _load(host, boot, self._spec, key, token)
+        start = load(host, boot, self._spec, key, token)
         if self._console:
             self._console.forget()
         with suppress(InfrastructureError):  # the connection may go before the answer comes
-            host.run("systemctl kexec --no-block || { sync; echo u > /proc/sysrq-trigger; "
-                     f"{kexec} -e; }}", timeout=30)
+            host.run(start, timeout=30)
         deadline = Deadline(self._spec.boot_seconds, f"Linux {boot.version}")
         return self._await_ours(key, token, boot, boot_id, deadline)
 
@@ -201,10 +213,7 @@ class Server:
                     f"its own kernel{self._tail()}"
                 )
             time.sleep(1)
-        raise InfrastructureError(
-            f"host {l0.name}: gave up waiting for {deadline.awaited} after "
-            f"{deadline.seconds:.0f} s: {cause}{self._tail()}"
-        )
+        raise self._vain(deadline, cause)
 
     def _came_back(self, before: str) -> bool:
         """Whether the server has booted its own kernel anew."""
@@ -234,24 +243,20 @@ class Server:
         return self._own_until(Deadline(self._spec.boot_seconds, "it after a power cycle"))
 
     def _own_until(self, deadline: Deadline) -> FabricHost:
-        cause = ""
         while True:
-            try:
-                host, ours = self._open()
-                if not ours:
-                    return _as_root(host, self._spec)
-                self._reset(host)
-                cause = "it stays in our kernel"
-            except (UntrustedError, NotRootError):
-                raise
-            except (UnreachableError, InfrastructureError) as error:
-                cause = str(error)
+            host, ours = self._opened(deadline, (UntrustedError, NotRootError))
+            if not ours:
+                return host
+            self._reset(host)
             if deadline.passed:
-                raise InfrastructureError(
-                    f"host {self._spec.name}: gave up waiting for {deadline.awaited} after "
-                    f"{deadline.seconds:.0f} s: {cause}{self._tail()}"
-                )
+                raise self._vain(deadline, "it stays in our kernel")
             time.sleep(1)
+
+    def _vain(self, deadline: Deadline, cause: str) -> InfrastructureError:
+        return InfrastructureError(
+            f"host {self._spec.name}: gave up waiting for {deadline.awaited} after "
+            f"{deadline.seconds:.0f} s: {cause}{self._tail()}"
+        )
 
     def _verify(self, host: FabricHost) -> None:
         release = host.run("uname -r").stdout.strip()
@@ -284,15 +289,6 @@ class Server:
         return f"\n{self._console.tail()}\nconsole: {self._console.transcript}"
 
 
-def _as_root(host: FabricHost, spec: SshHostSpec) -> FabricHost:
-    try:
-        host.become_root(Sudo.of(spec))
-    except HarnessError:
-        host.close()
-        raise
-    return host
-
-
 def _require_deployed(host: FabricHost) -> None:
     if not host.attempt(f"test -f {host.root}/{MARKER}"):
         host.close()
@@ -311,76 +307,3 @@ def _others(host: FabricHost) -> bool:
 def _settling(host: FabricHost) -> bool:
     """Whether the run that booted L0 may be about to log in."""
     return float(host.run("cut -d' ' -f1 /proc/uptime").stdout) < _SETTLE_SECONDS
-
-
-def _load(
-    host: FabricHost, boot: OneShot, spec: SshHostSpec, key: Ed25519PrivateKey, token: str
-) -> str:
-    """Put kernel and root file system into the server's memory; the command of its kexec.
-
-    L0's root is ours, and behind it what belongs to this server and to this boot: its host keys,
-    who may log in, whose lock it is, and our files.
-    """
-    kernel, root = host.put(boot.kernel), host.put(boot.initramfs)
-    files = [host.put(file) for file in boot.files]
-    tools = _unpacked(host, boot.tools)
-    folder = f"{host.root}/boot"
-    home = f"$(getent passwd {shlex.quote(spec.user)} | cut -d: -f6)"
-    users = "".join(f"{name}::0:0::/root:/bin/sh\n" for name in dict.fromkeys(["root", spec.user]))
-    wanted = [*files, f"{host.root}/lock"]
-    parents = sorted({str(parent)[1:] for file in (*wanted, "/etc/ssh/x")
-                      for parent in Path(file).parents} - {""})
-    names = " ".join(shlex.quote(name) for name in [*parents, *(file[1:] for file in wanted)])
-    pack = f"{tools}/{BUSYBOX} cpio -o -H newc"
-    host.run(
-        f"umask 077; rm -rf {folder}; mkdir -p {folder}/tree/etc {folder}/tree/root/.ssh && "
-        f"cd {folder}/tree && printf %s {shlex.quote(users)} > etc/passwd && "
-        f"{{ printf %s {shlex.quote(authorized_line(key).decode())}; "
-        f"cat {home}/.ssh/authorized_keys 2>/dev/null; }} > root/.ssh/authorized_keys; "
-        f"{{ cat {root} && cd / && {{ printf '%s\n' {names}; ls etc/ssh/ssh_host_*_key; }} "
-        f"| {pack} && cd {folder}/tree && find . | {pack}; }} > {folder}/initrd",
-        timeout=300,
-    )
-    consoles = [word for word in host.run("cat /proc/cmdline").stdout.split()
-                if word.startswith(("console=", "earlycon"))]
-    line = " ".join([
-        *boot.arguments, *consoles, network_of(host).argument(), f"neve.boot={token}",
-        f"neve.silence={spec.silence}", *_isolation(spec), *_without_lpis(host),
-    ])
-    try:
-        host.run(
-            f"{_kexec(tools)} -a -l {kernel} --initrd={folder}/initrd "
-            f"--command-line={shlex.quote(line)}", timeout=300,
-        )
-    finally:
-        host.run(f"rm -rf {folder}", check=False)
-    return _kexec(tools)
-
-
-def _unpacked(host: FabricHost, tools: Path) -> str:
-    """The folder of the programs of ours on the server; whole, or not there."""
-    archive = host.put(tools)
-    folder = f"{archive.rpartition('/')[0]}/root"
-    host.run(
-        f"test -d {folder} || {{ rm -rf {folder}.new && mkdir {folder}.new && "
-        f"tar -xf {archive} -C {folder}.new && mv {folder}.new {folder}; }}", timeout=120,
-    )
-    return folder
-
-
-def _kexec(tools: str) -> str:
-    """kexec with its own loader and libraries, so the distribution does not matter."""
-    return f"{tools}/{LOADER} --library-path $(echo {tools}/usr/lib/*-linux-gnu) {tools}/{KEXEC}"
-
-
-def _without_lpis(host: FabricHost) -> list[str]:
-    """The server's kernel has given its GICv3 a table of LPIs. Where firmware can't say so to the
-    next kernel, kexec may put our root there, and our driver of LPIs would reset it: a hole of 64
-    KiB, in the VMM for one."""
-    return [] if host.attempt("test -d /sys/firmware/efi") else ["irqchip.gicv3_nolpi=1"]
-
-
-def _isolation(spec: SshHostSpec) -> list[str]:
-    """Keeps everything but guests off their CPUs. No nohz_full: what it does at each entry into
-    the kernel would be measured."""
-    return [f"isolcpus={spec.cpus}"] if spec.cpus else []
