@@ -2,7 +2,7 @@
 """Everything that boots, found or built before a run starts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,17 @@ from harness.cache import Cache, file_sha256
 from harness.debian import Debian
 from harness.guest.vmm import GUEST_CPUS, PINNED
 from harness.image.device_tree import gicv2_with_el2
+from harness.image.disk import disk
 from harness.image.emulator import emulator
+from harness.image.kernbench import kernbench
 from harness.image.microbench import microbench
 from harness.image.rootfs import Roots, l1_initramfs, rootfs
 from harness.image.server_tools import server_tools
 from harness.inventory import HostSpec, SshHostSpec
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
-from harness.kernel.track import Fragment, Track
+from harness.kernel.track import Track
+from harness.playbook import Playbook
 from harness.progress import Stages
 
 
@@ -26,7 +29,7 @@ class Artifacts:
     """Local files. `kernels` are by `Track.kernels`; `nested` is what L1 finds below /images;
     `device_tree` that of an L1 with GICv2, where the track can give it EL2. `own_kernels` are
     L0's by the name of the host that has a configuration of its own; `server_tools` are there
-    with a server on which one is to be booted.
+    with a server on which one is to be booted, `disk` with applications.
 
     What only a guest hypervisor needs is there only if it was asked for.
     """
@@ -40,6 +43,7 @@ class Artifacts:
     device_tree: Path | None
     own_kernels: Mapping[str, Kernel] = field(default_factory=dict)
     server_tools: Path | None = None
+    disk: Path | None = None
 
     def l0(self, host: str) -> Kernel:
         """L0's kernel on `host`."""
@@ -48,6 +52,8 @@ class Artifacts:
     def for_l0(self) -> tuple[Path, ...]:
         """What L0 gives to its guests."""
         guests = [kernel.image for name, kernel in self.kernels.items() if name.startswith("l1")]
+        if self.disk:
+            guests += [self.kernels["l2"].image, self.roots.guest, self.disk]
         own = (PINNED, self.microbench, self.l1_initramfs, self.device_tree, *guests)
         return tuple(path for path in own if path)
 
@@ -56,7 +62,7 @@ class Artifacts:
         kernels = (*self.kernels.values(), *self.own_kernels.values())
         files = [kernel.image for kernel in kernels]
         files += [self.roots.hypervisor, self.roots.guest, self.microbench, *self.nested.values()]
-        more = (self.l1_initramfs, self.device_tree, self.server_tools)
+        more = (self.l1_initramfs, self.device_tree, self.server_tools, self.disk)
         return all(file.exists() for file in (*files, *more) if file)
 
     def hypervisor(self, configuration: str) -> Kernel:
@@ -77,20 +83,37 @@ class Artifacts:
             "rootfs": {"sha256": file_sha256(self.roots.hypervisor),
                        "packages": self.roots.packages},
             "microbench": {"sha256": file_sha256(self.microbench)},
+            "disk": {"sha256": file_sha256(self.disk)} if self.disk else None,
         }
+
+
+def artifacts_of(
+    cache: Cache, progress: Stages, playbook: Playbook, hosts: Iterable[HostSpec] | None = None
+) -> Artifacts:
+    """What `playbook` boots on `hosts`, by default all of its own."""
+    return prepare(
+        cache, progress, track=playbook.track, configurations=playbook.configurations,
+        kernel=playbook.kernel, hosts=playbook.hosts if hosts is None else hosts,
+        applications=playbook.applications,
+        guest_cpus=playbook.guest_cpus if playbook.applications else GUEST_CPUS,
+    )
 
 
 def prepare(
     cache: Cache, progress: Stages, *, track: str, configurations: Iterable[str],
     kernel: str | None = None, payload: Path | None = None, hosts: Iterable[HostSpec] = (),
+    applications: bool = False, guest_cpus: int = GUEST_CPUS,
 ) -> Artifacts:
     """Find or build what track `track` boots for `configurations` on `hosts`; `payload` is an
-    image of the user's."""
+    image of the user's. For `applications` every kernel has more options, and guests are Linux
+    with a disk."""
     line = Track.load(track)
+    if applications:
+        line = line.with_options(*line.applications)
     with progress.stage("kernel source"):
         source = find(cache, line, wanted=kernel)
     kernels = {}
-    for name, settings in line.kernels(configurations).items():
+    for name, settings in line.kernels(configurations, linux_guest=applications).items():
         with progress.stage(f"kernel {source.version} for {name}"):
             kernels[name] = build(cache, source, line, settings)
     servers = [host for host in hosts if isinstance(host, SshHostSpec) and host.boots_ours]
@@ -100,8 +123,8 @@ def prepare(
         own_options += [host.kernel_config] if host.kernel_config else []
         if own_options:
             with progress.stage(f"kernel {source.version} for {host.name}"):
-                with_own = replace(line, fragments=(*line.fragments, *map(Fragment, own_options)))
-                own[host.name] = build(cache, source, with_own, line.roles.get("l0"))
+                own[host.name] = build(
+                    cache, source, line.with_options(*own_options), line.roles.get("l0"))
     with progress.stage("images"):
         tools = server_tools(cache, Debian.load()) if servers else None
         roots = rootfs(cache, Debian.load())
@@ -112,8 +135,13 @@ def prepare(
         if payload:
             nested["payload"] = payload
         initramfs = tree = None
-        if "l2" in kernels:
+        if any(name.startswith("l1") for name in kernels):
             initramfs = l1_initramfs(cache, roots.hypervisor, nested)
             if line.implied_el2:
-                tree = gicv2_with_el2(cache, emulator(cache), GUEST_CPUS)
-    return Artifacts(line, kernels, roots, guest, nested, initramfs, tree, own, tools)
+                tree = gicv2_with_el2(cache, emulator(cache), guest_cpus)
+    programs = None
+    if applications:
+        with progress.stage("disk"):
+            today = find(cache, Track.load("upstream"), wanted=None)
+            programs = disk(cache, Debian.load(), kernbench(cache, today))
+    return Artifacts(line, kernels, roots, guest, nested, initramfs, tree, own, tools, programs)

@@ -4,6 +4,7 @@
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,17 @@ class Debian:
             archive=os.environ.get("NEVE_DEBIAN_MIRROR") or data["mirror"],
             keyring=Path(data["keyring"]),
             suites=tuple(data["suites"]),
-            roots={name: data[name] for name in ("rootfs", "tools", "server")},
+            roots={name: data[name] for name in ("rootfs", "tools", "server", "applications")},
         )
 
-    def sources(self) -> str:
+    def sources(self, components: Iterable[str] = ("main",)) -> str:
         """Contents of a sources.list that trusts this keyring alone."""
         if not self.keyring.exists():
             raise MissingToolError(
                 f"{self.keyring} is missing: apt-get install debian-archive-keyring"
             )
         return "".join(
-            f"deb [signed-by={self.keyring}] {self.archive} {suite} main\n"
+            f"deb [signed-by={self.keyring}] {self.archive} {suite} {' '.join(components)}\n"
             for suite in self.suites
         )
 

@@ -21,7 +21,7 @@ import dask
 from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, get_worker
 from distributed.security import Security
 
-from harness.artifacts import prepare
+from harness.artifacts import artifacts_of
 from harness.cache import Cache
 from harness.errors import HarnessError, InfrastructureError, UserError, together
 from harness.inventory import SshHostSpec
@@ -177,9 +177,8 @@ def _at_home(job: Job, journal: Journal) -> Iterator[Job]:
     """`job` with the files of this machine, which may be another one than the user's."""
     if not job.artifacts.present():
         playbook = job.playbook
-        job = replace(job, artifacts=prepare(
-            Cache.default(), journal, track=playbook.track,
-            configurations=playbook.configurations, kernel=playbook.kernel, hosts=[job.spec],
+        job = replace(job, artifacts=artifacts_of(
+            Cache.default(), journal, playbook, [job.spec]
         ))
     if job.consoles.is_dir():
         yield job

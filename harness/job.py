@@ -5,32 +5,26 @@ A cell that fails is recorded with its cause, and the rest goes on in a freshly 
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness import levels
 from harness.artifacts import Artifacts
-from harness.bench import micro
-from harness.bench.traps import Event as TraceEvent
-from harness.bench.traps import counting, usable_event
+from harness.bench.micro import Value
+from harness.bench.traps import usable_event
 from harness.cache import Cache
-from harness.console import Place
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.guest.emulation import switch
-from harness.guest.microbench import MicrobenchGuest, microbench_guest
-from harness.guest.parameters import cycle_counter
-from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
+from harness.guest.vmm import GUEST_CPUS
 from harness.host import Host
 from harness.inventory import HostSpec, SshHostSpec
 from harness.journal import Facts, Journal
-from harness.playbook import Cell, Configuration, Playbook
+from harness.playbook import Cell, Playbook
 from harness.results.schema import Measurement, Mechanism
 from harness.results.store import CellRecord
-
-_BOOT_SECONDS = 180.0
-_BENCH_SECONDS = 300.0
+from harness.rig import ApplicationRig, MicroRig, Rig, Site, Subject
 
 
 @dataclass(frozen=True)
@@ -77,8 +71,6 @@ class _Boot:
     job: Job
     journal: Journal
     queue: list[Cell]
-    event: TraceEvent = field(init=False)
-    cpus: tuple[int, ...] = ()  # of L0, for vCPUs one to one
 
     @property
     def spec(self) -> HostSpec:
@@ -94,15 +86,11 @@ class _Boot:
                 host = stack.enter_context(levels.l0(
                     Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
                 ))
-            self.event = usable_event(host)
-            self.cpus = levels.cpus_for_guests(host, self.spec)
-            self.journal.tell(Facts({"accounting": {self.spec.name: {
-                "tracepoint": self.event.name, "all_exits": self.event.complete,
-            }}}))
+            rig = self._rig(host)
             while self.queue:
                 below = self._hypervisor(self.queue[0])
                 try:
-                    self._at_level(host, below)
+                    self._at_level(rig, below)
                 except GuestError as error:
                     self._blame(below, error)
                     if not _alive(host):
@@ -113,89 +101,43 @@ class _Boot:
         track, configuration = self.job.artifacts.track, cell.configuration
         return track.hypervisor(configuration) if configuration.nested else None
 
-    def _at_level(self, host: Host, below: str | None) -> None:
-        """Run the cells at the head of the queue that need the guest hypervisor `below`.
+    def _rig(self, host: Host) -> Rig:
+        event, playbook = usable_event(host), self.job.playbook
+        self.journal.tell(Facts({"accounting": {self.spec.name: {
+            "tracepoint": event.name, "all_exits": event.complete,
+        }}}))
+        kind, cpus = (ApplicationRig, playbook.guest_cpus) if playbook.applications \
+            else (MicroRig, GUEST_CPUS)
+        return kind(Site(host, self.spec, playbook, self.job.artifacts, self.journal, event,
+                         levels.cpus_for_guests(host, self.spec, cpus)))
 
-        It is booted with the quicker architecture, where the track has a switch for that: what
-        the boot cost is in no figure.
-        """
+    def _at_level(self, rig: Rig, below: str | None) -> None:
+        """Run the cells at the head of the queue that need the guest hypervisor `below`."""
         track = self.job.artifacts.track
-        with self._place(host, self.queue[0].configuration) as place:
+        with rig.place(self.queue[0].configuration) as place:
             while self.queue and self._hypervisor(self.queue[0]) == below:
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
                 if below:
-                    switch(host, track, track.modes[configuration].switch)
-                with self._guest(place, configuration) as guest:
+                    switch(rig.site.host, track, track.modes[configuration].switch)
+                with rig.subject(place, configuration) as subject:
                     while self.queue and (
                         self.queue[0].configuration, self.queue[0].repetition
                     ) == (configuration, repetition):
-                        self._cell(host, guest, self.queue[0])
+                        self._cell(subject, self.queue[0])
 
-    @contextmanager
-    def _place(self, host: Host, configuration: Configuration) -> Iterator[Place]:
-        """Where the guest that is measured starts: L0, or an L1 that is booted for it."""
-        if not configuration.nested:
-            yield host
-            return
-        artifacts = self.job.artifacts
-        switch(host, artifacts.track, None)
-        guest = replace(levels.l1_guest(
-            host, artifacts, configuration, gic=self.spec.gic,
-            memory_mib=self.job.playbook.l1_memory,
-        ), pinned=self.cpus)
-        name = artifacts.track.hypervisor(configuration)
-        self._record(name, guest)
-        with ExitStack() as stack:
-            with self._stage(f"{name}: boot"), cycle_counter(host):
-                place = stack.enter_context(levels.l1(host, artifacts, guest, name=name))
-            stack.callback(switch, host, artifacts.track, None)
-            yield place
-
-    @contextmanager
-    def _guest(self, place: Place, configuration: Configuration) -> Iterator[MicrobenchGuest]:
-        level = "L2" if configuration.nested else "L1"
-        guest = Guest(
-            place.put(self.job.artifacts.microbench), GUEST_CPUS,
-            self.job.playbook.l2_memory, self.spec.gic,
-            pinned=() if configuration.nested else self.cpus,
-        )
-        self._record(f"{configuration}: benchmark guest at {level}", guest)
-        with ExitStack() as stack:
-            with (
-                self._stage(f"{configuration}: boot benchmark guest at {level}"),
-                cycle_counter(place, for_good=configuration.nested) as counts_cycles,
-            ):
-                micro_guest = stack.enter_context(microbench_guest(
-                    place, guest, name=str(configuration), boot_seconds=_BOOT_SECONDS
-                ))
-                if counts_cycles:
-                    micro_guest.use_timer("cycles")
-            yield micro_guest
-
-    def _record(self, what: str, guest: Guest) -> None:
-        """Keep the exact command line in the metadata."""
-        self.journal.tell(Facts({"commands": {f"{self.spec.name}: {what}": vmm_argv(guest)}}))
-
-    def _cell(self, host: Host, guest: MicrobenchGuest, cell: Cell) -> None:
-        playbook = self.job.playbook
-        effort = micro.Effort(
-            playbook.iterations, playbook.warmup, playbook.trap_iterations, _BENCH_SECONDS,
-        ).part(playbook.nested_share if cell.configuration.nested else 1.0)
+    def _cell(self, subject: Subject, cell: Cell) -> None:
         started = time.monotonic()
         with self._stage(f"{cell.configuration}: {cell.benchmark}"):
-            sample = micro.measure_cost(guest, cell.benchmark, effort)
-            with counting(host, self.event) as counter:
-                traps = list(micro.measure_traps(guest, counter, sample, effort))
-        values = [micro.cost_value(sample, icount=self.spec.kind == "tcg"), *traps]
+            answer = subject.measure(cell)
         self.journal.tell(CellRecord(
             cell.id, "passed", round(time.monotonic() - started, 3),
-            measurements=tuple(self._measurement(cell, value) for value in values),
-            samples=(asdict(sample),),
+            measurements=tuple(self._measurement(cell, value) for value in answer.values),
+            samples=tuple(answer.samples),
         ))
         self.queue.remove(cell)
 
-    def _measurement(self, cell: Cell, value: micro.Value) -> Measurement:
+    def _measurement(self, cell: Cell, value: Value) -> Measurement:
         cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu
         nested = cell.configuration.nested
         mechanism = Mechanism(self.job.artifacts.track.mechanism) if nested else Mechanism.NONE

@@ -110,24 +110,25 @@ def l0(
         yield host
 
 
-def cpus_for_guests(host: Host, spec: HostSpec) -> tuple[int, ...]:
-    """L0's CPUs on which vCPUs are pinned: the isolated ones of a server, else its last ones;
-    none in particular on a machine of ours."""
+def cpus_for_guests(host: Host, spec: HostSpec, wanted: int = GUEST_CPUS) -> tuple[int, ...]:
+    """L0's CPUs on which `wanted` vCPUs are pinned: the isolated ones of a server, else its last
+    ones; none in particular on a machine of ours."""
     if isinstance(spec, TcgHostSpec):
         return ()
     count = int(host.run("nproc").stdout)
-    return spec.isolated or tuple(range(count - GUEST_CPUS, count))
+    return spec.isolated or tuple(range(max(0, count - wanted), count))
 
 
 def l1_guest(
-    host: Host, artifacts: Artifacts, configuration: str, *, gic: int, memory_mib: int
+    host: Host, artifacts: Artifacts, configuration: str, *, gic: int, memory_mib: int,
+    cpus: int = GUEST_CPUS,
 ) -> Guest:
     """The guest hypervisor of `configuration`: Linux in L0, with a virtual EL2 where the track's
     KVM can give it one."""
     assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
     guest = linux_guest(
         "l1", kernel=host.put(artifacts.hypervisor(configuration).image),
-        initrd=host.put(artifacts.l1_initramfs), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
+        initrd=host.put(artifacts.l1_initramfs), cpus=cpus, memory_mib=memory_mib, gic=gic,
     )
     return with_el2(host, artifacts, guest)
 
@@ -159,14 +160,28 @@ def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator
         )
 
 
+def l2_guest(
+    place: Place, artifacts: Artifacts, *, gic: int, memory_mib: int, cpus: int = GUEST_CPUS
+) -> Guest:
+    """An unmodified Linux, in L1 or in L0."""
+    return linux_guest(
+        "l2", kernel=place.put(artifacts.kernels["l2"].image),
+        initrd=place.put(artifacts.roots.guest), cpus=cpus, memory_mib=memory_mib, gic=gic,
+    )
+
+
+@contextmanager
+def l2(place: Place, guest: Guest, *, name: str) -> Iterator[Shell]:
+    """Boot the Linux `guest` up to its shell."""
+    with booted(place, guest, "l2", name=name, boot_seconds=BOOT_SECONDS["l2"]) as shell:
+        yield shell
+
+
 @contextmanager
 def linux_l2(
     place: Place, artifacts: Artifacts, *, gic: int, memory_mib: int, name: str
 ) -> Iterator[Shell]:
     """An unmodified Linux with a shell, in L1."""
-    guest = linux_guest(
-        "l2", kernel=place.put(artifacts.kernels["l2"].image),
-        initrd=place.put(artifacts.roots.guest), cpus=GUEST_CPUS, memory_mib=memory_mib, gic=gic,
-    )
-    with booted(place, guest, "l2", name=name, boot_seconds=BOOT_SECONDS["l2"]) as shell:
+    guest = l2_guest(place, artifacts, gic=gic, memory_mib=memory_mib)
+    with l2(place, guest, name=name) as shell:
         yield shell

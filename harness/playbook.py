@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from harness.bench.application import Size, applications
 from harness.errors import UserError
 from harness.inventory import (
     HostSpec,
@@ -42,18 +43,34 @@ class Configuration(StrEnum):
 
 
 class Benchmark(StrEnum):
-    """The micro-benchmarks; `images/microbench/bench.c` says what each one does."""
+    """The micro-benchmarks, of which `images/microbench/bench.c` says what each one does, and the
+    applications, which `harness/bench/applications/` describes."""
 
     HYPERCALL = "hypercall"
     DEVICE_IO = "device-io"
     DEVICE_IO_USER = "device-io-user"
     VIRTUAL_IPI = "virtual-ipi"
     VIRTUAL_EOI = "virtual-eoi"
+    KERNBENCH = "kernbench"
+    HACKBENCH = "hackbench"
+    MYSQL = "mysql"
+    MEMCACHED = "memcached"
+    TCP_RR = "tcp-rr"
+    TCP_STREAM = "tcp-stream"
+    TCP_MAERTS = "tcp-maerts"
+    APACHE = "apache"
+    NGINX = "nginx"
+
+    @property
+    def application(self) -> bool:
+        return self.value in applications()
 
 
 class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
+    Either micro-benchmarks or applications: what these need would disturb those. `size` says how
+    much an application does, by default what suits the host; `guest_cpus` is for applications.
     `nested_share` is the part of all iterations that a nested configuration gets, where an
     operation takes a hundred times as long. `check` judges the run by its hosts' history: what
     looks changed is measured again, and the run fails if it got worse for certain.
@@ -74,6 +91,9 @@ class Playbook(Model):
     nested_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     spread_limit: Annotated[float, Field(gt=0)] = 1.0
     check: bool = False
+    size: Size | None = None
+    guest_cpus: Annotated[int, Field(ge=1, le=16)] = 4
+    benchmark_seconds: Annotated[float, Field(gt=0)] = 300.0
     l1_memory: Annotated[int, Field(ge=512, le=65536)] = 1024
     l2_memory: Annotated[int, Field(ge=64, le=65536)] = 128
 
@@ -90,6 +110,8 @@ class Playbook(Model):
                 raise ValueError(f"{what}: an entry stands twice")
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
+        if len({benchmark.application for benchmark in self.benchmarks}) > 1:
+            raise ValueError("benchmarks: applications need a playbook of their own")
         known = Track.load(self.track).modes
         for configuration in self.configurations:
             if configuration not in known:
@@ -104,6 +126,11 @@ class Playbook(Model):
     def nested(self) -> bool:
         """Whether some configuration needs a guest hypervisor."""
         return any(configuration.nested for configuration in self.configurations)
+
+    @property
+    def applications(self) -> bool:
+        """Whether the benchmarks are applications."""
+        return self.benchmarks[0].application
 
 
 @dataclass(frozen=True)
@@ -132,7 +159,7 @@ def plan(playbook: Playbook) -> list[Cell]:
             playbook.hosts, range(1, playbook.repetitions + 1), playbook.configurations,
             playbook.benchmarks,
         )
-        if _obstacle(playbook.track, host, configuration) is None
+        if _obstacle(playbook, host, configuration) is None
     ]
 
 
@@ -141,15 +168,15 @@ def skipped(playbook: Playbook) -> list[str]:
     return [
         f"{host.name}, {configuration}: {obstacle}"
         for host, configuration in product(playbook.hosts, playbook.configurations)
-        if (obstacle := _obstacle(playbook.track, host, configuration))
+        if (obstacle := _obstacle(playbook, host, configuration))
     ]
 
 
-def _obstacle(track: str, host: HostSpec, configuration: Configuration) -> str | None:
+def _obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -> str | None:
     """Why nothing can be measured there; None if it can."""
-    if configuration is Configuration.NATIVE:
+    if configuration is Configuration.NATIVE and not playbook.applications:
         return "there is no hypervisor whose cost these benchmarks could measure"
-    if configuration.nested and host.gic != 3 and not Track.load(track).implied_el2:
+    if configuration.nested and host.gic != 3 and not Track.load(playbook.track).implied_el2:
         return f"the track's KVM has no GICv{host.gic} for a guest hypervisor"
     return None
 

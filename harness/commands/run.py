@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__, levels
-from harness.artifacts import Artifacts, prepare
+from harness.artifacts import Artifacts, artifacts_of
 from harness.cache import Cache
 from harness.errors import HarnessError, UserError
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
@@ -86,9 +86,7 @@ def run(
     history.probe(database, runs)
     cache, progress = Cache.default(), Progress()
     reach(playbook, runs, wait, progress)
-    artifacts = prepare(cache, progress, track=playbook.track,
-                        configurations=playbook.configurations, kernel=playbook.kernel,
-                        hosts=playbook.hosts)
+    artifacts = artifacts_of(cache, progress, playbook)
     facts = facts_of(cache, playbook, artifacts)
     if resume:
         folder = _resumed(runs, resume, facts)
@@ -172,8 +170,8 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
 
 def _resumed(runs: Path, name: str, facts: dict[str, Any]) -> RunFolder:
     folder = RunFolder.open(runs, name)
-    for key in ("playbook", "kernels", "microbench", "rootfs", "emulator"):
-        if folder.metadata.get(key) != facts[key]:
+    for key in ("playbook", "kernels", "microbench", "rootfs", "disk", "emulator"):
+        if folder.metadata.get(key) != facts.get(key):
             raise UserError(
                 f"--resume {name}: the {key} is not the one that the run began with; start anew"
             )

@@ -14,7 +14,8 @@ GUEST_CPUS = 2
 @dataclass(frozen=True)
 class Guest:
     """A guest of KVM. Paths are those of the level that starts it; sizes in MiB. vCPUs stay on
-    `pinned`, one to one: by default on the first CPUs."""
+    `pinned`, one to one: by default on the first CPUs. `disk` is read-only; `tap` is the interface
+    that its network card (address `mac`) is at the other end of, served by the kernel's vhost."""
 
     kernel: str
     cpus: int
@@ -28,6 +29,9 @@ class Guest:
     devices: tuple[str, ...] = ()
     chardevs: tuple[str, ...] = ()
     pinned: tuple[int, ...] = ()
+    disk: str | None = None
+    tap: str | None = None
+    mac: str = ""
 
 
 def vmm_argv(guest: Guest) -> list[str]:
@@ -54,7 +58,7 @@ def vmm_argv(guest: Guest) -> list[str]:
         "-nodefaults",
         "-nographic",
         "-no-reboot",
-        "-nic", "none",
+        *(() if guest.tap else ("-nic", "none")),
         "-monitor", "none",
         "-chardev", "stdio,id=console,signal=off",
     ]
@@ -74,6 +78,12 @@ def vmm_argv(guest: Guest) -> list[str]:
         argv += ["-append", guest.arguments]
     if guest.device_tree:
         argv += ["-dtb", guest.device_tree]
+    if guest.disk:
+        argv += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file={guest.disk}",
+                 "-device", "virtio-blk-device,drive=disk"]
+    if guest.tap:
+        argv += ["-netdev", f"tap,id=net,ifname={guest.tap},script=no,downscript=no,vhost=on",
+                 "-device", f"virtio-net-device,netdev=net,mac={guest.mac}"]
     for chardev in guest.chardevs:
         argv += ["-chardev", chardev]
     for device in guest.devices:

@@ -106,31 +106,9 @@ def tools(cache: Cache, debian: Debian) -> Path:
 
 def extract(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> str:
     """Put the recipe's programs and their libraries into `into`; say what was installed."""
-    log = cache.log(f"mmdebstrap-{recipe['architecture']}")
     with tempfile.TemporaryDirectory(prefix="neve-root-", dir=into.parent) as temporary:
         whole = Path(temporary) / "root"
-        try:
-            run(
-                [
-                    require("mmdebstrap", "mmdebstrap"),
-                    "--variant=extract",
-                    "--mode=chrootless",  # nothing is run in it, so no privilege is needed
-                    f"--architectures={recipe['architecture']}",
-                    "--include=" + ",".join(recipe["packages"]),
-                    "--aptopt=APT::Install-Recommends \"false\"",
-                    "--skip=cleanup/apt,check/chrootless",
-                    debian.suites[0],
-                    str(whole),
-                    "-",
-                ],
-                stdin=debian.sources().encode(),
-                log=log,
-            )
-        except ProcessError as error:
-            raise InfrastructureError(
-                f"mmdebstrap could not make the {recipe['architecture']} root: "
-                f"{error.tail}\nlog: {log}"
-            ) from error
+        packages = unpack(cache, debian, recipe, whole)
         programs = elf.closure(whole, recipe["programs"])
         loaders = {elf.interpreter(whole / name) for name in recipe["programs"]
                    if "busybox" not in name}
@@ -139,7 +117,35 @@ def extract(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) ->
         for loader in loaders:
             inside = "usr" + loader
             _copy((whole / inside).resolve(), into / inside)
-        return _installed(whole)
+        return packages
+
+
+def unpack(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> str:
+    """Put the recipe's packages, and those that they depend on, whole into `into`; say which."""
+    log = cache.log(f"mmdebstrap-{recipe['architecture']}")
+    try:
+        run(
+            [
+                require("mmdebstrap", "mmdebstrap"),
+                "--variant=extract",
+                "--mode=chrootless",  # nothing is run in it, so no privilege is needed
+                f"--architectures={recipe['architecture']}",
+                "--include=" + ",".join(recipe["packages"]),
+                "--aptopt=APT::Install-Recommends \"false\"",
+                "--skip=cleanup/apt,check/chrootless",
+                debian.suites[0],
+                str(into),
+                "-",
+            ],
+            stdin=debian.sources(recipe.get("components", ["main"])).encode(),
+            log=log,
+        )
+    except ProcessError as error:
+        raise InfrastructureError(
+            f"mmdebstrap could not make the {recipe['architecture']} root: "
+            f"{error.tail}\nlog: {log}"
+        ) from error
+    return _installed(into)
 
 
 def _copy(source: Path, target: Path) -> None:

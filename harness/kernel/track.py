@@ -3,7 +3,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ class Track:
     hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives EL2 to VMs with a
     GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and NEVE, where the guest
     hypervisor's kernel does not; `compared` how far its results compare with the paper's;
-    `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`.
+    `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`;
+    `applications` those that all kernels need for applications.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Track:
     switch: Switch | None = None
     compared: str = ""
     server: Mapping[str, Path] = field(default_factory=dict)
+    applications: tuple[Path, ...] = ()
 
     @classmethod
     def load(cls, name: str) -> "Track":
@@ -95,6 +97,7 @@ class Track:
             implied_el2=data.get("implied_el2"),
             switch=Switch(**data["switch"]) if "switch" in data else None,
             server={name: file.parent / path for name, path in data["server"].items()},
+            applications=tuple(file.parent / path for path in data["applications"]),
             compared=" ".join(data["compared"].split()),
         )
 
@@ -102,12 +105,21 @@ class Track:
         """The fragments that such a kernel is configured with."""
         return [item.path for item in self.fragments if item.belongs(version, values)]
 
-    def kernels(self, configurations: Iterable[str]) -> dict[str, dict[str, str]]:
+    def with_options(self, *fragments: Path) -> "Track":
+        """The same track, its kernels with more options."""
+        return replace(self, fragments=(*self.fragments, *map(Fragment, fragments)))
+
+    def kernels(
+        self, configurations: Iterable[str], *, linux_guest: bool = False
+    ) -> dict[str, dict[str, str]]:
         """{name: parameters of the series} of the kernels that `configurations` boot.
 
-        The names are l0 and, if one of them is nested, l2 and those that `hypervisor` gives.
+        The names are l0 and, if one of them is nested, l2 and those that `hypervisor` gives. A
+        `linux_guest` is what is measured: l2 is also that of a VM.
         """
         wanted = {"l0": dict(self.roles.get("l0", {}))}
+        if linux_guest:
+            wanted["l2"] = dict(self.roles.get("l2", {}))
         for name in configurations:
             if nested(name):
                 own = self.modes[name].l1

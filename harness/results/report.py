@@ -7,12 +7,15 @@ from typing import Any
 import jinja2
 import junitparser
 import pandas as pd
+from scipy import stats
 
+from harness.bench.application import applications
 from harness.cache import write_atomically
 from harness.errors import GuestError
 from harness.kernel.operations import redirections
 from harness.kernel.track import Track
 from harness.results import reference, tables
+from harness.results.overhead import overheads
 from harness.results.schema import frame
 from harness.results.store import RunFolder
 
@@ -43,7 +46,8 @@ def results(folder: RunFolder) -> pd.DataFrame:
 
 
 def summary(folder: RunFolder) -> pd.DataFrame:
-    """The table of the report: `tables.summary`, with the columns spread and noisy.
+    """The table of the report: `tables.summary`, with the columns spread and noisy, or
+    `overheads` of a run of applications.
 
     Raises GuestError if no cell finished.
     """
@@ -51,6 +55,8 @@ def summary(folder: RunFolder) -> pd.DataFrame:
     if measured.empty:
         failures = _failures(folder)
         raise GuestError(f"run {folder.id} has no finished cell\n{failures}".rstrip())
+    if measures_applications(folder):
+        return overheads(folder.records())
     table = tables.summary(measured, reference.load()).merge(tables.spreads(_samples(folder)))
     return table.assign(noisy=table["spread"] > _spread_limit(folder))
 
@@ -71,10 +77,88 @@ def _spread_limit(folder: RunFolder) -> float:
 
 def write(folder: RunFolder) -> None:
     """Write every derived file of the run."""
-    from harness.results import chart  # matplotlib: half a second that only this needs
-
     folder.write_results()
     _junit(folder)
+    if measures_applications(folder):
+        _write_applications(folder)
+    else:
+        _write_micro(folder)
+
+
+def measures_applications(folder: RunFolder) -> bool:
+    """Whether the run is one of applications."""
+    benchmarks = folder.metadata.get("playbook", {}).get("benchmarks", [])
+    return bool(set(benchmarks) & set(applications()))
+
+
+def _write_applications(folder: RunFolder) -> None:
+    from harness.results import chart  # matplotlib: half a second that only this needs
+
+    table = summary(folder)
+    sizes = {sample["size"] for record in folder.records() for sample in record.samples}
+    emulated = bool(folder.metadata.get("emulator"))
+    shared: dict[str, Any] = {
+        "title": f"Applications: {folder.id}",
+        "headline": applications_headline(table),
+        "small": "small" in sizes,
+        "emulated": emulated,
+        "accounting": _accounting(folder.metadata),
+        "provenance": _provenance(folder),
+        "skipped": folder.metadata.get("skipped", []),
+        "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],
+        "failures": _failures(folder),
+    }
+    shown = readable_applications(table)
+    picture = chart.svg(chart.overheads(table))
+    write_atomically(folder.path / "report.svg", picture)
+    _render(folder, "applications.md", "report.md",
+            table=shown.to_markdown(index=False, disable_numparse=True), **shared)
+    _render(folder, "applications.html", "report.html",
+            table=shown.to_html(index=False, border=0), chart=picture, **shared)
+
+
+def applications_headline(table: pd.DataFrame) -> str:
+    """The mean overhead of each configuration, in a sentence."""
+    known = table[table["overhead"].notna() & (table["configuration"] != "native")]
+    parts = [
+        f"{name}: {stats.gmean(rows['overhead']):.1f}x over {len(rows)} "
+        f"application{'' if len(rows) == 1 else 's'}"
+        for name, rows in known.groupby("configuration", sort=False)
+    ]
+    if not parts:
+        return "No overhead: nothing was measured both natively and in a VM."
+    return f"Geometric mean of the cost, native being 1: {'; '.join(parts)}."
+
+
+def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
+    """The overheads as text; an unknown cell stays empty."""
+    rows = tables.records(table)
+    columns = {
+        "application": [applications()[row["benchmark"]].title for row in rows],
+        "configuration": table["configuration"],
+        "overhead": [_with_error(row["overhead"], row["overhead_error"], 2, "x") for row in rows],
+        "measured": [_with_error(row["value"], row["error"], 4 if row["unit"] == "s" else 1)
+                     for row in rows],
+        "unit": table["unit"],
+        "runs": [str(row["runs"]) for row in rows],
+        "exits/s": [_number(value, 0) for value in table["traps"]],
+        "busy CPUs": table["cpu"],
+    }
+    if table["host"].nunique() > 1:
+        columns = {"host": table["host"], **columns}
+    return pd.DataFrame(columns)
+
+
+def _with_error(value: float, error: float, digits: int, unit: str = "") -> str:
+    if pd.isna(value):
+        return ""
+    return _number(value, digits, unit) + (
+        "" if pd.isna(error) else f" ± {_number(error, digits)}")
+
+
+def _write_micro(folder: RunFolder) -> None:
+    from harness.results import chart  # matplotlib: half a second that only this needs
+
     table = summary(folder)
     where = tables.reasons(results(folder))
     redirected = redirections(folder.metadata["track"])
@@ -96,10 +180,11 @@ def write(folder: RunFolder) -> None:
     shown, causes = readable(table), readable_reasons(where, redirected)
     picture = chart.svg(chart.figure(table, tables.by_redirection(where, redirected)))
     write_atomically(folder.path / "report.svg", picture)
-    _render(folder, "report.md", table=shown.to_markdown(index=False, disable_numparse=True),
+    _render(folder, "report.md", "report.md",
+            table=shown.to_markdown(index=False, disable_numparse=True),
             reasons={name: part.to_markdown(disable_numparse=True)
                      for name, part in causes.items()}, **shared)
-    _render(folder, "report.html", table=shown.to_html(index=False, border=0),
+    _render(folder, "report.html", "report.html", table=shown.to_html(index=False, border=0),
             reasons={name: part.to_html(border=0) for name, part in causes.items()},
             chart=picture, **shared)
 
@@ -189,7 +274,7 @@ def _provenance(folder: RunFolder) -> str:
         for level, kernel in kernels.items()
     ]
     lines += [
-        f"timer       {_timers(folder)}",
+        *([] if measures_applications(folder) else [f"timer       {_timers(folder)}"]),
         f"emulator    {metadata.get('emulator', 'none')}",
         f"started     {metadata.get('started')}",
         f"repeat      {metadata.get('repeat')}",
@@ -248,11 +333,11 @@ def _junit(folder: RunFolder) -> None:
     write_atomically(folder.path / "junit.xml", text + "\n")
 
 
-def _render(folder: RunFolder, name: str, **values: Any) -> None:
+def _render(folder: RunFolder, template: str, name: str, **values: Any) -> None:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.results"), undefined=jinja2.StrictUndefined,
         autoescape=jinja2.select_autoescape(["html.j2"]), keep_trailing_newline=True,
         trim_blocks=True,
     )
-    text = environment.get_template(f"{name}.j2").render(**values)
+    text = environment.get_template(f"{template}.j2").render(**values)
     write_atomically(folder.path / name, text)

@@ -137,8 +137,8 @@ def test_every_file_names_its_licence():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True,
                              check=True).stdout.split()
     code = {".py", ".c", ".h", ".S", ".lds", ".toml", ".yaml", ".config", ".j2", ""}
-    exempt = {".gitignore", "harness/results/templates/report.md.j2",
-              "harness/results/templates/report.html.j2"}
+    exempt = {".gitignore", *(f"harness/results/templates/{name}.{kind}.j2"
+                              for name in ("report", "applications") for kind in ("md", "html"))}
     missing = [
         name for name in tracked
         if Path(name).suffix in code and name not in exempt

@@ -229,7 +229,7 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
             measured.extend(cell.id for cell in cells)
             return [Job(run_id, cells, measure)] if cells else []
 
-        monkeypatch.setattr(run_command, "prepare", lambda *_, **__: None)
+        monkeypatch.setattr(run_command, "artifacts_of", lambda *_, **__: None)
         monkeypatch.setattr(run_command, "jobs_of", jobs_of)
         monkeypatch.setattr(run_command, "facts_of", lambda *_: {
             "track": "v4.10", "harness": "0.1.0",

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""The applications: what each one runs and where, and which figure it gives.
+
+Each is a file in `applications/`, all with the same steps: `prepare` and `start` in the system
+that is measured, `load` at the client once the server's `port` answers, and then, `runs` times,
+`client` there or `run` in the system itself. A step is a line of shell and finds its amounts in
+variables, and in `server` the address of what is measured, in `cpus` its number of CPUs.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import GuestError
+
+_FOLDER = Path(__file__).with_name("applications")
+Size = Literal["paper", "small"]
+
+
+@dataclass(frozen=True)
+class Application:
+    """One of them. `value` finds the figure in the answer; `paper` holds the amounts of the
+    paper's authors, `small` those for an emulated processor."""
+
+    name: str
+    title: str
+    metric: str
+    unit: str
+    better: Literal["higher", "lower"]
+    value: str
+    paper: Mapping[str, int]
+    small: Mapping[str, int]
+    prepare: str = ""
+    start: str = ""
+    port: int | None = None
+    load: str = ""
+    client: str = ""
+    run: str = ""
+
+    def amounts(self, size: Size) -> Mapping[str, int]:
+        """Its parameters, `runs` among them."""
+        return self.paper if size == "paper" else self.small
+
+    def parse(self, answer: str) -> float:
+        """The figure in `answer`. Raises GuestError if there is none, or a senseless one."""
+        match = re.search(self.value, answer, re.MULTILINE)
+        figure = float(match[1]) if match else 0.0
+        if figure <= 0:
+            raise GuestError(f"{self.name}: no figure in its answer:\n{answer.strip()[-2000:]}")
+        return figure
+
+    def overhead(self, native: float, measured: float) -> float:
+        """How many times the native cost: 1 is no overhead, whichever direction is better."""
+        return native / measured if self.better == "higher" else measured / native
+
+
+@cache
+def applications() -> Mapping[str, Application]:
+    """All of them by name."""
+    return {
+        file.stem: Application(name=file.stem, **tomllib.loads(file.read_text()))
+        for file in sorted(_FOLDER.glob("*.toml"))
+    }

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""What Kernbench compiles: files of the kernel, preprocessed."""
+
+import os
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+
+from harness.cache import Cache, content_key
+from harness.errors import InfrastructureError
+from harness.kernel.patches import switch
+from harness.kernel.source import Source, unpack
+from harness.paths import IMAGES
+from harness.process import ProcessError, mortal, require, run
+from harness.toolchain import Toolchain
+
+
+def kernbench(cache: Cache, source: Source) -> Path:
+    """Folder with the preprocessed files of `source`, and the compiler's `options` for them."""
+    recipe = tomllib.loads((IMAGES / "kernbench.toml").read_text())
+    toolchain = Toolchain.find()
+
+    def make(folder: Path) -> None:
+        log = cache.log("kernbench")
+        with (
+            cache.lock(f"tree-{source.track}-{source.key}"),
+            tempfile.TemporaryDirectory(prefix="neve-kernbench-", dir=cache.trees) as objects,
+        ):
+            tree = unpack(cache, source)
+            switch(tree, source.version, [])
+            goals = [str(Path(name).with_suffix(".i")) for name in recipe["sources"]]
+            for wanted in (["allnoconfig"], goals):
+                try:
+                    run(mortal([
+                        require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}",
+                        "ARCH=arm64", f"CROSS_COMPILE={toolchain.prefix}", *wanted,
+                    ]), cwd=tree, log=log)
+                except ProcessError as error:
+                    raise InfrastructureError(
+                        f"the files of Kernbench could not be made: {error.tail}\nlog: {log}"
+                    ) from error
+            for goal in goals:
+                shutil.copy(Path(objects) / goal, folder / goal.replace("/", "-"))
+        (folder / "options").write_text(" ".join(recipe["options"]) + "\n")
+
+    key = content_key([recipe, source.sha256, toolchain.version])
+    return cache.artifact("kernbench", key, make)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""The applications' data, answers of the real tools, and what a report makes of them."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import playbook
+from harness.bench.application import applications
+from harness.errors import GuestError, UserError
+from harness.playbook import Benchmark, Cell, Configuration
+from harness.results import report
+from harness.results.overhead import overheads
+from harness.results.schema import Measurement
+from harness.results.store import CellRecord, RunFolder
+
+RECORDED = Path(__file__).with_name("recorded") / "applications"
+FIGURES = {
+    "apache": 959.80, "hackbench": 0.131, "kernbench": 0.436496, "memcached": 0.161, "mysql": 67.15,
+    "nginx": 1791.18, "tcp-maerts": 14136.80, "tcp-rr": 30864.20, "tcp-stream": 10723.75,
+}
+
+
+def test_each_application_is_a_benchmark():
+    assert set(applications()) == {each.value for each in Benchmark if each.application}
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_answers_of_the_real_tools_parse(name):
+    assert applications()[name].parse((RECORDED / f"{name}.txt").read_text()) == FIGURES[name]
+
+
+@pytest.mark.parametrize("name", sorted(applications()))
+def test_an_answer_without_a_figure_is_an_error_that_shows_it(name):
+    with pytest.raises(GuestError, match=f"(?s){name}: no figure in its answer:.*refused"):
+        applications()[name].parse("connection refused\n")
+
+
+@pytest.mark.parametrize("name", sorted(applications()))
+def test_description_is_whole(name):
+    application = applications()[name]
+    assert bool(application.client) != bool(application.run)
+    assert bool(application.start) == bool(application.port)
+    assert application.better == ("higher" if application.metric == "throughput" else "lower")
+    assert application.amounts("paper").keys() == application.amounts("small").keys()
+    assert application.amounts("small")["runs"] >= 3
+
+
+def test_overhead_is_a_cost_whichever_direction_is_better():
+    assert applications()["tcp-rr"].overhead(native=1000.0, measured=100.0) == 10
+    assert applications()["hackbench"].overhead(native=1.0, measured=10.0) == 10
+
+
+def test_applications_have_a_playbook_of_their_own():
+    with pytest.raises(UserError, match="applications need a playbook of their own"):
+        playbook.validate({"configurations": ["vm"], "benchmarks": ["hypercall", "tcp-rr"]}, "p")
+
+
+def test_only_applications_run_natively():
+    wanted = {"configurations": ["native", "vm"], "benchmarks": ["tcp-rr"]}
+    book = playbook.validate(wanted, "p")
+    assert [cell.id for cell in playbook.plan(book)] == ["tcg/native/1/tcp-rr", "tcg/vm/1/tcp-rr"]
+    assert not playbook.skipped(book)
+
+
+def record(configuration, benchmark, figures, *, repetition=1):
+    cell = Cell("tcg", Configuration(configuration), repetition, Benchmark(benchmark))
+    application = applications()[benchmark]
+
+    def row(metric, unit, value, reason=""):
+        return Measurement("r", "tcg", "upstream", "max", 3, configuration, "none", benchmark,
+                           metric, unit, value, None, len(figures), reason)
+
+    mean = sum(figures) / len(figures)
+    return CellRecord(cell.id, "passed", 1.0, (
+        row(application.metric, application.unit, mean),
+        row("traps", "exits per second", 50.0), row("cpu", "CPUs", 1.5, "L0")),
+        ({"benchmark": benchmark, "size": "small", "figures": figures},))
+
+
+def test_errors_propagate_to_the_overhead():
+    table = overheads([record("native", "tcp-rr", [99.0, 100.0, 101.0]),
+                       record("vm", "tcp-rr", [9.0, 10.0, 11.0])]).set_index("configuration")
+    # Student's t for 95 % and two degrees of freedom is 4.303; 1/sqrt(3) of it is 2.484.
+    assert table.loc["native", "error"] == pytest.approx(2.484, abs=1e-3)
+    assert table.loc["vm", "error"] == pytest.approx(2.484, abs=1e-3)
+    assert table.loc["vm", "overhead"] == pytest.approx(10.0)
+    assert table.loc["vm", "overhead_error"] == pytest.approx(10 * 0.24967, abs=1e-3)
+    assert table.loc["native", "overhead"] == 1
+    assert table.loc["vm", "cpu"] == "L0 1.5"
+
+
+def test_repetitions_are_runs_of_one_cell():
+    table = overheads([record("vm", "tcp-rr", [9.0, 11.0]),
+                       record("vm", "tcp-rr", [10.0], repetition=2)])
+    assert table["runs"].to_list() == [3]
+    assert table["value"].to_list() == [10.0]
+    assert table["overhead"].isna().all()
+
+
+def test_report_of_applications(tmp_path):
+    folder = RunFolder.create(tmp_path / "runs", "applications", {
+        "track": "upstream", "repeat": "neve run", "emulator": "11.1",
+        "playbook": {"benchmarks": ["memcached", "tcp-rr"]},
+    })
+    for configuration, time, rate in (("native", 0.1, 100.0), ("vm", 0.4, 20.0)):
+        folder.append(record(configuration, "memcached", [time, time * 1.1]))
+        folder.append(record(configuration, "tcp-rr", [rate, rate * 1.1]))
+    folder.append(CellRecord("tcg/vm/1/mysql", "failed", 0.0, error="mysql: died"))
+    report.write(folder)
+    text = (folder.path / "report.md").read_text()
+    assert "vm: 4.5x over 2 applications" in text  # the geometric mean of 4 and 5
+    assert "| Memcached      | vm              | 4.00x" in text
+    assert "tcg/vm/1/mysql: mysql: died" in text
+    assert "Netperf TCP_RR" in (folder.path / "report.html").read_text()
+    assert (folder.path / "report.svg").stat().st_size > 5000
