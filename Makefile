@@ -2,7 +2,7 @@
 # `make reproduce` and `make test` install what is missing, and say so before they do.
 PYTHON ?= python3
 VENV := .venv
-PACKAGES := bc binutils-aarch64-linux-gnu bison cpio curl debian-archive-keyring flex gcc \
+PACKAGES := bc binutils-aarch64-linux-gnu bison cpio curl debian-archive-keyring e2fsprogs flex gcc \
 	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap openssh-client patch perl \
 	    util-linux xz-utils
 

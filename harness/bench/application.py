@@ -50,7 +50,7 @@ class Application:
         match = re.search(self.value, answer, re.MULTILINE)
         figure = float(match[1]) if match else 0.0
         if figure <= 0:
-            raise GuestError(f"{self.name}: no figure in its answer:\n{answer.strip()[-2000:]}")
+            raise GuestError(f"no figure in its answer:\n{answer.strip()[-2000:]}")
         return figure
 
     def overhead(self, native: float, measured: float) -> float:

@@ -109,7 +109,7 @@ class _Stage:
             figures = [self._run(application, variables) for _ in range(runs)]
             used = self._clocks().since(before_runs)
         except GuestError as error:
-            raise GuestError(f"{error}{self._server_log()}") from error
+            raise GuestError(f"{application.name}: {error}{self._server_log()}") from error
         finally:
             with suppress(HarnessError):  # of a system that died, whose error is under way
                 _OnHost(self.site.host).run(_QUIET, _SETUP_SECONDS)
@@ -138,17 +138,17 @@ class _Stage:
             start = _line(application, "start", variables)
             self.system.run(f"{start} >/app{_SERVER_LOG} 2>&1", seconds)
         if application.port:
-            self._await(application, str(variables["server"]), application.port)
+            self._await(str(variables["server"]), application.port)
         if application.load:
             self._client(application, "load", variables)
 
-    def _await(self, application: Application, address: str, port: int) -> None:
+    def _await(self, address: str, port: int) -> None:
         end = time.monotonic() + _START_SECONDS
         probe = f"nc -w 2 {address} {port} </dev/null >/dev/null 2>&1"
         while not self.site.host.attempt(f"timeout 5 {probe}"):
             if time.monotonic() > end:
-                raise GuestError(f"{application.name}: its server does not answer at {address} "
-                                 f"port {port} within {_START_SECONDS:.0f} s")
+                raise GuestError(f"its server does not answer at {address} port {port} within "
+                                 f"{_START_SECONDS:.0f} s")
             time.sleep(0.5)
 
     def _run(self, application: Application, variables: Mapping[str, object]) -> float:
