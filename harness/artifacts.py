@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.cache import Cache, file_sha256
 from harness.debian import Debian
+from harness.errors import UserError
 from harness.guest.vmm import GUEST_CPUS, PINNED
 from harness.image.device_tree import gicv2_with_el2
 from harness.image.disk import disk
@@ -95,18 +96,26 @@ def artifacts_of(
         cache, progress, track=playbook.track, configurations=playbook.configurations,
         kernel=playbook.kernel, hosts=playbook.hosts if hosts is None else hosts,
         applications=playbook.applications,
+        specjvm=_installed(playbook.specjvm.jar) if playbook.specjvm else None,
         guest_cpus=playbook.guest_cpus if playbook.applications else GUEST_CPUS,
     )
+
+
+def _installed(jar: Path) -> Path:
+    """The folder of the copy whose jar that is."""
+    if not jar.expanduser().is_file():
+        raise UserError(f"specjvm: no file {jar}")
+    return jar.expanduser().resolve().parent
 
 
 def prepare(
     cache: Cache, progress: Stages, *, track: str, configurations: Iterable[str],
     kernel: str | None = None, payload: Path | None = None, hosts: Iterable[HostSpec] = (),
-    applications: bool = False, guest_cpus: int = GUEST_CPUS,
+    applications: bool = False, specjvm: Path | None = None, guest_cpus: int = GUEST_CPUS,
 ) -> Artifacts:
     """Find or build what track `track` boots for `configurations` on `hosts`; `payload` is an
     image of the user's. For `applications` every kernel has more options, and guests are Linux
-    with a disk."""
+    with a disk, on which `specjvm` is too."""
     line = Track.load(track)
     if applications:
         line = line.with_options(*line.applications)
@@ -143,5 +152,5 @@ def prepare(
     if applications:
         with progress.stage("disk"):
             today = find(cache, Track.load("upstream"), wanted=None)
-            programs = disk(cache, Debian.load(), kernbench(cache, today))
+            programs = disk(cache, Debian.load(), kernbench(cache, today), specjvm)
     return Artifacts(line, kernels, roots, guest, nested, initramfs, tree, own, tools, programs)

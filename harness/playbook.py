@@ -53,6 +53,7 @@ class Benchmark(StrEnum):
     VIRTUAL_EOI = "virtual-eoi"
     KERNBENCH = "kernbench"
     HACKBENCH = "hackbench"
+    SPECJVM2008 = "specjvm2008"
     MYSQL = "mysql"
     MEMCACHED = "memcached"
     TCP_RR = "tcp-rr"
@@ -64,6 +65,13 @@ class Benchmark(StrEnum):
     @property
     def application(self) -> bool:
         return self.value in applications()
+
+
+class SpecJvm(Model):
+    """The user's copy of SPECjvm2008: the jar in the folder that its installer made."""
+
+    jar: Path
+    benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)] = ("compress", "crypto.aes")
 
 
 class Playbook(Model):
@@ -92,6 +100,7 @@ class Playbook(Model):
     spread_limit: Annotated[float, Field(gt=0)] = 1.0
     check: bool = False
     size: Size | None = None
+    specjvm: SpecJvm | None = None
     guest_cpus: Annotated[int, Field(ge=1, le=16)] = 4
     benchmark_seconds: Annotated[float, Field(gt=0)] = 300.0
     l1_memory: Annotated[int, Field(ge=512, le=65536)] = 1024
@@ -160,6 +169,7 @@ def plan(playbook: Playbook) -> list[Cell]:
             playbook.benchmarks,
         )
         if _obstacle(playbook, host, configuration) is None
+        and not _missing(playbook, benchmark)
     ]
 
 
@@ -169,7 +179,16 @@ def skipped(playbook: Playbook) -> list[str]:
         f"{host.name}, {configuration}: {obstacle}"
         for host, configuration in product(playbook.hosts, playbook.configurations)
         if (obstacle := _obstacle(playbook, host, configuration))
-    ]
+    ] + [f"{benchmark}: {missing}" for benchmark in playbook.benchmarks
+         if (missing := _missing(playbook, benchmark))]
+
+
+def _missing(playbook: Playbook, benchmark: Benchmark) -> str:
+    """What `benchmark` needs and the playbook does not name; nothing for most."""
+    needs = benchmark.application and applications()[benchmark].licensed
+    if not needs or playbook.specjvm:
+        return ""
+    return "it is licensed: `specjvm` in the playbook names the jar of your copy"
 
 
 def _obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -> str | None:

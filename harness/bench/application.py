@@ -23,7 +23,8 @@ Size = Literal["paper", "small"]
 
 @dataclass(frozen=True)
 class Application:
-    """One of them. `value` finds the figure in the answer; `paper` holds the amounts of the
+    """One of them. `value` finds the figure in the answer, which is in `unit` after a division by
+    `per`; what is `licensed` the user has to bring; `paper` holds the amounts of the
     paper's authors, `small` those for an emulated processor."""
 
     name: str
@@ -34,6 +35,8 @@ class Application:
     value: str
     paper: Mapping[str, int]
     small: Mapping[str, int]
+    per: float = 1.0
+    licensed: bool = False
     prepare: str = ""
     start: str = ""
     port: int | None = None
@@ -51,7 +54,7 @@ class Application:
         figure = float(match[1]) if match else 0.0
         if figure <= 0:
             raise GuestError(f"no figure in its answer:\n{answer.strip()[-2000:]}")
-        return figure
+        return figure / self.per
 
     def overhead(self, native: float, measured: float) -> float:
         """How many times the native cost: 1 is no overhead, whichever direction is better."""

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,17 @@ def describe(
     playbook = read_playbook(path, only, host, inventory)
     spec = playbook.hosts[0]
     measured = Guest("<microbench>", GUEST_CPUS, playbook.l2_memory, spec.gic)
+    nested = Guest("<kernel>", GUEST_CPUS, playbook.l1_memory, spec.gic,
+                   initrd="<l1-initramfs>", virtual_el2=spec.gic == 3, virtio_console=True,
+                   device_tree="<device-tree>" if spec.gic == 2 else None)
+    if playbook.applications:
+        measured = replace(measured, kernel="<kernel>", initrd="<initramfs>", virtio_console=True)
+        measured, nested = (
+            replace(guest, cpus=playbook.guest_cpus, disk="<disk>", tap="guest", mac="<mac>")
+            for guest in (measured, nested)
+        )
     commands = {"benchmark guest": vmm_argv(measured)}
     if playbook.nested:
-        nested = Guest("<kernel>", GUEST_CPUS, playbook.l1_memory, spec.gic,
-                       initrd="<l1-initramfs>", virtual_el2=spec.gic == 3, virtio_console=True,
-                       device_tree="<device-tree>" if spec.gic == 2 else None)
         commands["L1 hypervisor"] = vmm_argv(nested)
     track = Track.load(playbook.track)
     qemu = Emulator(("qemu-system-aarch64",), "")

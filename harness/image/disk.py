@@ -26,13 +26,19 @@ _FILES = {
 _SPARE = 1.15  # of the files' own size: what ext2 needs to keep them
 
 
-def disk(cache: Cache, debian: Debian, kernbench: Path) -> Path:
+def disk(cache: Cache, debian: Debian, kernbench: Path, specjvm: Path | None = None) -> Path:
     """An ext2 image, made once per recipe; `packages.txt` beside it says of what. `kernbench` is
-    the folder of what Kernbench compiles.
+    the folder of what Kernbench compiles, `specjvm` that of the user's SPECjvm2008, if any.
 
     Nothing writes to it: each level has what it changes in memory.
     """
-    recipe = debian.roots["applications"]
+    recipe = dict(debian.roots["applications"])
+    java = recipe.pop("java")
+    licensed = {}
+    if specjvm:
+        recipe["packages"] = [*recipe["packages"], *java]
+        licensed = {str(path.relative_to(specjvm)): file_sha256(path)
+                    for path in sorted(specjvm.rglob("*")) if path.is_file()}
     own = {str(path.relative_to(_OWN)): file_sha256(path)
            for path in sorted(_OWN.rglob("*")) if path.is_file()}
 
@@ -44,12 +50,14 @@ def disk(cache: Cache, debian: Debian, kernbench: Path) -> Path:
                 shutil.rmtree(tree / name, ignore_errors=True)
             shutil.copytree(_OWN, tree, dirs_exist_ok=True)
             shutil.copytree(kernbench, tree / "kernbench")
+            if specjvm:
+                shutil.copytree(specjvm, tree / "specjvm")
             for name, text in _FILES.items():
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
                 (tree / name).write_text(text)
             _pack(cache, tree, folder / "disk.ext2")
 
-    key = content_key([recipe, debian.suites, own, _FILES, kernbench.name])
+    key = content_key([recipe, debian.suites, own, _FILES, kernbench.name, licensed])
     return cache.artifact("applications", key, make) / "disk.ext2"
 
 

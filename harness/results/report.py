@@ -137,7 +137,7 @@ def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
         "application": [applications()[row["benchmark"]].title for row in rows],
         "configuration": table["configuration"],
         "overhead": [_with_error(row["overhead"], row["overhead_error"], 2, "x") for row in rows],
-        "measured": [_with_error(row["value"], row["error"], 4 if row["unit"] == "s" else 1)
+        "measured": [_with_error(row["value"], row["error"], 4 if row["value"] < 10 else 1)
                      for row in rows],
         "unit": table["unit"],
         "runs": [str(row["runs"]) for row in rows],

@@ -96,7 +96,7 @@ class _Stage:
         amounts = dict(application.amounts(size))
         runs = amounts.pop("runs")
         variables = {**amounts, "server": _address(list(self.levels.values())[-1]),
-                     "cpus": self.site.playbook.guest_cpus}
+                     "cpus": self.site.playbook.guest_cpus, **self._licensed()}
         try:
             self._serve(application, variables)
             # The first run warms up, so it may as well be the one whose exits are counted.
@@ -121,6 +121,11 @@ class _Stage:
             *_rates(exits, seconds),
             *(Value("cpu", "CPUs", value, None, runs, level) for level, value in used.items()),
         ], [{"benchmark": application.name, "size": size, "figures": figures, **amounts}])
+
+    def _licensed(self) -> dict[str, str]:
+        specjvm = self.site.playbook.specjvm
+        return {"jar": specjvm.jar.name, "benchmarks": " ".join(specjvm.benchmarks)} \
+            if specjvm else {}
 
     def _server_log(self) -> str:
         """The last lines that the server wrote, if its system still says them."""

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from harness import playbook
+from harness.artifacts import artifacts_of
 from harness.bench.application import applications
+from harness.cache import Cache
 from harness.errors import GuestError, UserError
 from harness.playbook import Benchmark, Cell, Configuration
+from harness.progress import Progress
 from harness.results import report
 from harness.results.overhead import overheads
 from harness.results.schema import Measurement
@@ -32,7 +35,7 @@ def test_answers_of_the_real_tools_parse(name):
 
 @pytest.mark.parametrize("name", sorted(applications()))
 def test_an_answer_without_a_figure_is_an_error_that_shows_it(name):
-    with pytest.raises(GuestError, match="(?s)no figure in its answer:.*refused"):
+    with pytest.raises(GuestError, match=r"(?s)no figure in its answer:.*refused"):
         applications()[name].parse("connection refused\n")
 
 
@@ -61,6 +64,25 @@ def test_only_applications_run_natively():
     book = playbook.validate(wanted, "p")
     assert [cell.id for cell in playbook.plan(book)] == ["tcg/native/1/tcp-rr", "tcg/vm/1/tcp-rr"]
     assert not playbook.skipped(book)
+
+
+def test_what_is_licensed_is_skipped_by_name_without_a_copy():
+    wanted = {"configurations": ["vm"], "benchmarks": ["specjvm2008", "tcp-rr"]}
+    book = playbook.validate(wanted, "p")
+    assert [cell.id for cell in playbook.plan(book)] == ["tcg/vm/1/tcp-rr"]
+    assert playbook.skipped(book) == [
+        "specjvm2008: it is licensed: `specjvm` in the playbook names the jar of your copy"]
+    book = playbook.validate({**wanted, "specjvm": {"jar": "/opt/spec/SPECjvm2008.jar"}}, "p")
+    assert len(playbook.plan(book)) == 2
+    assert not playbook.skipped(book)
+
+
+def test_a_copy_that_is_not_there_is_one_line(tmp_path):
+    book = playbook.validate({
+        "configurations": ["vm"], "benchmarks": ["specjvm2008"],
+        "specjvm": {"jar": str(tmp_path / "SPECjvm2008.jar")}}, "p")
+    with pytest.raises(UserError, match=r"specjvm: no file .*SPECjvm2008\.jar"):
+        artifacts_of(Cache(tmp_path), Progress(), book)
 
 
 def record(configuration, benchmark, figures, *, repetition=1):
