@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.artifacts import Artifacts
 from harness.cache import Cache
 from harness.console import Place, Program, Shell
+from harness.errors import UserError
 from harness.guest.linux import booted, kernel_arguments, linux_guest
 from harness.guest.parameters import implied_el2
 from harness.guest.vmm import GUEST_CPUS, Guest
@@ -112,9 +113,12 @@ def l0(
 
 def cpus_for_guests(host: Host, spec: HostSpec, wanted: int = GUEST_CPUS) -> tuple[int, ...]:
     """L0's CPUs on which `wanted` vCPUs are pinned: the isolated ones of a server, else its last
-    ones; none in particular on a machine of ours."""
+    ones; none in particular on a machine of ours. Raises UserError if too few are isolated."""
     if isinstance(spec, TcgHostSpec):
         return ()
+    if spec.isolated and len(spec.isolated) < wanted:
+        raise UserError(f"host {spec.name}: `cpus` isolates {len(spec.isolated)}, but guests have "
+                        f"{wanted} vCPUs")
     count = int(host.run("nproc").stdout)
     return spec.isolated or tuple(range(max(0, count - wanted), count))
 

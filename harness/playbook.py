@@ -17,6 +17,7 @@ from harness.inventory import (
     Inventory,
     Model,
     Name,
+    SshHostSpec,
     TcgHostSpec,
     complaints,
     parse_address,
@@ -195,6 +196,8 @@ def _obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) 
     """Why nothing can be measured there; None if it can."""
     if configuration is Configuration.NATIVE and not playbook.applications:
         return "there is no hypervisor whose cost these benchmarks could measure"
+    if playbook.applications and isinstance(host, SshHostSpec) and not host.boots_ours:
+        return "applications change a host's network, so they need a kernel of ours there"
     if configuration.nested and host.gic != 3 and not Track.load(playbook.track).implied_el2:
         return f"the track's KVM has no GICv{host.gic} for a guest hypervisor"
     return None

@@ -66,6 +66,14 @@ def test_only_applications_run_natively():
     assert not playbook.skipped(book)
 
 
+def test_a_server_in_its_own_kernel_is_left_alone():
+    book = playbook.validate({
+        "configurations": ["vm"], "benchmarks": ["tcp-rr"],
+        "hosts": [{"kind": "ssh", "name": "arm1", "address": "arm1", "boot": "own"}]}, "p")
+    assert not playbook.plan(book)
+    assert "need a kernel of ours" in playbook.skipped(book)[0]
+
+
 def test_what_is_licensed_is_skipped_by_name_without_a_copy():
     wanted = {"configurations": ["vm"], "benchmarks": ["specjvm2008", "tcp-rr"]}
     book = playbook.validate(wanted, "p")
