@@ -84,18 +84,18 @@ def _line(application: Application, step: str, variables: Mapping[str, object],
 
 @dataclass(frozen=True)
 class _Stage:
-    """A system with an application's disk; the level of each kernel that runs, by name."""
+    """A system with the disk of the applications: that of `level`."""
 
     site: Site
     system: _System
-    levels: Mapping[str, int]
+    level: int
 
     def measure(self, cell: Cell) -> Answer:
         application = applications()[cell.benchmark]
         size = self.site.playbook.size or ("small" if self.site.spec.kind == "tcg" else "paper")
         amounts = dict(application.amounts(size))
         runs = amounts.pop("runs")
-        variables = {**amounts, "server": _address(list(self.levels.values())[-1]),
+        variables = {**amounts, "server": _address(self.level),
                      "cpus": self.site.playbook.guest_cpus, **self._licensed()}
         try:
             self._serve(application, variables)
@@ -113,7 +113,7 @@ class _Stage:
         finally:
             with suppress(HarnessError):  # of a system that died, whose error is under way
                 _OnHost(self.site.host).run(_QUIET, _SETUP_SECONDS)
-                if len(self.levels) > 1:
+                if self.level:
                     self.system.run(_QUIET, _SETUP_SECONDS)
         deviation = statistics.stdev(figures) if runs > 1 else None
         return Answer([
@@ -174,13 +174,12 @@ class _Stage:
 
     def _clocks(self) -> "_Clocks":
         """L0's time, and how long the CPUs of each level have worked, by one command."""
-        guests = [level for level in self.levels.values() if level]
-        asked = [f"nc -w 10 {_address(level)} 9 </dev/null || echo" for level in guests]
+        asked = [f"nc -w 10 {_address(level)} 9 </dev/null || echo"
+                 for level in range(1, self.level + 1)]
         said = self.site.host.run("; ".join(
             ["cat /proc/uptime", "head -n 1 /proc/stat", *asked])).stdout.splitlines()
-        names = ["L0", *(f"L{level}" for level in guests)]
         return _Clocks(float(said[0].split()[0]), {
-            name: _worked(line) for name, line in zip(names, said[1:], strict=False)
+            f"L{level}": _worked(line) for level, line in enumerate(said[1:])
             if line.startswith("cpu ")
         })
 
@@ -201,9 +200,9 @@ class _Clocks:
 
 
 def _worked(line: str) -> float:
-    """Of the `cpu` line of /proc/stat: all but idle and iowait; guests' time is in user's."""
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, line.split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / _TICKS
+    """Of the `cpu` line of /proc/stat: all but idle, iowait and steal; guests' is in user's."""
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, line.split()[1:8])
+    return (user + nice + system + irq + softirq) / _TICKS
 
 
 def _rates(exits: Counter[str], seconds: float) -> Iterator[Value]:
@@ -244,7 +243,7 @@ class ApplicationRig(Rig):
     def subject(self, place: Place, configuration: Configuration) -> Iterator[_Stage]:
         site = self.site
         if configuration is Configuration.NATIVE:
-            yield _Stage(site, _OnHost(site.host), {"L0": 0})
+            yield _Stage(site, _OnHost(site.host), 0)
             return
         level = 2 if configuration.nested else 1
         guest = replace(self._connected(levels.l2_guest(
@@ -257,7 +256,7 @@ class ApplicationRig(Rig):
                 shell = stack.enter_context(levels.l2(place, guest, name=str(configuration)))
                 system = _InGuest(shell)
                 _ready(system, "guest", level)
-            yield _Stage(site, system, {f"L{each}": each for each in range(level + 1)})
+            yield _Stage(site, system, level)
 
 
 def _ready(system: _System, role: str, level: int, disk: str = "/dev/vda") -> None:
@@ -269,7 +268,7 @@ def _ready(system: _System, role: str, level: int, disk: str = "/dev/vda") -> No
 
 def _ready_host(site: Site) -> None:
     """L0 gets its disk and network once a boot."""
-    if not site.host.attempt("test -d /app"):
+    if not site.host.attempt("test -e /run/app/ready"):
         assert site.artifacts.disk is not None, "no artifacts for applications were asked for"
         with site.stage("disk and network"):
             _ready(_OnHost(site.host), "host", 0, site.host.put(site.artifacts.disk))
