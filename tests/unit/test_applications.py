@@ -10,6 +10,8 @@ from harness.artifacts import artifacts_of
 from harness.bench.application import applications
 from harness.cache import Cache
 from harness.errors import GuestError, UserError
+from harness.guest.vmm import Guest, vmm_argv
+from harness.kernel.track import Track, track_names
 from harness.playbook import Benchmark, Cell, Configuration
 from harness.progress import Progress
 from harness.results import report
@@ -91,6 +93,25 @@ def test_a_copy_that_is_not_there_is_one_line(tmp_path):
         "specjvm": {"jar": str(tmp_path / "SPECjvm2008.jar")}}, "p")
     with pytest.raises(UserError, match=r"specjvm: no file .*SPECjvm2008\.jar"):
         artifacts_of(Cache(tmp_path), Progress(), book)
+
+
+def test_guests_have_the_disk_and_a_card_that_vhost_serves():
+    argv = " ".join(vmm_argv(Guest("Image", 4, 512, 3, disk="/dev/vda", tap="guest",
+                                   mac="52:54:00:00:02:02")))
+    assert "if=none,id=disk,format=raw,readonly=on,file=/dev/vda" in argv
+    assert "tap,id=net,ifname=guest,script=no,downscript=no,vhost=on" in argv
+    assert "netdev=net,mac=52:54:00:00:02:02" in argv
+    assert "-nic none" not in argv
+    assert "-nic none" in " ".join(vmm_argv(Guest("Image", 2, 512, 3)))
+
+
+def test_kernels_of_applications_differ_by_their_options_alone():
+    for name in track_names():
+        track = Track.load(name)
+        more = track.with_options(*track.applications)
+        assert more.fragments[:len(track.fragments)] == track.fragments
+        assert "l2" in more.kernels(["vm"], linux_guest=True)
+        assert "l2" not in track.kernels(["vm"])
 
 
 def record(configuration, benchmark, figures, *, repetition=1):
