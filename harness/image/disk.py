@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.cache import Cache, content_key, file_sha256
 from harness.debian import Debian
 from harness.errors import InfrastructureError
-from harness.image.rootfs import unpack
+from harness.image.rootfs import unpack, write_files
 from harness.paths import IMAGES
 from harness.process import ProcessError, require, run
 
@@ -37,10 +37,8 @@ def disk(cache: Cache, debian: Debian, kernbench: Path, specjvm: Path | None = N
     licensed = {}
     if specjvm:
         recipe["packages"] = [*recipe["packages"], *java]
-        licensed = {str(path.relative_to(specjvm)): file_sha256(path)
-                    for path in sorted(specjvm.rglob("*")) if path.is_file()}
-    own = {str(path.relative_to(_OWN)): file_sha256(path)
-           for path in sorted(_OWN.rglob("*")) if path.is_file()}
+        licensed = _contents(specjvm)
+    own = _contents(_OWN)
 
     def make(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="neve-disk-", dir=folder.parent) as temporary:
@@ -52,13 +50,17 @@ def disk(cache: Cache, debian: Debian, kernbench: Path, specjvm: Path | None = N
             shutil.copytree(kernbench, tree / "kernbench")
             if specjvm:
                 shutil.copytree(specjvm, tree / "specjvm")
-            for name, text in _FILES.items():
-                (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                (tree / name).write_text(text)
+            write_files(tree, _FILES)
             _pack(cache, tree, folder / "disk.ext2")
 
     key = content_key([recipe, debian.suites, own, _FILES, kernbench.name, licensed])
     return cache.artifact("applications", key, make) / "disk.ext2"
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    """{name: hash} of all files below `folder`."""
+    return {str(path.relative_to(folder)): file_sha256(path)
+            for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def _pack(cache: Cache, tree: Path, image: Path) -> None:

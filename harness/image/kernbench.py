@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What Kernbench compiles: files of the kernel, preprocessed."""
 
-import os
 import shutil
 import tempfile
 import tomllib
@@ -9,10 +8,11 @@ from pathlib import Path
 
 from harness.cache import Cache, content_key
 from harness.errors import InfrastructureError
+from harness.kernel.build import kbuild
 from harness.kernel.patches import switch
 from harness.kernel.source import Source, unpack
 from harness.paths import IMAGES
-from harness.process import ProcessError, mortal, require, run
+from harness.process import ProcessError
 from harness.toolchain import Toolchain
 
 
@@ -30,16 +30,13 @@ def kernbench(cache: Cache, source: Source) -> Path:
             tree = unpack(cache, source)
             switch(tree, source.version, [])
             goals = [str(Path(name).with_suffix(".i")) for name in recipe["sources"]]
-            for wanted in (["allnoconfig"], goals):
-                try:
-                    run(mortal([
-                        require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}",
-                        "ARCH=arm64", f"CROSS_COMPILE={toolchain.prefix}", *wanted,
-                    ]), cwd=tree, log=log)
-                except ProcessError as error:
-                    raise InfrastructureError(
-                        f"the files of Kernbench could not be made: {error.tail}\nlog: {log}"
-                    ) from error
+            try:
+                kbuild(tree, Path(objects), toolchain, log, ["allnoconfig"])
+                kbuild(tree, Path(objects), toolchain, log, goals)
+            except ProcessError as error:
+                raise InfrastructureError(
+                    f"the files of Kernbench could not be made: {error.tail}\nlog: {log}"
+                ) from error
             for goal in goals:
                 shutil.copy(Path(objects) / goal, folder / goal.replace("/", "-"))
         (folder / "options").write_text(" ".join(recipe["options"]) + "\n")

@@ -48,9 +48,7 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
     def make(folder: Path) -> None:
         tree = folder / "tree"
         (folder / "packages.txt").write_text(extract(cache, debian, recipe, tree))
-        for name, text in _FILES.items():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).write_text(text)
+        write_files(tree, _FILES)
         for name, target in _LINKS.items():
             (tree / name).symlink_to(target)
         shutil.copyfile(init, tree / "init")
@@ -67,6 +65,13 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
     key = content_key([recipe, debian.suites, init.read_text(), _LINKS, _FILES])
     folder = cache.artifact("rootfs", key, make)
     return Roots(folder / "hypervisor.cpio", folder / "guest.cpio")
+
+
+def write_files(tree: Path, files: Mapping[str, str]) -> None:
+    """Put `files` (name: text) into `tree`."""
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
 
 
 def _in_guest(name: str) -> bool:

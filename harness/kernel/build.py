@@ -4,7 +4,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,20 @@ def build(
     return Kernel(source.version, key, source.origin, folder / "Image")
 
 
+def kbuild(
+    tree: Path, objects: Path, toolchain: Toolchain, log: Path, goals: Sequence[str],
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Make `goals` of the kernel in `tree`, whose lock the caller has, into the folder `objects`.
+    Raises ProcessError with the compiler's last lines."""
+    # Nobody may go on building in a tree whose lock has gone with its owner.
+    run(
+        mortal([require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}",
+                "ARCH=arm64", f"CROSS_COMPILE={toolchain.prefix}", *goals]),
+        cwd=tree, log=log, env=env,
+    )
+
+
 def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     source, wanted = made_of.source, made_of.options
     tree = unpack(cache, source)
@@ -106,13 +120,9 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     fragment = objects / "requested.config"
     fragment.write_text(config.render(wanted))
 
-    def make(*goals: str) -> None:
-        # Nobody may go on building in a tree whose lock has gone with its owner.
-        run(
-            mortal([require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}",
-                    "ARCH=arm64", f"CROSS_COMPILE={made_of.toolchain.prefix}", *goals]),
-            cwd=tree, log=log, env={**_REPRODUCIBLE, "KCONFIG_ALLCONFIG": str(fragment)},
-        )
+    def make(goal: str) -> None:
+        kbuild(tree, objects, made_of.toolchain, log, [goal],
+               {**_REPRODUCIBLE, "KCONFIG_ALLCONFIG": str(fragment)})
 
     for program in ("flex", "bison", "bc"):
         require(program, program)

@@ -36,10 +36,9 @@ def overheads(table: pd.DataFrame) -> Figure:
     configurations = list(dict.fromkeys(known["configuration"]))
     drawn = Figure(figsize=(11, 4.4), layout="constrained")
     axes = drawn.subplots()
-    width = 0.8 / max(1, len(configurations))
     for number, configuration in enumerate(configurations):
         rows = known[known["configuration"] == configuration]
-        places = [names.index(name) - 0.4 + width * (number + 0.5) for name in rows["benchmark"]]
+        places, width = _places(names, rows, number, len(configurations))
         bars = axes.bar(
             places, rows["overhead"], width * 0.9, yerr=rows["overhead_error"].fillna(0.0),
             error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#444444"}, label=configuration,
@@ -56,6 +55,16 @@ def overheads(table: pd.DataFrame) -> Figure:
     return drawn
 
 
+def _places(
+    benchmarks: list[str], rows: pd.DataFrame, number: int, count: int
+) -> tuple[list[float], float]:
+    """Where the bars of the configuration `number` of `count` stand, a group a benchmark, and how
+    wide the place of each is."""
+    width = 0.8 / count
+    return [benchmarks.index(name) - 0.4 + width * (number + 0.5)
+            for name in rows["benchmark"]], width
+
+
 def svg(drawn: Figure) -> str:
     """The figure as an <svg> element, the same for the same data."""
     sink = io.StringIO()
@@ -69,12 +78,10 @@ def _ratios(axes: Axes, nested: pd.DataFrame) -> None:
     """Bars by benchmark, one per nested configuration; the paper's ratio as a diamond."""
     benchmarks = list(dict.fromkeys(nested["benchmark"]))
     configurations = list(dict.fromkeys(nested["configuration"]))
-    width = 0.8 / max(1, len(configurations))
     papers: list[tuple[float, float]] = []
     for number, name in enumerate(configurations):
         rows = nested[nested["configuration"] == name]
-        places = [benchmarks.index(each) - 0.4 + width * (number + 0.5)
-                  for each in rows["benchmark"]]
+        places, width = _places(benchmarks, rows, number, len(configurations))
         bars = axes.bar(places, rows["ratio"], width * 0.9, label=name,
                         color=_CONFIGURATIONS[number % len(_CONFIGURATIONS)])
         axes.bar_label(bars, fmt="%.0fx", fontsize=8, padding=2)

@@ -2,7 +2,8 @@
 """report.md, report.html and junit.xml out of a run folder."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import junitparser
@@ -18,6 +19,9 @@ from harness.results import reference, tables
 from harness.results.overhead import overheads
 from harness.results.schema import frame
 from harness.results.store import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SMALL = 0.05    # exits per operation below which a reason is not listed by itself
 _VISIBLE = 0.005  # … and below which a number would be 0.00
@@ -77,12 +81,42 @@ def _spread_limit(folder: RunFolder) -> float:
 
 def write(folder: RunFolder) -> None:
     """Write every derived file of the run."""
+    from harness.results import chart  # matplotlib: half a second that only this needs
+
     folder.write_results()
     _junit(folder)
-    if measures_applications(folder):
-        _write_applications(folder)
-    else:
-        _write_micro(folder)
+    table = summary(folder)
+    content = _applications(folder, table) if measures_applications(folder) else \
+        _operations(folder, table)
+    values = {
+        **content.values,
+        "accounting": _accounting(folder.metadata),
+        "provenance": _provenance(folder),
+        "skipped": folder.metadata.get("skipped", []),
+        "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],
+        "failures": _failures(folder),
+    }
+    picture = chart.svg(content.drawn)
+    write_atomically(folder.path / "report.svg", picture)
+    _render(folder, content.template, "md", **values,
+            table=content.table.to_markdown(index=False, disable_numparse=True),
+            reasons={name: part.to_markdown(disable_numparse=True)
+                     for name, part in content.reasons.items()})
+    _render(folder, content.template, "html", **values, chart=picture,
+            table=content.table.to_html(index=False, border=0),
+            reasons={name: part.to_html(border=0) for name, part in content.reasons.items()})
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What the report of one kind of run has of its own: its template and what that is filled
+    with, the readable table, exits by reason for each benchmark, and the picture."""
+
+    template: str
+    values: Mapping[str, Any]
+    table: pd.DataFrame
+    reasons: Mapping[str, pd.DataFrame]
+    drawn: "Figure"
 
 
 def measures_applications(folder: RunFolder) -> bool:
@@ -91,30 +125,16 @@ def measures_applications(folder: RunFolder) -> bool:
     return bool(set(benchmarks) & set(applications()))
 
 
-def _write_applications(folder: RunFolder) -> None:
-    from harness.results import chart  # matplotlib: half a second that only this needs
+def _applications(folder: RunFolder, table: pd.DataFrame) -> _Content:
+    from harness.results import chart
 
-    table = summary(folder)
     sizes = {sample["size"] for record in folder.records() for sample in record.samples}
-    emulated = bool(folder.metadata.get("emulator"))
-    shared: dict[str, Any] = {
+    return _Content("applications", {
         "title": f"Applications: {folder.id}",
         "headline": applications_headline(table),
         "small": "small" in sizes,
-        "emulated": emulated,
-        "accounting": _accounting(folder.metadata),
-        "provenance": _provenance(folder),
-        "skipped": folder.metadata.get("skipped", []),
-        "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],
-        "failures": _failures(folder),
-    }
-    shown = readable_applications(table)
-    picture = chart.svg(chart.overheads(table))
-    write_atomically(folder.path / "report.svg", picture)
-    _render(folder, "applications.md", "report.md",
-            table=shown.to_markdown(index=False, disable_numparse=True), **shared)
-    _render(folder, "applications.html", "report.html",
-            table=shown.to_html(index=False, border=0), chart=picture, **shared)
+        "emulated": bool(folder.metadata.get("emulator")),
+    }, readable_applications(table), {}, chart.overheads(table))
 
 
 def applications_headline(table: pd.DataFrame) -> str:
@@ -156,37 +176,22 @@ def _with_error(value: float, error: float, digits: int, unit: str = "") -> str:
         "" if pd.isna(error) else f" ± {_number(error, digits)}")
 
 
-def _write_micro(folder: RunFolder) -> None:
-    from harness.results import chart  # matplotlib: half a second that only this needs
+def _operations(folder: RunFolder, table: pd.DataFrame) -> _Content:
+    from harness.results import chart
 
-    table = summary(folder)
     where = tables.reasons(results(folder))
     redirected = redirections(folder.metadata["track"])
     unit = str(table["unit"].dropna().iloc[0])
-    shared: dict[str, Any] = {
+    return _Content("report", {
         "title": f"Nested virtualization: {folder.id}",
         "headline": headline(table),
         "unit": unit,
         "noisy": bool(table["noisy"].any()),
         "spread_limit": _spread_limit(folder),
         "comparability": f"{_COMPARABILITY[unit]} {Track.load(folder.metadata['track']).compared}",
-        "accounting": _accounting(folder.metadata),
         "outliers": _OUTLIERS,
-        "provenance": _provenance(folder),
-        "skipped": folder.metadata.get("skipped", []),
-        "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],
-        "failures": _failures(folder),
-    }
-    shown, causes = readable(table), readable_reasons(where, redirected)
-    picture = chart.svg(chart.figure(table, tables.by_redirection(where, redirected)))
-    write_atomically(folder.path / "report.svg", picture)
-    _render(folder, "report.md", "report.md",
-            table=shown.to_markdown(index=False, disable_numparse=True),
-            reasons={name: part.to_markdown(disable_numparse=True)
-                     for name, part in causes.items()}, **shared)
-    _render(folder, "report.html", "report.html", table=shown.to_html(index=False, border=0),
-            reasons={name: part.to_html(border=0) for name, part in causes.items()},
-            chart=picture, **shared)
+    }, readable(table), readable_reasons(where, redirected),
+        chart.figure(table, tables.by_redirection(where, redirected)))
 
 
 def headline(table: pd.DataFrame) -> str:
@@ -333,11 +338,11 @@ def _junit(folder: RunFolder) -> None:
     write_atomically(folder.path / "junit.xml", text + "\n")
 
 
-def _render(folder: RunFolder, template: str, name: str, **values: Any) -> None:
+def _render(folder: RunFolder, template: str, kind: str, **values: Any) -> None:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.results"), undefined=jinja2.StrictUndefined,
         autoescape=jinja2.select_autoescape(["html.j2"]), keep_trailing_newline=True,
         trim_blocks=True,
     )
-    text = environment.get_template(f"{template}.j2").render(**values)
-    write_atomically(folder.path / name, text)
+    text = environment.get_template(f"{template}.{kind}.j2").render(**values)
+    write_atomically(folder.path / f"report.{kind}", text)
