@@ -98,16 +98,13 @@ class AptRoot:
         self._apt("apt-get", "-qq", "--error-on=any", "update")
 
     def versions(self, pattern: str) -> list[tuple[str, str]]:
-        """(package, newest version) of every package whose name `pattern` matches whole."""
+        """(package, version) of all whose name `pattern` matches; a package's newest first."""
         names = self._apt("apt-cache", "pkgnames", _literal_prefix(pattern)).split()
         found = sorted(name for name in names if re.fullmatch(pattern, name))
-        return [(name, self._newest(name)) for name in found]
-
-    def _newest(self, package: str) -> str:
-        table = self._apt("apt-cache", "madison", package).splitlines()
-        if not table:
-            raise UserError(f"Debian's archive has no package {package}")
-        return table[0].split("|")[1].strip()
+        table = self._apt("apt-cache", "madison", *found) if found else ""
+        # package | version | where from: once for each suite that has it
+        rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+        return list(dict.fromkeys((row[0], row[1]) for row in rows))
 
     def download(self, package: str, version: str, into: Path) -> Path:
         """The package's file in `into`; apt has compared its hash with the signed lists."""

@@ -58,25 +58,50 @@ class DebianOrigin:
 
     @property
     def example(self) -> str:
-        return ".".join(map(str, self.oldest))
+        return _dotted(self.oldest)
 
     def accepts(self, version: str) -> bool:
         return parse_version(version) >= self.oldest
 
+    def offered(self, cache: Cache) -> list[str]:
+        """Versions of Linux that the archive has for the track today, oldest first.
+
+        Raises InfrastructureError if it can't be reached.
+        """
+        return list(dict.fromkeys(_dotted(number) for number, *_ in self._offers(_archive(cache))))
+
     def fetch(self, cache: Cache, into: Path, wanted: str | None) -> Fetched:
-        apt = AptRoot.create(cache, Debian.load())
-        apt.update()
-        usable = [
-            (parse_version(version), package, version)
-            for package, version in apt.versions(self.package)
-            if self.accepts(version) and is_version(version, wanted)
-        ]
+        apt = _archive(cache)
+        offers = self._offers(apt)
+        usable = [offer for offer in offers if is_version(offer[2], wanted)]
         if not usable:
+            lines = dict.fromkeys(_dotted(number[:2]) for number, *_ in offers)
             raise UserError(
-                f"Debian's archive has no {self.package} of Linux {wanted or self.accepted}"
+                f"Debian's archive has no source of Linux {wanted or self.accepted}; "
+                f"of {self.accepted} it has {', '.join(lines) or 'none'}"
             )
-        _, package, version = max(usable)
+        _, package, version = usable[-1]
         return Fetched(apt.download(package, version, into), f"Debian {package} {version}")
+
+    def _offers(self, apt: AptRoot) -> list[tuple[Version, str, str]]:
+        """(Linux, package, the package's version) of what belongs to the track, oldest first."""
+        found = [
+            (parse_version(version), package, version)
+            for package, version in reversed(apt.versions(self.package))
+            if self.accepts(version)
+        ]
+        return sorted(found, key=lambda offer: offer[0])  # of one release, the newest package last
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
+def _archive(cache: Cache) -> AptRoot:
+    """Debian's archive as it is now."""
+    apt = AptRoot.create(cache, Debian.load())
+    apt.update()
+    return apt
 
 
 @dataclass(frozen=True)

@@ -47,11 +47,12 @@ class Source:
 
 
 def sources(cache: Cache, track: Track) -> list[Source]:
-    """The track's sources that are in the cache, newest last."""
+    """The track's sources that are in the cache, newest last; not those that it no longer takes."""
     found = []
     for file in (cache.trees / "sources" / track.name).glob("*/source.json"):
         data = json.loads(file.read_text())
-        found.append(Source(**{**data, "archive": file.parent / data["archive"]}))
+        if track.origin.accepts(data["version"]):
+            found.append(Source(**{**data, "archive": file.parent / data["archive"]}))
     return sorted(found, key=lambda source: (parse_version(source.version), source.sha256))
 
 
@@ -63,7 +64,7 @@ def find(
     Brought from the track's origin if there is none, or on `update`.
     """
     if wanted:
-        track.check(wanted, "the kernel that the playbook asks for")
+        track.check(wanted, "the kernel that is asked for")
     with cache.lock(f"source-{track.name}"):
         known = [source for source in sources(cache, track) if is_version(source.version, wanted)]
         if known and not update:

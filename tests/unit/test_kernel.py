@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import debian
 from harness.cache import Cache
 from harness.errors import InfrastructureError, UserError
 from harness.kernel import build as builds
@@ -116,8 +117,42 @@ def test_newest_is_taken_unless_a_version_is_asked_for(cache, tree, track):
         source.import_source(cache, track, tree(version, version))
     assert source.find(cache, track).version == "7.10.1"
     assert source.find(cache, track, wanted="7.2").version == "7.2.12"
-    with pytest.raises(UserError, match=r"needs 6\.16 or newer"):
+    with pytest.raises(UserError, match=r"asked for is Linux 6\.12; .* needs 6\.16 or newer"):
         source.find(cache, track, wanted="6.12")
+
+
+def test_source_that_has_become_too_old_is_not_used(cache, tree, track):
+    for version in ("6.18.0", "7.3.4"):
+        source.import_source(cache, track, tree(version, version))
+    raised = replace(track, origin=replace(track.origin, oldest=(7, 2)))
+    assert [known.version for known in source.sources(cache, raised)] == ["7.3.4"]
+    assert source.find(cache, raised).version == "7.3.4"
+
+
+def test_archive_offers_what_the_track_takes(cache, track, tmp_path, monkeypatch):
+    apt = tmp_path / "apt"
+    apt.write_text("""#!/bin/sh
+case "$*" in
+*pkgnames*) printf 'linux-source-%s\\n' 7.3 7.2 6.12 ;;
+*madison*)
+    printf ' linux-source-%s | %s | http://deb.example suite/main arm64 Packages\\n' \\
+        7.3 7.3.4-1 7.2 7.2.12-10 7.2 7.2.12-10 7.2 7.2.12-9 7.2 7.2.6-1 6.12 6.12.117-1 ;;
+*download*) for last in "$@"; do :; done; : > "${last%=*}_${last#*=}_all.deb" ;;
+esac
+""")
+    apt.chmod(0o755)
+    monkeypatch.setattr(debian, "require", lambda program, package: str(apt))
+    keyring = tmp_path / "keyring"
+    keyring.touch()
+    monkeypatch.setattr(debian.Debian, "load", classmethod(
+        lambda cls: cls("http://deb.example", keyring, ("suite",), {})))
+    assert track.origin.offered(cache) == ["7.2.6", "7.2.12", "7.3.4"]
+    for wanted, package in (
+            ("7.2.6", "7.2_7.2.6-1"), ("7.2", "7.2_7.2.12-10"), (None, "7.3_7.3.4-1")):
+        fetched = track.origin.fetch(cache, tmp_path / str(wanted), wanted)
+        assert fetched.path.name == f"linux-source-{package}_all.deb"
+    with pytest.raises(UserError, match=r"Linux 7\.1; of 6\.16 or newer it has 7\.2, 7\.3$"):
+        track.origin.fetch(cache, tmp_path, "7.1")
 
 
 def test_wrong_input_is_refused_and_leaves_nothing(cache, tree, track, tmp_path):

@@ -157,7 +157,7 @@ def test_mails_are_what_git_am_takes(series, tree):
     "track", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))])
 def test_shipped_series_renders_and_parses_in_every_variant(track):
     loaded = Track.load(track)
-    for version in filter(loaded.origin.accepts, ("4.10.0", "6.16", "7.2.12", "7.3.4")):
+    for version in filter(loaded.origin.accepts, ("4.10.0", "7.2.6", "7.3.4")):
         for values in loaded.series.variants():
             for patch in loaded.series.render(version, values):
                 assert patch.files

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from harness import cli, playbook
+from harness.kernel.track import Track
 from harness.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -30,6 +31,10 @@ def test_every_command_parses(command):
         found = found.commands[arguments.pop(0)]
     assert not isinstance(found, click.Group) or found.invoke_without_command
     found.make_context(found.name, arguments)
+
+
+def test_oldest_kernel_is_told():
+    assert f"{Track.load('upstream').origin.example} is the oldest" in README
 
 
 def test_every_command_of_ours_is_told():
