@@ -46,17 +46,13 @@ class GuestPlace:
 
 
 def tcg_machine(spec: TcgHostSpec, track: Track, kernel: Path, initramfs: Path) -> TcgMachine:
-    """The machine that `spec` asks for, with our kernel of `track` as L0.
-
-    Upstream's KVM offers nested virtualization with GICv3 only, and with GICv2 refuses to
-    start in that mode.
-    """
-    mode = track.nested_arguments if spec.gic == 3 else ()
+    """The machine that `spec` asks for, with our kernel of `track` as L0."""
     options = track.cpu_options.get(spec.cpu)
     return TcgMachine(
         cpu=f"{spec.cpu},{options}" if options else spec.cpu, gic=spec.gic, cpus=spec.cpus,
         memory_mib=spec.memory, kernel=kernel, initramfs=initramfs,
-        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0", *mode),
+        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0",
+                                          *track.host_arguments(spec.gic)),
     )
 
 
@@ -70,10 +66,10 @@ def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
 def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
     """What is booted on the server of `spec`."""
     assert artifacts.server_tools is not None, "no artifacts for a server were asked for"
-    kernel, mode = artifacts.l0(spec.name), artifacts.track.nested_arguments
+    kernel = artifacts.l0(spec.name)
     return OneShot(
         kernel.image, kernel.version, artifacts.roots.hypervisor,
-        kernel_arguments("l0", *(mode if spec.gic == 3 else ())), artifacts.for_l0(),
+        kernel_arguments("l0", *artifacts.track.host_arguments(spec.gic)), artifacts.for_l0(),
         artifacts.server_tools,
     )
 

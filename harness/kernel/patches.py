@@ -22,7 +22,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from harness.errors import UserError
-from harness.kernel import operations
+from harness.kernel import id_registers, operations
 from harness.kernel.version import VersionRange
 from harness.process import ProcessError, require, run
 
@@ -175,7 +175,8 @@ class Series:
             comment_start_string="{##", comment_end_string="##}",
         )
         environment.filters["tabbed"] = operations.tabbed
-        context = {**values, "version": version, **operations.load(self.folder)}
+        context = {**values, "version": version, **operations.load(self.folder),
+                   "id_registers": id_registers.load(self.folder)}
         patches = []
         try:
             for entry in self.entries:

@@ -2,7 +2,7 @@
 """A track: one kernel line, described by `kernel-patches/<track>/series.toml`."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Track:
 
     `modes` are the configurations that it can run, by name; `roles` the series' parameters by
     level, where they differ; `cpu_options` what QEMU's processor models need; `nested_arguments`
-    what the host's kernel is told so that it nests; `mechanism` how EL2 accesses of its guest
+    what the host's kernel is told so that it nests, by GIC where it does; `mechanism` how EL2 accesses of its guest
     hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives EL2 to VMs with a
     GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and NEVE, where the guest
     hypervisor's kernel does not; `compared` how far its results compare with the paper's;
@@ -68,7 +68,7 @@ class Track:
     manifest: Manifest | None = None
     roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cpu_options: Mapping[str, str] = field(default_factory=dict)
-    nested_arguments: tuple[str, ...] = ()
+    nested_arguments: Mapping[str, Sequence[str]] = field(default_factory=dict)
     mechanism: str = "none"
     implied_el2: str | None = None
     switch: Switch | None = None
@@ -92,7 +92,7 @@ class Track:
             manifest=Manifest.load(file.parent / data["manifest"]) if "manifest" in data else None,
             roles=data.get("roles", {}),
             cpu_options=data.get("cpu_options", {}),
-            nested_arguments=tuple(data.get("nested_arguments", ())),
+            nested_arguments=data["nested_arguments"],
             mechanism=data["mechanism"],
             implied_el2=data.get("implied_el2"),
             switch=Switch(**data["switch"]) if "switch" in data else None,
@@ -100,6 +100,10 @@ class Track:
             applications=tuple(file.parent / path for path in data["applications"]),
             compared=" ".join(data["compared"].split()),
         )
+
+    def host_arguments(self, gic: int) -> Sequence[str]:
+        """What L0's kernel is told so that it nests; nothing where it can't with that GIC."""
+        return self.nested_arguments.get(f"gicv{gic}", ())
 
     def fragments_for(self, version: str, values: Mapping[str, Value]) -> list[Path]:
         """The fragments that such a kernel is configured with."""

@@ -87,6 +87,8 @@ extern char climb_vectors[], climb_el1_vectors[];
 #define VTCR_40_BITS	(1ul << 31 | 2ul << 16 | 3ul << 12 | 1ul << 10 | \
 			 1ul << 8 | 1ul << 6 | 24)	/* 4K, level 1 first */
 
+#define SCTLR_EL1_VALUE	0x30d01805ul
+
 /* Descriptors of translation tables; S2: of stage 2 */
 #define ENTRIES		512
 #define VALID		1ul
@@ -103,6 +105,7 @@ extern char climb_vectors[], climb_el1_vectors[];
 extern bool has_el2;
 
 /* vel2.c */
+#define WATCHDOG_INTID	26		/* the hypervisor timer's PPI */
 void vel2_start(void);
 void vel2_sane(void);
 void vel2_access(uint32_t op, bool is_read, uint64_t value);
@@ -131,7 +134,7 @@ void secondary_entry(void);
 extern char arena[];
 #define ARENA_SIZE	(16 * 4096)
 
-/* attacks.c, interrupts.c, neve.c, tables.c, isolation.c */
+/* attacks.c, distributor.c, features.c, interrupts.c, neve.c, tables.c, isolation.c */
 struct attack {
 	const char *name;
 	bool needs_el2;
@@ -141,7 +144,7 @@ struct attack {
 };
 
 extern const struct attack attacks[], interrupt_attacks[], neve_attacks[], table_attacks[],
-			   isolation_attacks[];
+			   isolation_attacks[], feature_attacks[], distributor_attacks[];
 void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step);
 uint64_t hvc_ladder(enum level level);
 bool lethal(const char *name);

@@ -159,9 +159,10 @@ bool lethal_interrupt(const char *name)
 	if (!same(name, "maintenance"))
 		return false;
 	write_snippet(words, 2);
-	pv_write(ICH_HCR_EL2, 3);
 	if (machine.gich)
 		write32(machine.gich + GICH_HCR, 3);
+	else
+		pv_write(ICH_HCR_EL2, 3);
 	gic_enable_ppi(MAINTENANCE_INTID);
 	for (;;)
 		probe_here(gprs);

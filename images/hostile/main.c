@@ -6,7 +6,7 @@
  *   hvc LEVEL FIRST LAST STEP     HVCs with these immediates from EL0, 1 or 2, wild registers
  *   ladder LEVEL                  HVCs with all immediates from EL0 or 1
  *   neve MECHANISMS               use those of NEVE from now on: the lower bits of VNCR_EL2
- *   attack NAME ROUNDS SEED       see attacks.c, interrupts.c, neve.c, tables.c and isolation.c
+ *   attack NAME ROUNDS SEED       see the *.c beside this one
  *   lethal NAME                   what it can't survive: "@MB lethal" comes first
  *   off                           PSCI SYSTEM_OFF
  *
@@ -195,7 +195,8 @@ static const struct attack *find(const struct attack *attack, const char *name)
 static void run_attack(char *at)
 {
 	static const struct attack *const lists[] = {
-		attacks, interrupt_attacks, neve_attacks, table_attacks, isolation_attacks, NULL,
+		attacks, interrupt_attacks, neve_attacks, table_attacks, isolation_attacks,
+		feature_attacks, distributor_attacks, NULL,
 	};
 	const char *name = next_word(&at);
 	uint32_t rounds = number(next_word(&at));

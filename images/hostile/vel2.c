@@ -6,9 +6,7 @@
 #define TCR_EL1_VALUE	0x200803519ul	/* T0SZ 25, EPD1, 40 bits */
 #define TCR_EL2_VALUE	0x80823519ul
 #define SCTLR_EL2_VALUE	0x30c51835ul	/* RES1, M, C, I */
-#define SCTLR_EL1_VALUE	0x30d01805ul
 #define CPTR_EL2_VALUE	0x33fful
-#define WATCHDOG_INTID	26		/* the hypervisor timer's PPI */
 #define SPURIOUS	1020
 #define INTID_MASK	0x3ff
 
@@ -25,19 +23,21 @@ void vel2_start(void)
 	pv_write(SCTLR_EL2, SCTLR_EL2_VALUE);
 	asm volatile("isb" ::: "memory");
 	vel2_sane();
-	pv_write(ICC_SRE_EL2, 0xf);
+	if (machine.gic_version == 3)
+		pv_write(ICC_SRE_EL2, 0xf);
 	gic_enable_ppi(WATCHDOG_INTID);
 }
 
 static void no_list_registers(void)
 {
-	pv_write(ICH_HCR_EL2, 0);
-	pv_write(ICH_LR0_EL2, 0);
-	pv_write(ICH_LR1_EL2, 0);
-	pv_write(ICH_LR2_EL2, 0);
-	pv_write(ICH_LR3_EL2, 0);
-	if (!machine.gich)
+	if (!machine.gich) {
+		pv_write(ICH_HCR_EL2, 0);
+		pv_write(ICH_LR0_EL2, 0);
+		pv_write(ICH_LR1_EL2, 0);
+		pv_write(ICH_LR2_EL2, 0);
+		pv_write(ICH_LR3_EL2, 0);
 		return;
+	}
 	write32(machine.gich + GICH_HCR, 0);
 	for (int i = 0; i < GICH_LRS; i++)
 		write32(machine.gich + GICH_LR0 + 4 * i, 0);

@@ -15,6 +15,7 @@ from harness.image.hostile import hostile
 from harness.kernel.operations import names
 from tests.integration import nesting
 from tests.integration.nesting import (
+    CHECKED_OF_ANY_GUEST,
     IMMEDIATES,
     OF_ANY_GUEST,
     SECONDS,
@@ -27,7 +28,7 @@ from tests.integration.nesting import (
 OF_VIRTUAL_EL2 = {"watchdog": 20, "registers": 1000, "eret": 400, "tlbi": 1000, "lists": 400,
                   "system-2": 400, "tables": 400, "race": 1500, "neve": 400}
 OF_GICV2 = {"frames": 1000}
-CHECKED = {"vmids": 1000, "address": 60, "cpus": 30}
+CHECKED = {"vmids": 1000, "address": 60, "cpus": 30} | CHECKED_OF_ANY_GUEST
 ENDS = ("reset", "vectors", "device-vectors", "maintenance",
         *(pytest.param(end, marks=pytest.mark.stress) for end in (
             "cpu-off", "wfi", "mmu", "el1-loop")))
@@ -100,6 +101,7 @@ def test_attacks_of_a_vm(l0, image, setup):
         for level in (1, 0):
             assert int(guest.ask(f"ladder {level}")["rungs"]) == IMMEDIATES
         guest.attack(OF_ANY_GUEST, 1)
+        guest.check(CHECKED_OF_ANY_GUEST, 1)
 
 
 @pytest.mark.parametrize("end", ENDS)
