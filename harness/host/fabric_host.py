@@ -42,6 +42,12 @@ _KEEPALIVE_SECONDS = 15
 _TRACEFS = "mount | grep -q ' /sys/kernel/tracing ' || mount -t tracefs tracefs /sys/kernel/tracing"
 
 
+def _told(error: BaseException) -> str:
+    """What happened to a connection, in the words of who noticed."""
+    return str(error) or ("closed by the other side" if isinstance(error, EOFError)
+                          else type(error).__name__)
+
+
 class FabricHost:
     """A host behind an SSH server. Subclasses say how to reach it and what else it shares.
 
@@ -59,6 +65,7 @@ class FabricHost:
         self._asked = time.monotonic()
         self._transcripts = transcripts
         self._sudo: Sudo | None = None
+        self._cause = ""
 
     def connect(self, timeout: float) -> None:
         """Connect, and make ready what measurements need. Raises as `open` does."""
@@ -75,6 +82,7 @@ class FabricHost:
         Raises UnreachableError: UntrustedError if the host's key is not the known one,
         DeniedError if it does not let us in.
         """
+        self._cause = ""
         try:
             for hop in self._hops():
                 hop.connect_timeout = timeout
@@ -147,15 +155,24 @@ class FabricHost:
             return False
         try:
             transport.open_session(timeout=_LOST_SECONDS / 2).close()
-        except _UNREACHABLE:
+        except _UNREACHABLE as error:
+            self._cause = self._cause or _told(error)
             return False
         return True
+
+    def _lost_connection(self) -> str:
+        """That it is, and the first cause of it that was heard of, mostly the transport's."""
+        transport = self.connection.transport
+        # paramiko keeps the exception of its thread, but for the plain end of the stream
+        error = getattr(transport, "saved_exception", None) or EOFError()
+        self._cause = self._cause or _told(error)
+        return f"the connection is lost ({self._cause})"
 
     def _require_connection(self) -> None:
         """Fabric would connect anew, to whatever answers there by then."""
         if not self.connection.is_connected:
             self.healthy()
-            raise InfrastructureError(f"host {self.name}: the connection is lost")
+            raise InfrastructureError(f"host {self.name}: {self._lost_connection()}")
 
     def run(
         self, command: str, *, timeout: float = 60, check: bool = True, root: bool = True
@@ -181,7 +198,7 @@ class FabricHost:
         # The clock tells: a command that is given up may look to fabric like a connection that
         # ends, when its timer's thread is slow.
         late = time.monotonic() >= end
-        why = f" within {timeout:.0f} s" if late else ": the connection is lost"
+        why = f" within {timeout:.0f} s" if late else f": {self._lost_connection()}"
         return self.lost(f"{command!r} got no answer{why}")
 
     def _execute(self, argv: Sequence[str], timeout: float, sudo: Sudo | None) -> Any:
@@ -241,7 +258,7 @@ class FabricHost:
         else:
             alive = self.connection.is_connected
         if not alive:
-            raise self.lost("the connection is lost")
+            raise self.lost(self._lost_connection())
 
     def _give_password(self, console: Console, sudo: Sudo) -> None:
         """Answer sudo, which asks on the terminal without an echo; or not at all."""
@@ -282,6 +299,7 @@ class FabricHost:
         return [*([gateway] if isinstance(gateway, Connection) else []), self.connection]
 
     def _hang_up(self) -> None:
+        self._cause = self._cause or "hung up here"
         for hop in reversed(self._hops()):
             hop.close()
             hop.client.close()  # which fabric leaves open where nobody has been let in

@@ -166,7 +166,7 @@ def test_silence_of_l0_is_explained(end, said, artifacts, tmp_path, monkeypatch)
     with levels.l0(Cache.default(), TcgHostSpec(), artifacts, tmp_path) as host:
         program = host.start(["sleep", "1000"], "sleep")
         end(host)
-        with pytest.raises(InfrastructureError, match=f"the connection is lost; .*{said}"):
+        with pytest.raises(InfrastructureError, match=rf"the connection is lost \(.+\); .*{said}"):
             program.expect("never", Deadline(60, "never"))
         written = (tmp_path / "tcg-l0.log").read_text()
         assert ("PSTATE=" in written) == ("emulator" not in said)
