@@ -11,12 +11,11 @@ from harness.kernel.operations import names
 from harness.paths import KERNEL_PATCHES
 
 # HVC immediates: see Documentation/virtual/kvm/arm/pv-el2.txt, which the kernel series adds.
-_HEADER = """\
+_OPERATIONS = """\
 #define PV_EL2_HVC_OP_SHIFT 6
 #define PV_EL2_HVC_READ (1 << 5)
 #define PV_EL2_HVC_RT_MASK 0x1f
 """
-
 _ID_REGISTERS = """\
 static const struct id_register {
 	uint32_t crm, op2;
@@ -27,10 +26,14 @@ static const struct id_register {
 
 def hostile(cache: Cache) -> Path:
     """The flat arm64 image."""
-    numbers = "".join(f"#define PV_EL2_OP_{name.upper()} {number}\n"
-                      for number, name in names().items())
     return program(cache, "hostile", "hostile.bin", shared="bare",
-                   headers={"pv-ops.h": _HEADER + numbers, "id-registers.h": _id_registers()})
+                   headers={"pv-ops.h": operations_header(), "id-registers.h": _id_registers()})
+
+
+def operations_header() -> str:
+    """The operations of virtual EL2 for a guest in C."""
+    return _OPERATIONS + "".join(f"#define PV_EL2_OP_{name.upper()} {number}\n"
+                                 for number, name in names().items())
 
 
 def _id_registers() -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from harness.cache import Cache, content_key, file_sha256
 from harness.image import cpio
+from harness.image.hostile import operations_header
 from harness.image.program import program
 
 
 def selftest(cache: Cache) -> Path:
     """The static program."""
-    return program(cache, "selftest", "selftest")
+    return program(cache, "selftest", "selftest", headers={"pv-ops.h": operations_header()})
 
 
 def selftest_initramfs(cache: Cache) -> Path:

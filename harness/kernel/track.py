@@ -52,11 +52,11 @@ class Track:
 
     `modes` are the configurations that it can run, by name; `roles` the series' parameters by
     level, where they differ; `cpu_options` what QEMU's processor models need; `nested_arguments`
-    what the host's kernel is told so that it nests, by GIC where it does; `mechanism` how EL2 accesses of its guest
-    hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives EL2 to VMs with a
-    GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and NEVE, where the guest
-    hypervisor's kernel does not; `compared` how far its results compare with the paper's;
-    `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`;
+    what the host's kernel is told so that it nests, by GIC where it does; `mechanism` how EL2
+    accesses of its guest hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives
+    EL2 to VMs with a GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and
+    NEVE, where the guest hypervisor's kernel does not; `compared` how far its results compare with
+    the paper's; `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`;
     `applications` those that all kernels need for applications.
     """
 

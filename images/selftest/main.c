@@ -33,7 +33,9 @@ static bool again(uint64_t a, uint64_t b, char *found)
 
 static const struct job jobs[] = {
 	{ "memory", memory }, { "fpu", fpu }, { "ticks", ticks }, { "sleeps", sleeps },
-	{ "ipis", ipis }, { "virtio", virtio }, { "vms", vms }, { "off", off }, { "reboot", again },
+	{ "ipis", ipis }, { "virtio", virtio }, { "vms", vms },
+	{ "events", events }, { "asked", asked }, { "restored", restored }, { "moved", moved },
+	{ "walk", walk }, { "off", off }, { "reboot", again },
 };
 
 static bool run(char *word)

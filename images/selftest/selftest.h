@@ -30,6 +30,11 @@ bool ticks(uint64_t seconds, uint64_t unused, char *found);
 bool sleeps(uint64_t count, uint64_t microseconds, char *found);
 bool ipis(uint64_t trips, uint64_t unused, char *found);
 bool virtio(uint64_t reads, uint64_t unused, char *found);
+bool events(uint64_t count, uint64_t unused, char *found);
+bool asked(uint64_t features, uint64_t unused, char *found);
+bool restored(uint64_t a, uint64_t b, char *found);
+bool moved(uint64_t way, uint64_t unused, char *found);
+bool walk(uint64_t address, uint64_t unused, char *found);
 bool vms(uint64_t count, uint64_t unused, char *found);
 
 static inline int64_t now_us(void)

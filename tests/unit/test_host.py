@@ -66,7 +66,7 @@ def test_failing_command_is_an_error_with_its_words(machine):
 def test_a_connection_that_ends_is_no_answer(machine, server, check):
     """Not even to a question: a server that dies has not said that a file is missing."""
     server.hangs_up = True
-    with pytest.raises(InfrastructureError, match=r"the connection is lost \(closed by the other side\)"):
+    with pytest.raises(InfrastructureError, match=r"connection is lost \(closed by the other"):
         machine.run("test -f x", check=check)
 
 
@@ -81,7 +81,7 @@ def test_a_silent_host_is_asked_nothing_more(impatient, machine, server):
     with pytest.raises(InfrastructureError, match="'true' got no answer"):
         machine.run("true", timeout=2)
     server.answers.set()
-    with pytest.raises(InfrastructureError, match=r"arm1: the connection is lost \(Timeout opening"):
+    with pytest.raises(InfrastructureError, match=r"arm1: the connection is lost \(Timeout"):
         machine.run("reboot")
     assert not server.commands
     machine.open(10)

@@ -18,7 +18,7 @@ from harness.kernel import build as builds
 from harness.kernel import config, source
 from harness.kernel.origin import DebianOrigin
 from harness.kernel.patches import Series
-from harness.kernel.track import Fragment, Track
+from harness.kernel.track import Fragment, Track, track_names
 from harness.kernel.version import VersionRange
 from harness.toolchain import Toolchain
 
@@ -69,6 +69,12 @@ def track(tmp_path):
 def _toolchain(monkeypatch):
     monkeypatch.setattr(Toolchain, "find", classmethod(lambda cls: cls("fake-", "fakecc 1.0")))
     monkeypatch.setattr(builds, "require", lambda program, package: program)
+
+
+@pytest.mark.parametrize("track", track_names())
+def test_no_kernel_waits_for_an_event_for_ever(track):
+    wanted = config.merge(fragment.path for fragment in Track.load(track).fragments)
+    assert wanted["CONFIG_ARM_ARCH_TIMER_EVTSTREAM"] == "y"
 
 
 def test_tree_is_imported_built_once_and_found_again(cache, tree, track):
