@@ -91,10 +91,15 @@ def vmm_argv(guest: Guest) -> list[str]:
     return argv
 
 
+def pinned_argv(place: Place, guest: Guest) -> list[str]:
+    """Arguments that start `guest` in `place`, each of its vCPUs on a CPU of its own."""
+    cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[:guest.cpus]))
+    return ["sh", place.put(PINNED), cpus, *vmm_argv(guest)]
+
+
 def start(place: Place, guest: Guest, name: str) -> Program:
     """Start `guest` in `place`, each of its vCPUs on a CPU of its own."""
-    cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[:guest.cpus]))
-    return place.start(["sh", place.put(PINNED), cpus, *vmm_argv(guest)], name)
+    return place.start(pinned_argv(place, guest), name)
 
 
 def payload_guest(kernel: str, cpus: int, memory_mib: int, gic: int, arguments: str) -> Guest:

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""What kvm-unit-tests pass in a VM they pass in a nested VM. $KVM_UNIT_TESTS names a build of them.
+
+On a machine without -icount: they wait by the clock, most of the time.
+"""
+
+import os
+import re
+import shlex
+import tomllib
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from harness import levels
+from harness.artifacts import Artifacts, prepare
+from harness.cache import Cache
+from harness.guest.emulation import switch
+from harness.guest.vmm import payload_guest, pinned_argv
+from harness.host import Host
+from harness.image.rootfs import l1_initramfs
+from harness.kernel.track import Track
+from harness.progress import Progress
+from tests.integration.nesting import L1_MIB, Setup, real_time_l0, trouble
+
+BUILD = Path(os.environ.get("KVM_UNIT_TESTS", ""))
+DATA = tomllib.loads(Path(__file__).with_name("kvm_unit_tests.toml").read_text())
+CPUS = 4            # of L1, and the most that a run has
+MEMORY_MIB = 256
+KILL_SECONDS = 5    # a VMM has them to end when it is told to
+GRACE_SECONDS = 60  # then the level that it runs in has them to tell
+PASSED, SKIPPED = 1, 77     # a VMM's status; by the clock it ends with another
+TAIL_LINES = 30
+
+stress = pytest.mark.stress
+pytestmark = pytest.mark.skipif(
+    "KVM_UNIT_TESTS" not in os.environ,
+    reason="$KVM_UNIT_TESTS names no build of kvm-unit-tests: see docs/kvm-unit-tests.md")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the data file."""
+
+    name: str
+    flat: str
+    arguments: str = ""
+    cpus: int = 1
+    gic: int | None = None
+    passes: int = 0
+    seconds: int = 300
+    quick: bool = False
+
+
+RUNS = [Run(name, **{"flat": name.split("-")[0], **fields})
+        for name, fields in DATA["runs"].items()]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run reported, and the status of its VMM."""
+
+    text: str
+    status: int
+
+    def lines(self, verdict):
+        return Counter(re.findall(rf"(?m)^{verdict}: (.*?)\r*$", self.text))
+
+    @property
+    def good(self):
+        return self.status in {PASSED, SKIPPED}
+
+    @property
+    def tail(self):
+        return f"status {self.status}\n" + "\n".join(self.text.splitlines()[-TAIL_LINES:])
+
+
+@dataclass
+class L0:
+    """A machine of one track and GIC, its `files` for guests by name, and what ran in its VMs."""
+
+    host: Host
+    artifacts: Artifacts
+    files: dict[str, Path]
+    gic: int
+    done: dict[Run, Outcome] = field(default_factory=dict)
+
+    def command(self, place, run):
+        """The line of shell that runs it in `place` to its end, or to that of its time."""
+        guest = payload_guest(place.put(self.files[f"{run.flat}.flat"]), run.cpus, MEMORY_MIB,
+                              self.gic, run.arguments)
+        guest = replace(guest, initrd=place.put(self.files["environment"]),
+                        devices=(*guest.devices, "pci-testdev"))
+        argv = ["timeout", "-k", str(KILL_SECONDS), str(run.seconds), *pinned_argv(place, guest)]
+        return f"{shlex.join(argv)} < /dev/null 2>&1"
+
+    def in_a_vm(self, run):
+        if run not in self.done:
+            ended = self.host.run(self.command(self.host, run), check=False,
+                                  timeout=run.seconds + GRACE_SECONDS)
+            self.done[run] = Outcome(ended.stdout, ended.status)
+        return self.done[run]
+
+    def in_a_nested_vm(self, l1, run):
+        ended = l1.shell.run(self.command(l1, run), check=False,
+                             timeout=run.seconds + GRACE_SECONDS)
+        return Outcome(ended.output, ended.status)
+
+
+def configuration(track, kind):
+    return kind if kind in track.modes else f"{kind}-vhe"
+
+
+@pytest.fixture(scope="module", params=[
+    pytest.param(("v4.10", 3), id="v4.10-gicv3"),
+    pytest.param(("v4.10", 2), id="v4.10-gicv2", marks=stress),
+    pytest.param(("upstream", 3), id="upstream-gicv3"),
+])
+def l0(request, tmp_path_factory):
+    name, gic = request.param
+    if name == "v4.10":
+        request.getfixturevalue("v4_10")  # skips without its source
+    track, cache, folder = Track.load(name), Cache.default(), tmp_path_factory.mktemp("kut")
+    prepared = prepare(cache, Progress(), track=name, guest_cpus=CPUS, configurations=[
+        configuration(track, kind) for kind in ("nested-v8.3", "nested-neve")])
+    files = {f"{run.flat}.flat": BUILD / "arm" / f"{run.flat}.flat" for run in RUNS}
+    files["environment"] = folder / "environment"
+    files["environment"].write_text("".join(f"{line}\n" for line in DATA["environment"][name]))
+    nested = prepared.nested | files
+    artifacts = replace(prepared, nested=nested, l1_initramfs=l1_initramfs(
+        cache, prepared.roots.hypervisor, nested))
+    setup = Setup(cpu="cortex-a57" if name == "v4.10" else "max", gic=gic)
+    with real_time_l0(artifacts, setup, folder / "consoles") as host:
+        yield L0(host, artifacts, files, gic)
+        assert not trouble(host)
+
+
+@pytest.fixture(scope="module", params=[
+    "nested-neve", pytest.param("nested-v8.3", marks=stress)])
+def l1(request, l0):
+    """The guest hypervisor, waiting for guests."""
+    track = l0.artifacts.track
+    name = configuration(track, request.param)
+    guest = levels.l1_guest(l0.host, l0.artifacts, name, gic=l0.gic, memory_mib=L1_MIB, cpus=CPUS)
+    with ExitStack() as stack:
+        place = stack.enter_context(levels.l1(l0.host, l0.artifacts, guest, name=name))
+        switch(l0.host, track, track.modes[name].switch)
+        stack.callback(switch, l0.host, track, None)
+        yield place
+
+
+@pytest.fixture(params=[
+    pytest.param(run, id=run.name, marks=[] if run.quick else stress) for run in RUNS])
+def run(request, l0):
+    if request.param.gic not in {None, l0.gic}:
+        pytest.skip(f"is for GICv{request.param.gic}")
+    return request.param
+
+
+def test_in_a_vm(l0, run):
+    found = l0.in_a_vm(run)
+    cause = DATA["known"].get(l0.artifacts.track.name, {}).get(run.name)
+    if cause:
+        assert not found.good, f"no longer true: {cause}"
+    else:
+        assert found.good, found.tail
+    assert found.lines("PASS").total() >= run.passes, found.tail
+
+
+def test_in_a_nested_vm(l0, l1, run):
+    vm, nested = l0.in_a_vm(run), l0.in_a_nested_vm(l1, run)
+    assert not vm.lines("PASS") - nested.lines("PASS"), nested.tail
+    assert not nested.lines("FAIL") - vm.lines("FAIL"), nested.tail
+    assert nested.good or not vm.good, nested.tail
