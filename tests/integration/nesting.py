@@ -59,7 +59,7 @@ class Setup:
 
 def matrix():
     """The first setup always, the others by `make stress`."""
-    for cpu, gic, name in product(("cortex-a57", "cortex-a72"), (3, 2), CONFIGURATIONS):
+    for cpu, gic, name in product(("cortex-a57", "cortex-a72", "max"), (3, 2), CONFIGURATIONS):
         setup = Setup(cpu, gic, name)
         marks = [] if setup == Setup() else [pytest.mark.stress]
         yield pytest.param(setup, id=str(setup), marks=marks)

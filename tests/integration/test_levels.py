@@ -22,6 +22,7 @@ from harness.guest.microbench import microbench_guest
 from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
 from harness.host import fabric_host, tcg
 from harness.host.ssh import ssh_host
+from harness.image.selftest import selftest
 from harness.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import ROOT
 from harness.toolchain import Toolchain
@@ -68,6 +69,12 @@ def test_artifacts_are_shared_and_not_sent(machine, artifacts):
     remote = machine.put(artifacts.kernels["l0"].image)
     assert remote.startswith("/mnt/")
     assert machine.run(f"head -c 64 {remote} | tail -c 8 | head -c 3").stdout == "ARM"
+
+
+def test_cpus_that_wait_for_an_event_go_on_without_one(machine):
+    """QEMU gives no event at the end of an exception, or of a lock."""
+    machine.run(f"cp {machine.put(selftest(Cache.default()))} /tmp; chmod +x /tmp/selftest")
+    assert "@ST events ok" in machine.run("/tmp/selftest events:100").stdout
 
 
 def test_doctor_explains_a_server(machine):

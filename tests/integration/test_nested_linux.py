@@ -80,23 +80,23 @@ def _no_trouble(l0):
 @pytest.fixture(scope="module")
 def l2(l1, setup):
     """One that is left in peace at first, and then works for ever."""
-    return Background(l1, setup, "l2", "ticks:1+sleeps:10:30000", "ipis:300", "virtio:50",
-                      "ever", "memory:16:200+fpu:3:200", monitor=True)
+    return Background(l1, setup, "l2", "ticks:1+sleeps:10:30000", "ipis:300", "events:20",
+                      "virtio:50", "ever", "memory:16:200+fpu:3:200", monitor=True)
 
 
 def test_l1(l1):
     said = l1.run("nproc; dmesg | grep -E 'Hyp mode|started at EL'")
     assert said.split()[0] == "2" and "Hyp mode initialized" in said and "at EL2" in said
     found = verdicts(l1.run("/tmp/selftest ticks:1+sleeps:20:10000 ipis:500 virtio:100 "
-                            "memory:16:200+fpu:1:200"))
-    assert set(found) == {"memory", "fpu", "ticks", "sleeps", "ipis", "virtio"}
+                            "memory:16:200+fpu:1:200 events:50"))
+    assert set(found) == {"memory", "fpu", "ticks", "sleeps", "ipis", "virtio", "events"}
     assert int(found["ticks"]["late_us"]) < 10_000
     assert int(found["sleeps"]["mean_us"]) < 5_000
 
 
 def test_timers_and_interrupts_of_l2(l2):
     found = verdicts(l2.expect("@ST virtio "))
-    assert set(found) == {"up", "ticks", "sleeps", "ipis", "virtio"}
+    assert set(found) == {"up", "ticks", "sleeps", "ipis", "events", "virtio"}
     assert found["up"]["cpus"] == "2"
     assert 50 <= int(found["ticks"]["ticks"]) <= 52
     assert int(found["ticks"]["late_us"]) < 100_000
