@@ -32,7 +32,7 @@ def setup(request):
     return nesting.Setup(gic=request.param, configuration="nested-neve")
 
 
-def tested_kernel(artifacts, v4_10, *fragments):
+def with_kernel(artifacts, v4_10, *fragments):
     track = artifacts.track
     series = replace(track.series, entries=(
         *track.series.entries, Entry("test-lock-waiter.patch.j2", ALL_VERSIONS, ())))
@@ -44,7 +44,7 @@ def tested_kernel(artifacts, v4_10, *fragments):
 
 @pytest.fixture(scope="module")
 def tested(suite_artifacts, v4_10):
-    return tested_kernel(suite_artifacts, v4_10)
+    return with_kernel(suite_artifacts, v4_10)
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def test_without_the_event_stream_they_stand_still(
 ):
     """What the one above is for: it fails where it should."""
     (tmp_path / "no-events.config").write_text(NO_EVENTS)
-    artifacts = tested_kernel(suite_artifacts, v4_10, tmp_path / "no-events.config")
+    artifacts = with_kernel(suite_artifacts, v4_10, tmp_path / "no-events.config")
     with nesting.real_time_l0(artifacts, setup, tmp_path) as host:
-        assert late_us(host, 20) >= 1_000_000
+        assert late_us(host, 100) > 200_000
 
 
 def test_a_walk_that_is_aborted_is_a_fault(l0):
