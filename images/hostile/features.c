@@ -152,9 +152,7 @@ static void ids_start(void)
 
 static void ids_stop(void)
 {
-	line_start("checked");
-	line_number("mistakes", mistakes);
-	line_end();
+	checked(mistakes);
 }
 
 const struct attack feature_attacks[] = {

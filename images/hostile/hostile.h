@@ -126,6 +126,7 @@ int run_snippet(enum level level, const uint64_t *gprs);
 int finish_probe(int vector);
 void progress(const char *what, uint32_t at, uint32_t total);
 void note(uint64_t value);
+void checked(uint64_t mistakes);
 void helper_start(void (*work)(void));
 void helper_stop(void);
 extern volatile bool helper_busy, helper_told;

@@ -64,9 +64,7 @@ static void isolation_start(void)
 static void isolation_stop(void)
 {
 	vel2_sane();
-	line_start("checked");
-	line_number("mistakes", mistakes);
-	line_end();
+	checked(mistakes);
 }
 
 static void use(int guest, uint64_t vmid)

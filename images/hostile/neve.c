@@ -138,9 +138,7 @@ static void cpus_round(void)
 
 static void cpus_stop(void)
 {
-	line_start("checked");
-	line_number("mistakes", mistakes);
-	line_end();
+	checked(mistakes);
 }
 
 const struct attack neve_attacks[] = {
