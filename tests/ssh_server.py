@@ -54,7 +54,8 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._transports = []
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def known_hosts(self):
         file = self.folder / "known_hosts"
@@ -79,6 +80,10 @@ class Server:
 
     def close(self):
         self.answers.set()
+        # A thread that still waits in accept() after close() goes on with whatever gets the
+        # descriptor's number next, should a signal make the kernel repeat the system call.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join()
         self._listener.close()
         for transport in self._transports:
             transport.close()

@@ -147,13 +147,19 @@ class ReleaseOrigin:
         return Fetched(path, f"{url}{self._signed(path, into)}")
 
     def _signed(self, path: Path, into: Path) -> str:
-        """`, signed by …` if that could be verified. Raises UserError if it does not hold."""
+        """What gpg says of the release, for its origin; nothing where gpg or the key is missing.
+
+        Raises UserError if the signature does not hold.
+        """
         try:
             gpg = require("gpg", "gnupg")
             run([gpg, "--batch", "--list-keys", self.signer])
-            signature = fetch_plain(self.signature, into)
-        except (ProcessError, UserError, InfrastructureError):
+        except (ProcessError, UserError):
             return ""
+        try:
+            signature = fetch_plain(self.signature, into)
+        except ProcessError as error:
+            return f", its signature could not be downloaded ({error.complaint})"
         tar = into / "linux.tar"  # what is signed is the archive before its compression
         with lzma.open(path) as source, tar.open("wb") as target:
             shutil.copyfileobj(source, target)

@@ -4,6 +4,7 @@
 import os
 import re
 import socket
+import threading
 import subprocess
 
 import pytest
@@ -46,6 +47,13 @@ def machine(server, tmp_path):
     machine.open(10)
     yield machine
     machine.close()
+
+
+def test_a_closed_server_accepts_nothing_more(tmp_path):
+    before = threading.active_count()
+    with ssh_server(tmp_path):
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
 
 
 def test_commands_run_as_root_with_status_and_output(machine, server):

@@ -166,6 +166,9 @@ def test_signature_is_looked_at_where_gpg_has_the_key(cache, track, server, tmp_
     server.files["linux-4.10.tar.sign"] = signature[:-4] + b"\0\0\0\0"
     with refused(UserError, "signature does not hold"):
         source.find(cache, track, update=True)
+    del server.files["linux-4.10.tar.sign"]
+    assert source.find(cache, track, update=True).origin.endswith(
+        "its signature could not be downloaded (curl: (22) The requested URL returned error: 404)")
     subprocess.run(["gpgconf", "--kill", "all"], check=True)
 
 
