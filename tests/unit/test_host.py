@@ -4,8 +4,8 @@
 import os
 import re
 import socket
-import threading
 import subprocess
+import threading
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
