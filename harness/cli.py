@@ -101,7 +101,7 @@ def run(
         inventory=inventory, wait=wait,
     )
     worse = regressions(folder)
-    failed = [record.id for record in folder.records() if record.status != "passed"]
+    failed = [record.id for record in folder.records() if not record.passed]
     if as_json:
         _print_json({"run": str(folder.path), "failed": failed,
                      "changes": folder.metadata.get("changes", [])})
@@ -110,7 +110,7 @@ def run(
         click.echo(f"picture: {folder.path / 'report.html'}")
     if failed:
         raise GuestError(
-            f"{len(failed)} cells failed: {', '.join(failed)}; again: "
+            f"{folder.standing()}: {', '.join(failed)}; again: "
             f"neve run {playbook} --resume {folder.id}"
         )
     if worse:
@@ -139,35 +139,29 @@ def report(name: str, as_json: bool) -> None:
 @_json
 def compare(before: str, after: str, as_json: bool) -> None:
     """Compare the medians of two runs."""
-    from harness.results import report as reports
-    from harness.results import tables
-    from harness.results.store import RunFolder
+    from harness.commands.runs import compared
 
-    first, second = (reports.results(RunFolder.open(RUNS, name)) for name in (before, after))
-    table = tables.comparison(first, second)
+    comparison = compared(RUNS, before, after)
     if as_json:
-        _print_json(json.loads(table.to_json(orient="records")))
-        return
-    table["change"] = table["change"].map("{:+.2%}".format)
-    click.echo(table.drop(columns=["mechanism", "unit"]).to_markdown(index=False))
+        _print_json({"cells": json.loads(comparison.table.to_json(orient="records")),
+                     "only": comparison.only})
+    else:
+        click.echo(comparison.readable())
 
 
 @cli.command()
 @_json
 def runs(as_json: bool) -> None:
     """List the runs in ./runs, oldest first."""
-    from harness.results.store import all_runs
+    from harness.commands.runs import listed
 
-    listed = [
-        {"run": folder.id, "state": folder.metadata.get("state", "unfinished"),
-         "cells": len(folder.records()), "track": folder.metadata.get("track")}
-        for folder in all_runs(RUNS)
-    ]
+    entries = listed(RUNS)
     if as_json:
-        _print_json(listed)
+        _print_json(entries)
         return
-    for entry in listed:
-        click.echo(f"{entry['run']}  {entry['state']}  {entry['cells']} cells  {entry['track']}")
+    for entry in entries:
+        told = entry.get("error") or f"{entry['standing']}  (track {entry['track']})"
+        click.echo(f"{entry['run']}  {told}")
 
 
 @cli.group(invoke_without_command=True)

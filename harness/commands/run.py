@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from harness import __version__, levels
 from harness.artifacts import Artifacts, artifacts_of
 from harness.cache import Cache
-from harness.errors import HarnessError, UserError
+from harness.errors import GuestError, HarnessError, UserError
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.host.sudo import Sudo
 from harness.image.emulator import Emulator, emulator
@@ -99,10 +100,10 @@ def run(
         folder = _resumed(runs, resume, facts)
     else:
         folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
-    finished = {record.id for record in folder.records() if record.status == "passed"}
+    finished = {record.id for record in folder.records() if record.passed}
     cells = [cell for cell in plan(playbook) if cell.id not in finished]
     check = playbook.check if check is None else check
-    folder.update(state="unfinished")
+    folder.update(state="unfinished", planned=[cell.id for cell in plan(playbook)])
 
     def execute(cells: Sequence[Cell]) -> None:
         journal = FolderJournal(folder, progress)
@@ -123,6 +124,8 @@ def run(
         folder.update(state="finished")
     except BaseException:
         folder.update(state="cut off")
+        with suppress(GuestError):  # none has passed
+            report.write(folder)
         progress.note(f"finished cells are kept; go on: neve run {path} --resume {folder.id}")
         raise
     finally:

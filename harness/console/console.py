@@ -20,6 +20,7 @@ from pexpect.exceptions import EOF, TIMEOUT
 from harness.console.channel import ChannelSpawn
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.plain import plain
 
 TAIL_LINES = 20
 _SLICE = 1.0  # seconds between two looks at the health of what carries the console
@@ -216,4 +217,4 @@ def _one_line(text: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
+    return [line.rstrip() for line in plain(text).splitlines() if line.strip()]

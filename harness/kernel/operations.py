@@ -81,8 +81,9 @@ def names() -> dict[int, str]:
     return {item.number: item.name for item in numbered if item.number}
 
 
-def redirections(track: str) -> dict[str, str]:
-    """{register or instruction: what NEVE makes of its accesses on `track`}.
+def redirections(track: str, *, e2h: bool) -> dict[str, str]:
+    """{register or instruction: what NEVE makes of its accesses on `track`, by a guest
+    hypervisor with or without E2H}.
 
     "memory", "memory (reads)", "EL1 register" or "trap": by the track's own table, else by the
     architecture's for FEAT_NV2.
@@ -91,10 +92,31 @@ def redirections(track: str) -> dict[str, str]:
     if tables:
         return {item.name: _NEVE[item.neve] for item in chain(*tables.values()) if item.neve}
     return {"ERET": "trap"} | {
-        name: "memory" if "vncr" in entry else "EL1 register" if "twin" in entry else "trap"
+        name: _redirection(name, entry, table, e2h)
         for table in registers.tables().values() for name, entry in table.items()
         if isinstance(entry, dict)
     }
+
+
+def _redirection(name: str, entry: Mapping[str, Any], table: Mapping[str, Any], e2h: bool) -> str:
+    """What FEAT_NV2 makes of accesses that trap without it (Arm ARM, D8.14 and the registers'
+    pseudocode).
+
+    HCR_EL2.NV1, the inverse of the guest hypervisor's E2H, decides between an EL1 or EL0 name
+    and its alias. A name that HCR_EL2.NV alone does not trap, and that has no alias, is in the
+    page; but where it traps at all, a control of its own does that (MDSCR_EL1: MDCR_EL2.TDA),
+    which comes before the redirection.
+    """
+    if "twin" in entry:
+        return "EL1 register"
+    if "vncr" not in entry:
+        return "trap"
+    if name.endswith(("_EL12", "_EL02")):
+        return "memory" if e2h else "trap"
+    aliases = (f"{name.removesuffix('_EL1')}_EL12", f"{name.removesuffix('_EL0')}_EL02")
+    if any(alias in table for alias in aliases):
+        return "trap" if e2h else "memory"
+    return "memory" if entry.get("nv") else "trap"
 
 
 def _packed(encoding: Sequence[int]) -> int:

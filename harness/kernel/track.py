@@ -148,6 +148,11 @@ def nested(configuration: str) -> bool:
     return configuration.startswith("nested")
 
 
+def e2h(configuration: str) -> bool:
+    """Whether the guest hypervisor of `configuration` runs with HCR_EL2.E2H = 1, as VHE does."""
+    return configuration.endswith("-vhe")
+
+
 def track_names() -> list[str]:
     """All tracks that the project has."""
     return sorted(path.parent.name for path in KERNEL_PATCHES.glob("*/series.toml"))

@@ -12,9 +12,10 @@ from scipy import stats
 
 from harness.bench.application import applications
 from harness.cache import write_atomically
-from harness.errors import GuestError
+from harness.errors import GuestError, UserError
 from harness.kernel.operations import redirections
-from harness.kernel.track import Track
+from harness.kernel.track import Track, e2h, nested
+from harness.plain import plain
 from harness.results import reference, tables
 from harness.results.overhead import overheads
 from harness.results.schema import frame
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SMALL = 0.05    # exits per operation below which a reason is not listed by itself
 _VISIBLE = 0.005  # … and below which a number would be 0.00
+_NEVE = ("nested-neve", "nested-neve-vhe")  # where what is seen to trap is what NEVE leaves
 _TIMERS = {
     "cycles": "PMCCNTR_EL0, the cycle counter, which the VM reads without a trap",
     "virtual": "CNTVCT_EL0, the virtual counter",
@@ -85,11 +87,14 @@ def write(folder: RunFolder) -> None:
 
     folder.write_results()
     _junit(folder)
+    standing = folder.standing()
     table = summary(folder)
     content = _applications(folder, table) if measures_applications(folder) else \
         _operations(folder, table)
     values = {
         **content.values,
+        "standing": "" if standing.whole else f"This run is not whole. It is {standing}.",
+        "missing": standing.missing,
         "accounting": _accounting(folder.metadata),
         "provenance": _provenance(folder),
         "skipped": folder.metadata.get("skipped", []),
@@ -161,7 +166,7 @@ def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
                      for row in rows],
         "unit": table["unit"],
         "runs": [str(row["runs"]) for row in rows],
-        "exits/s": [_number(value, 0) for value in table["traps"]],
+        "exits/s": [number(value, 0) for value in table["traps"]],
         "busy CPUs": table["cpu"],
     }
     if table["host"].nunique() > 1:
@@ -172,76 +177,111 @@ def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
 def _with_error(value: float, error: float, digits: int, unit: str = "") -> str:
     if pd.isna(value):
         return ""
-    return _number(value, digits, unit) + (
-        "" if pd.isna(error) else f" ± {_number(error, digits)}")
+    return number(value, digits, unit) + (
+        "" if pd.isna(error) else f" ± {number(error, digits)}")
 
 
 def _operations(folder: RunFolder, table: pd.DataFrame) -> _Content:
     from harness.results import chart
 
+    track = _track(folder)
     where = tables.reasons(results(folder))
-    redirected = redirections(folder.metadata["track"])
-    unit = str(table["unit"].dropna().iloc[0])
+    redirected = {name: redirections(track.name, e2h=e2h(name))
+                  for name in table["configuration"].unique()}
     return _Content("report", {
         "title": f"Nested virtualization: {folder.id}",
         "headline": headline(table),
-        "unit": unit,
+        "units": _units(table),
         "noisy": bool(table["noisy"].any()),
         "spread_limit": _spread_limit(folder),
-        "comparability": f"{_COMPARABILITY[unit]} {Track.load(folder.metadata['track']).compared}",
+        "comparability": _comparability(table, track),
         "outliers": _OUTLIERS,
     }, readable(table), readable_reasons(where, redirected),
-        chart.figure(table, tables.by_redirection(where, redirected)))
+        chart.figure(table, tables.by_redirection(where, {
+            name: dict.fromkeys(kinds, "trap") if name in _NEVE else kinds
+            for name, kinds in redirected.items()})))
+
+
+def _track(folder: RunFolder) -> Track:
+    name = folder.metadata.get("track")
+    if name is None:
+        raise UserError(f"{folder.path / 'metadata.json'} names no track")
+    return Track.load(name)
+
+
+def _hosts_by_unit(table: pd.DataFrame) -> dict[str, list[str]]:
+    known = table.dropna(subset=["unit"])
+    return {str(unit): list(rows["host"].unique())
+            for unit, rows in known.groupby("unit", sort=False)}
+
+
+def _units(table: pd.DataFrame) -> str:
+    """The unit of the costs, or each with its hosts."""
+    hosts = _hosts_by_unit(table)
+    if len(hosts) < 2:
+        return "".join(hosts)
+    return ", ".join(f"{unit} on {' and '.join(names)}" for unit, names in hosts.items())
+
+
+def _comparability(table: pd.DataFrame, track: Track) -> str:
+    hosts = _hosts_by_unit(table)
+    said = [_COMPARABILITY[unit] if len(hosts) == 1 else
+            f"{', '.join(names)}: {_COMPARABILITY[unit]}" for unit, names in hosts.items()]
+    return " ".join([*said, track.compared])
 
 
 def headline(table: pd.DataFrame) -> str:
-    """What one nested hypercall costs, in a sentence for each configuration."""
+    """What one nested hypercall costs, in a sentence for each configuration and host."""
     sentences = []
+    several = table["host"].nunique() > 1
     rows = table[(table["benchmark"] == "hypercall") & table["ratio"].notna()]
     for row in tables.records(rows[rows["configuration"] != "vm"]):
         paper = ""
         if pd.notna(row["paper_ratio"]):
             paper = f" (paper: {row['paper_ratio']:.0f}x and {row['paper_traps']:.0f})"
         sentences.append(
-            f"A hypercall from a nested VM ({row['configuration']}) costs {row['ratio']:.1f}x "
-            f"one from a VM and {row['traps']:.1f} exits to L0{paper}."
+            f"{'On ' + row['host'] + ', a' if several else 'A'} hypercall from a nested VM "
+            f"({row['configuration']}) costs {row['ratio']:.1f}x one "
+            f"from a VM and {row['traps']:.1f} exits to L0{paper}."
         )
     return " ".join(sentences) or "No nested hypercall was measured."
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The summary as text; an unknown cell stays empty."""
+    """The summary as text; an unknown cell stays empty. Costs of several units name theirs."""
+    mixed = table["unit"].nunique() > 1
     columns = {
         "benchmark": table["benchmark"],
         "configuration": table["configuration"],
-        "cost": [_cost(row) for row in tables.records(table)],
-        "ratio": [_number(value, 1, "x") for value in table["ratio"]],
-        "traps": [_number(value, 2) for value in table["traps"]],
-        "paper: cycles": [_number(value, 0) for value in table["paper_cost"]],
-        "paper: ratio": [_number(value, 0, "x") for value in table["paper_ratio"]],
-        "paper: traps": [_number(value, 0) for value in table["paper_traps"]],
+        "cost": [_cost(row, mixed) for row in tables.records(table)],
+        "ratio": [number(value, 1, "x") for value in table["ratio"]],
+        "traps": [number(value, 2) for value in table["traps"]],
+        "paper: cycles": [number(value, 0) for value in table["paper_cost"]],
+        "paper: ratio": [number(value, 0, "x") for value in table["paper_ratio"]],
+        "paper: traps": [number(value, 0) for value in table["paper_traps"]],
     }
     if table["host"].nunique() > 1:
         columns = {"host": table["host"], **columns}
     return pd.DataFrame(columns)
 
 
-def _cost(row: dict[str, Any]) -> str:
-    deviation = "" if pd.isna(row["stdev"]) else f" ± {_number(row['stdev'], 0)}"
-    return _number(row["cost"], 0) + deviation + (" !" if row["noisy"] else "")
+def _cost(row: dict[str, Any], mixed: bool) -> str:
+    unit = f" {row['unit']}" if mixed and pd.notna(row["cost"]) else ""
+    return number(row["cost"], 0, unit) + (" !" if row["noisy"] else "")
 
 
-def _number(value: float, digits: int, unit: str = "") -> str:
+def number(value: float, digits: int, unit: str = "") -> str:
+    """As text; what is unknown stays empty."""
     if pd.isna(value):
         return ""
     return f"{round(value, digits) + 0.0:,.{digits}f}{unit}"  # + 0.0: no negative zero
 
 
 def readable_reasons(
-    where: pd.DataFrame, redirected: Mapping[str, str]
+    where: pd.DataFrame, redirected: Mapping[str, Mapping[str, str]]
 ) -> dict[str, pd.DataFrame]:
     """{benchmark: exits per operation by reason and configuration}, as text, and what NEVE makes
-    of an access.
+    of an access by a guest hypervisor like those that were measured.
 
     What is below 0.05 in every configuration is summed up as "other".
     """
@@ -256,9 +296,13 @@ def readable_reasons(
         part.columns = [
             cell[2] if one_host else f"{cell[0]} {cell[2]}" for cell in mine
         ]
-        text = part.map(lambda value: _number(value, 2) if abs(value) >= _VISIBLE else "")
+        text = part.map(lambda value: number(value, 2) if abs(value) >= _VISIBLE else "")
         text = text[(text != "").any(axis=1)].rename_axis("reason")
-        text["under NEVE"] = [redirected.get(str(reason), "") for reason in text.index]
+        hypervisors = {e2h(cell[2]): cell[2] for cell in mine if nested(cell[2])}
+        for vhe, configuration in hypervisors.items():
+            title = "under NEVE" if len(hypervisors) == 1 else f"under NEVE, E2H={int(vhe)}"
+            text[title] = [redirected[configuration].get(str(reason), "")
+                           for reason in text.index]
         shown[benchmark] = text
     return {name: part for name, part in shown.items() if len(part)}
 
@@ -299,17 +343,17 @@ def _timers(folder: RunFolder) -> str:
 
 
 def _failures(folder: RunFolder) -> str:
-    failed = [record for record in folder.records() if record.status != "passed"]
-    return "\n".join(f"{record.id}: {record.error}" for record in failed)
+    return "\n".join(f"{record.id}: {plain(record.error)}"
+                     for record in folder.records() if not record.passed)
 
 
 def change_in_words(change: Mapping[str, Any]) -> str:
     """An entry of the metadata's `changes`, which the history made, as a line."""
     cell = f"{change['host']}, {change['benchmark']}, {change['configuration']}"
-    what = f"{cell}: {change['metric']} {_number(change['last'], 2)} {change['unit']}"
+    what = f"{cell}: {change['metric']} {number(change['last'], 2)} {change['unit']}"
     if change["verdict"] == "suspicious":
         return (f"{what} looks changed, which a second measurement did not confirm "
-                f"(level {_number(change['level'], 2)})")
+                f"(level {number(change['level'], 2)})")
     effect = "from 0" if change["effect"] is None else f"{change['effect']:+.2%}"
     sure = min(float(change["confidence"]), 0.999999)
     return (f"{what} has {change['verdict']}, {effect} (noise {change['noise']:.2%}, "
@@ -321,8 +365,14 @@ def _junit(folder: RunFolder) -> None:
     for record in folder.records():
         group, _, name = record.id.rpartition("/")
         case = junitparser.TestCase(name, classname=group, time=record.seconds)
-        if record.status != "passed":
-            case.result = [junitparser.Failure(record.error)]
+        if not record.passed:
+            case.result = [junitparser.Failure(plain(record.error))]
+        suite.add_testcase(case)
+    standing = folder.standing()
+    for cell in standing.missing:
+        group, _, name = cell.rpartition("/")
+        case = junitparser.TestCase(name, classname=group)
+        case.result = [junitparser.Error(f"not measured: the run is {standing.state}")]
         suite.add_testcase(case)
     for change in folder.metadata.get("changes", []):
         group = f"{change['host']}/{change['configuration']}/history"

@@ -58,5 +58,9 @@ def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
 
 
 def read_csv(path: str) -> pd.DataFrame:
-    """A results.csv with the schema's types; `reason` is "" where it is empty."""
-    return pd.read_csv(path, dtype={"reason": str}, keep_default_na=True).fillna({"reason": ""})
+    """A results.csv with the schema's types: a host may be called `NA` or `007`."""
+    numbers = {"gic": int, "value": float, "stdev": float, "iterations": int}
+    return pd.read_csv(
+        path, dtype={name: numbers.get(name, str) for name in COLUMNS}, encoding="utf-8",
+        keep_default_na=False, na_values={"stdev": [""], "value": [""]},
+    )

@@ -14,11 +14,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from harness.cache import write_atomically
 from harness.errors import UserError
 from harness.results.schema import Measurement, frame
+
+SCHEMA = 1  # of all files of a run
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,66 @@ class CellRecord:
     """How a cell ended. `samples` keeps all statistics of the guest, not only the median."""
 
     id: str
-    status: str  # "passed" or "failed"
+    status: Literal["passed", "failed"]
     seconds: float
     measurements: tuple[Measurement, ...] = ()
     samples: tuple[dict[str, Any], ...] = ()
     error: str = ""
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "CellRecord":
-        rows = tuple(Measurement(**row) for row in data.pop("measurements"))
-        samples = tuple(data.pop("samples"))
-        return cls(measurements=rows, samples=samples, **data)
+    @property
+    def passed(self) -> bool:
+        return self.status == "passed"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run has come. `missing` are the cells that were planned and have not ended."""
+
+    state: str  # "unfinished" (running, or killed), "cut off" or "finished"
+    passed: int
+    failed: int
+    missing: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was planned was measured."""
+        return not self.failed and not self.missing
+
+    def __str__(self) -> str:
+        total = self.passed + self.failed + len(self.missing)
+        parts = [f"{self.passed} of {total} cell{'' if total == 1 else 's'} passed"]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.missing:
+            parts.append(f"{len(self.missing)} not measured")
+        return f"{self.state}: {', '.join(parts)}"
+
+
+class _Kernel(BaseModel):
+    version: str
+    key: str
+    origin: str
+
+
+class _Accounting(BaseModel):
+    all_exits: bool
+
+
+class _Metadata(BaseModel):
+    """The shape of those entries that are read again; the others are for people."""
+
+    schema_number: int = Field(SCHEMA, alias="schema")
+    track: str | None = None
+    state: str = "unfinished"
+    playbook: dict[str, Any] = {}
+    kernels: dict[str, _Kernel] = {}
+    accounting: dict[str, _Accounting] = {}
+    skipped: list[str] = []
+    planned: list[str] = []
+    changes: list[dict[str, Any]] = []
+
+
+_RECORD = TypeAdapter(CellRecord)
 
 
 @dataclass(frozen=True)
@@ -61,7 +114,8 @@ class RunFolder:
         path = runs / f"{stamp}-{name}-{secrets.token_hex(2)}"
         (path / "consoles").mkdir(parents=True)
         folder = cls(path)
-        folder.update(run_id=path.name, started=datetime.now(UTC).isoformat(), **metadata)
+        folder.update(schema=SCHEMA, run_id=path.name,
+                      started=datetime.now(UTC).isoformat(), **metadata)
         link = runs / f".latest-{secrets.token_hex(4)}"
         link.symlink_to(path.name)
         link.replace(runs / "latest")
@@ -92,10 +146,12 @@ class RunFolder:
 
     def append(self, record: CellRecord) -> None:
         """Add a finished cell; it is on the disk when this returns."""
-        with (self.path / "cells.jsonl").open("a") as stream:
-            # A line that a crash tore is closed first, so that it can't swallow this one.
-            stream.write("\n" if stream.tell() else "")
-            stream.write(json.dumps(asdict(record)) + "\n")
+        with (self.path / "cells.jsonl").open("ab+") as stream:
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                # A line that a crash tore is closed first, so that it can't swallow this one.
+                stream.write(b"" if stream.read(1) == b"\n" else b"\n")
+            stream.write(json.dumps(asdict(record)).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
         self.write_results()
@@ -107,15 +163,30 @@ class RunFolder:
             newest[record.id] = record
         return list(newest.values())
 
+    def standing(self) -> Standing:
+        """What has passed, failed, and was planned but has not ended."""
+        records = self.records()
+        passed = sum(record.passed for record in records)
+        ended = {record.id for record in records}
+        return Standing(
+            self.metadata.get("state", "unfinished"), passed, len(records) - passed,
+            tuple(cell for cell in self.metadata.get("planned", []) if cell not in ended))
+
     def _read(self) -> Iterator[CellRecord]:
         file = self.path / "cells.jsonl"
         if not file.exists():
             return
-        for line in file.read_text().splitlines():
+        for number, line in enumerate(file.read_bytes().splitlines(), 1):
             try:
-                yield CellRecord.from_json(json.loads(line))
+                data = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            except UnicodeDecodeError as error:
+                raise UserError(f"{file}, line {number}, is damaged: {error}") from error
+            try:
+                yield _RECORD.validate_python(data)
+            except ValidationError as error:
+                raise UserError(f"{file}, line {number}, is no cell's: {_first(error)}") from error
 
     def write_results(self) -> None:
         """Derive results.csv from the cells."""
@@ -125,17 +196,23 @@ class RunFolder:
 
 def _read_metadata(file: Path) -> dict[str, Any]:
     try:
-        metadata = json.loads(file.read_text())
+        metadata = json.loads(file.read_bytes())
+        known = _Metadata.model_validate(metadata)
+    except ValidationError as error:
+        raise UserError(f"{file} is no run's: {_first(error)}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
-    if not isinstance(metadata, dict):
-        raise UserError(f"{file} is damaged: no mapping")
-    return metadata
+    if known.schema_number > SCHEMA:
+        raise UserError(f"{file} was written by a newer harness (schema {known.schema_number}; "
+                        f"this one reads up to {SCHEMA}): update it")
+    return {str(key): value for key, value in metadata.items()}
 
 
-def all_runs(runs: Path) -> list[RunFolder]:
-    """Every run below `runs`, oldest first."""
-    return [RunFolder.open(runs, folder.name) for folder in run_folders(runs)]
+def _first(error: ValidationError) -> str:
+    """Where the first mistake is, and what it is."""
+    found = error.errors()[0]
+    where = ".".join(map(str, found["loc"]))
+    return f"{where}: {found['msg']}" if where else found["msg"]
 
 
 def run_folders(runs: Path) -> list[Path]:

@@ -15,9 +15,9 @@ _KEYS = ["host", "benchmark", "configuration"]
 def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """A row per host, benchmark and configuration, each in the order of its first appearance.
 
-    Columns cost, stdev, unit, traps, ratio (cost to the same host's vm) and the paper's
-    paper_cost (cycles), paper_ratio, paper_traps. Repetitions are joined by their median.
-    Unknown cells are NaN.
+    Columns cost, stdev, unit, traps, ratio (cost to the same host's vm, if that is not 0) and
+    the paper's paper_cost (cycles), paper_ratio, paper_traps. Repetitions are joined by their
+    median. Unknown cells are NaN.
     """
     totals = _ordered(results[results["reason"] == ""])
     order = totals[_KEYS].drop_duplicates()
@@ -29,7 +29,8 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     table["unit"] = cost_rows["unit"].first()
     vm = table["cost"].xs("vm", level="configuration") if _has(table, "vm") else None
     if vm is not None:
-        table["ratio"] = table["cost"] / vm.reindex(_keys(table, "host", "benchmark")).to_numpy()
+        base = vm.where(vm > 0).reindex(_keys(table, "host", "benchmark"))
+        table["ratio"] = table["cost"] / base.to_numpy()
     else:
         table["ratio"] = float("nan")
     cells = _keys(table, "benchmark", "configuration")
@@ -84,20 +85,38 @@ def reasons(results: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table.sum(axis=1).sort_values(ascending=False).index]
 
 
-def by_redirection(reasons: pd.DataFrame, redirections: Mapping[str, str]) -> pd.DataFrame:
-    """`reasons` summed up by what NEVE makes of them; what is no access of a register or an
-    instruction of EL2 is "exit of a guest"."""
-    kinds = [redirections.get(str(reason), "exit of a guest") for reason in reasons.index]
-    return reasons.groupby(kinds, sort=False).sum()
+def by_redirection(
+    reasons: pd.DataFrame, redirections: Mapping[str, Mapping[str, str]]
+) -> pd.DataFrame:
+    """`reasons` summed up by what NEVE makes of them, which `redirections` says for each
+    configuration; what is no access of a register or an instruction of EL2 is "exit of a
+    guest"."""
+    summed = {
+        cell: reasons[cell].groupby([redirection(redirections, cell[2], reason)
+                                     for reason in reasons.index], sort=False).sum()
+        for cell in reasons.columns.to_list()
+    }
+    table = pd.DataFrame(summed).fillna(0.0)
+    return table.set_axis(reasons.columns, axis=1)
+
+
+def redirection(
+    redirections: Mapping[str, Mapping[str, str]], configuration: str, reason: object
+) -> str:
+    """What NEVE makes of an exit for `reason` in `configuration`."""
+    return redirections.get(configuration, {}).get(str(reason), "exit of a guest")
 
 
 def comparison(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Cells that both runs have: columns before, after and change (after / before - 1)."""
+    """A row per cell and metric of either run: columns before, after and change
+    (after / before - 1); NaN where a run does not have it, and for a change from 0."""
     keys = [*CELL, "metric", "unit"]
     medians = [
         frame[frame["reason"] == ""].groupby(keys, sort=False)["value"].median()
         for frame in (before, after)
     ]
-    joined = pd.concat(medians, axis=1, keys=["before", "after"], join="inner").reset_index()
-    joined["change"] = joined["after"] / joined["before"] - 1
+    joined = pd.concat(medians, axis=1, keys=["before", "after"], sort=False).reset_index()
+    base = joined["before"]
+    joined["change"] = (joined["after"] / base.where(base != 0) - 1).mask(
+        base.eq(0) & joined["after"].eq(0), 0.0)
     return joined

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from harness.kernel.operations import redirections
 from harness.results.schema import read_csv
 
 CONFIGURATIONS = ["vm", "nested-v8.3-vhe", "nested-neve-vhe"]
@@ -34,6 +35,16 @@ def test_every_cell_has_cost_and_traps(results):
     for configuration in CONFIGURATIONS[1:]:
         assert list(mechanism[configuration]) == ["architected"]
     assert set(results[0]["unit"]) == {"instructions", "exits"}
+
+
+def test_what_neve_leaves_is_not_said_to_be_redirected(results):
+    kinds = redirections("upstream", e2h=True)
+    rows = results[0][(results[0]["configuration"] == "nested-neve-vhe")
+                      & (results[0]["benchmark"] == "hypercall")
+                      & (results[0]["metric"] == "traps") & (results[0]["value"] > 0.5)]
+    left = {reason: kinds.get(reason, "exit of a guest") for reason in rows["reason"] if reason}
+    assert left
+    assert set(left.values()) <= {"trap", "exit of a guest"}, left
 
 
 def test_nested_hypercall_costs_what_it_did_when_measured_by_hand(results):

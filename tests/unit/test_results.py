@@ -11,7 +11,7 @@ from harness.errors import GuestError, UserError
 from harness.kernel.operations import redirections
 from harness.results import reference, report, tables
 from harness.results.schema import COLUMNS, Measurement, frame, read_csv
-from harness.results.store import CellRecord, RunFolder, all_runs
+from harness.results.store import CellRecord, RunFolder, run_folders
 
 CONTRACT = ("run_id,host,track,cpu,gic,configuration,mechanism,benchmark,metric,unit,value,"
             "stdev,iterations,reason")
@@ -60,10 +60,22 @@ def test_columns_are_the_contract(folder):
 def test_traps_are_summed_up_by_what_neve_makes_of_them():
     rows = [row("nested-v8.3-vhe", "hypercall", "traps", value, reason) for reason, value in (
         ("VTTBR_EL2", 2.0), ("HCR_EL2", 3.0), ("ESR_EL2", 1.0), ("ERET", 2.0), ("HVC", 1.0))]
-    summed = tables.by_redirection(tables.reasons(frame(rows)), redirections("upstream"))
+    summed = tables.by_redirection(tables.reasons(frame(rows)), {
+        "nested-v8.3-vhe": redirections("upstream", e2h=True)})
     assert summed.iloc[:, 0].to_dict() == {
         "memory": 5.0, "EL1 register": 1.0, "trap": 2.0, "exit of a guest": 1.0}
-    assert redirections("v4.10")["CPTR_EL2"] == "memory (reads)"
+    assert redirections("v4.10", e2h=False)["CPTR_EL2"] == "memory (reads)"
+
+
+@pytest.mark.parametrize("name, without_e2h, with_e2h", [
+    ("HCR_EL2", "memory", "memory"), ("SP_EL1", "memory", "memory"), ("MDCR_EL2", "trap", "trap"),
+    ("ESR_EL2", "EL1 register", "EL1 register"), ("CPACR_EL1", "memory", "trap"),
+    ("CPACR_EL12", "trap", "memory"), ("CNTV_CTL_EL0", "memory", "trap"),
+    ("CNTV_CTL_EL02", "trap", "memory"), ("MDSCR_EL1", "trap", "trap"),
+])
+def test_e2h_decides_what_feat_nv2_redirects(name, without_e2h, with_e2h):
+    assert redirections("upstream", e2h=False)[name] == without_e2h
+    assert redirections("upstream", e2h=True)[name] == with_e2h
 
 
 def test_latest_points_to_the_newest_run(folder, tmp_path):
@@ -71,7 +83,7 @@ def test_latest_points_to_the_newest_run(folder, tmp_path):
     assert RunFolder.open(runs, "latest").id == folder.id
     newer = RunFolder.create(runs, "test", {})
     assert RunFolder.open(runs, "latest").id == newer.id
-    assert [run.id for run in all_runs(runs)] == sorted([folder.id, newer.id])
+    assert [run.name for run in run_folders(runs)] == sorted([folder.id, newer.id])
     with pytest.raises(UserError, match="no run 'none'"):
         RunFolder.open(runs, "none")
 
@@ -126,7 +138,7 @@ def test_reports_are_written_from_the_cells(folder):
     report.write(folder)
     text = (folder.path / "report.md").read_text()
     assert "costs 33.0x one from a VM and 8.0 exits to L0 (paper: 37x and 15)" in text
-    assert "33,000 ± 20,000 !" in text
+    assert "33,000 !" in text
     assert "tcg/vm/1/device-io: panic <1>" in text
     html = (folder.path / "report.html").read_text()
     assert "<svg" in html
