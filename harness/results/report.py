@@ -319,7 +319,7 @@ def _provenance(folder: RunFolder) -> str:
     kernels = metadata.get("kernels", {})
     lines = [
         f"kernel {level.upper()}   Linux {kernel['version']} (track {metadata.get('track')}), "
-        f"key {kernel['key']}, {kernel['origin']}"
+        f"key {kernel['key']}, {kernel.get('origin', 'of unknown origin')}"
         for level, kernel in kernels.items()
     ]
     lines += [

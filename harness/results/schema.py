@@ -4,8 +4,10 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from typing import ClassVar
 
 import pandas as pd
+from pydantic import ConfigDict
 
 
 class Metric(StrEnum):
@@ -23,6 +25,9 @@ class Mechanism(StrEnum):
     PARAVIRTUAL = "paravirtual"
 
 
+STRICT = ConfigDict(extra="forbid")  # a field that we don't know is another program's
+
+
 @dataclass(frozen=True)
 class Measurement:
     """A row of results.csv.
@@ -31,6 +36,8 @@ class Measurement:
     belongs to one operation and is None where none was measured. `reason` is set only on
     per-reason trap rows.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     run_id: str
     host: str

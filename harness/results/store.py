@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.cache import write_atomically
 from harness.errors import UserError
-from harness.results.schema import Measurement, frame
+from harness.results.schema import STRICT, Measurement, frame
 
 SCHEMA = 1  # of all files of a run
 
@@ -28,6 +28,8 @@ SCHEMA = 1  # of all files of a run
 @dataclass(frozen=True)
 class CellRecord:
     """How a cell ended. `samples` keeps all statistics of the guest, not only the median."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     id: str
     status: Literal["passed", "failed"]
@@ -68,7 +70,7 @@ class Standing:
 class _Kernel(BaseModel):
     version: str
     key: str
-    origin: str
+    origin: str = ""
 
 
 class _Accounting(BaseModel):
@@ -186,7 +188,8 @@ class RunFolder:
             try:
                 yield _RECORD.validate_python(data)
             except ValidationError as error:
-                raise UserError(f"{file}, line {number}, is no cell's: {_first(error)}") from error
+                raise UserError(f"{file}, line {number}, is damaged, or no run of ours: "
+                                f"{_first(error)}") from error
 
     def write_results(self) -> None:
         """Derive results.csv from the cells."""
@@ -199,7 +202,7 @@ def _read_metadata(file: Path) -> dict[str, Any]:
         metadata = json.loads(file.read_bytes())
         known = _Metadata.model_validate(metadata)
     except ValidationError as error:
-        raise UserError(f"{file} is no run's: {_first(error)}") from error
+        raise UserError(f"{file} is damaged, or no run of ours: {_first(error)}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
     if known.schema_number > SCHEMA:

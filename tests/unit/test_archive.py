@@ -108,7 +108,7 @@ def cell(folder, **changes):
 
 @pytest.mark.parametrize(("damage", "complaint"), [
     (lambda f: (f / "metadata.json").write_text('{"run_id": "x", "sta'), "is damaged"),
-    (lambda f: (f / "metadata.json").write_text("[1]"), "is damaged: no mapping"),
+    (lambda f: (f / "metadata.json").write_text("[1]"), "is damaged"),
     (lambda f: (f / "metadata.json").write_bytes(b"\xff\xfe"), "is damaged"),
     (lambda f: spoil(f, started="yesterday"), "yesterday"),
     (lambda f: spoil(f, run_id=None), "run_id"),

@@ -131,7 +131,8 @@ _GOOD = json.dumps({"id": "tcg/vm/1/hypercall", "status": "passed", "seconds": 1
 @pytest.mark.parametrize("line", [
     b"null", b"12", b"{}", b"[]", b'"\xff\xfe"', _GOOD.replace(b"passed", b"perhaps"),
     _GOOD.replace(b'"measurements": []', b'"measurements": [{"host": 3}]'),
-    _GOOD.replace(b'"samples": []', b'"samples": 3')])
+    _GOOD.replace(b'"samples": []', b'"samples": 3'),
+    _GOOD.replace(b'"error"', b'"surprise": 1, "error"')])
 def test_damaged_cell_is_one_line_and_the_other_runs_are_listed(tmp_path, line):
     runs = tmp_path / "runs"
     damaged = run(runs, cell("vm", 1.0), name="a")
