@@ -3,7 +3,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -25,14 +24,11 @@ from harness.host.ssh import ssh_host
 from harness.image.selftest import selftest
 from harness.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import ROOT
-from harness.toolchain import Toolchain
 from tests.integration.conftest import FALLBACK, finish, neve
+from tests.integration.flat import flat
 
 # A flat image that says hello on the PL011 and powers off: what a user might bring.
 HELLO = """\
-    .quad 0x14000010, 0x80000, 0x1000, 0xa, 0, 0, 0
-    .ascii "ARM\\x64"
-    .long 0
     mov x1, #0x09000000
     adr x2, text
 1:  ldrb w0, [x2], #1
@@ -48,13 +44,7 @@ text: .asciz "hello from the payload\\r\\n"
 
 @pytest.fixture(scope="module")
 def payload(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("payload")
-    (folder / "hello.S").write_text(HELLO)
-    prefix = Toolchain.find().prefix
-    subprocess.run([f"{prefix}gcc", "-c", "hello.S"], cwd=folder, check=True)
-    subprocess.run([f"{prefix}objcopy", "-O", "binary", "hello.o", "hello.flat"], cwd=folder,
-                   check=True)
-    return folder / "hello.flat"
+    return flat(tmp_path_factory.mktemp("payload"), "hello", HELLO)
 
 
 def test_files_travel_both_ways_and_once(machine, tmp_path):

@@ -1,23 +1,18 @@
 # SPDX-License-Identifier: MIT
 """What track upstream's tracepoint reports, and what it must not."""
 
-import subprocess
-
 import pytest
 
 from harness.bench.traps import counting, usable_event
 from harness.deadline import Deadline
 from harness.guest.emulation import switch
 from harness.guest.vmm import Guest, start
-from harness.toolchain import Toolchain
+from tests.integration.flat import flat
 
 ROUNDS = 10
 # Virtual EL2 that spins; once it has received an `e`, with ERETs to where it is, which L0's world
 # switch handles on its own; once it has received an `s`, without. It answers in upper case.
 SPINNER = """\
-    .quad 0x14000010, 0x80000, 0x1000, 0xa, 0, 0, 0
-    .ascii "ARM\\x64"
-    .long 0
     mov x1, #0x09000000
     adr x2, back
     msr elr_el2, x2
@@ -42,13 +37,7 @@ back:
 
 @pytest.fixture(scope="module")
 def spinner(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("spinner")
-    (folder / "spinner.S").write_text(SPINNER)
-    prefix = Toolchain.find().prefix
-    subprocess.run([f"{prefix}gcc", "-c", "spinner.S"], cwd=folder, check=True)
-    subprocess.run([f"{prefix}objcopy", "-O", "binary", "spinner.o", "spinner.flat"], cwd=folder,
-                   check=True)
-    return folder / "spinner.flat"
+    return flat(tmp_path_factory.mktemp("spinner"), "spinner", SPINNER)
 
 
 def test_exits_of_one_session_are_not_told_in_the_next(machine, artifacts, spinner):
