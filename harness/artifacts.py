@@ -21,6 +21,7 @@ from harness.inventory import HostSpec, SshHostSpec
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
 from harness.kernel.track import Track
+from harness.paths import expanded
 from harness.playbook import Playbook
 from harness.progress import Stages
 
@@ -103,9 +104,10 @@ def artifacts_of(
 
 def _installed(jar: Path) -> Path:
     """The folder of the copy whose jar that is."""
-    if not jar.expanduser().is_file():
+    file = expanded(jar, "specjvm")
+    if not file.is_file():
         raise UserError(f"specjvm: no file {jar}")
-    return jar.expanduser().resolve().parent
+    return file.resolve().parent
 
 
 def prepare(

@@ -12,6 +12,8 @@ An artifact appears whole or not at all: it is made in a sibling folder and rena
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from harness.errors import UserError
+from harness.paths import expanded
+
+# Make, the shell and QEMU's loader would take these apart; kbuild refuses most of them itself.
+_UNFIT = re.compile(r"[^\w./,+=@~%-]")
 
 
 def content_key(parts: Any) -> str:
@@ -35,13 +43,35 @@ def file_sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text`; a reader or a crash sees the old or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    """Replace `path` by `text`; a reader or a crash sees the old or the new, never a part.
+
+    What a symbolic link leads to is replaced, not the link. A device or a pipe is written to.
+    Raises UserError if `path` is a folder.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: a file's name is needed")
+    if _is_special(path):
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    target = path.resolve()
+    temporary = target.with_name(f".{secrets.token_hex(8)}.new")  # others may write it, too
+    try:
+        with temporary.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is no file of a disk. /dev/stdout may lead to one, which is open already."""
+    here = path.absolute()
+    return (path.exists() and not path.is_file()) or any(
+        here.is_relative_to(folder) for folder in ("/dev", "/proc"))
 
 
 @dataclass(frozen=True)
@@ -52,7 +82,15 @@ class Cache:
 
     @classmethod
     def default(cls) -> "Cache":
-        return cls(Path(os.environ.get("NEVE_CACHE") or "~/.cache/neve").expanduser().resolve())
+        """Where $NEVE_CACHE says. Raises UserError if no kernel can be built there."""
+        named = os.environ.get("NEVE_CACHE") or "~/.cache/neve"
+        root = expanded(Path(named), "the cache (NEVE_CACHE)").resolve()
+        if unfit := _UNFIT.search(str(root)):
+            raise UserError(
+                f"the cache {root}: no kernel can be built below a path with {unfit[0]!r}: "
+                "set NEVE_CACHE to another folder"
+            )
+        return cls(root)
 
     @property
     def artifacts(self) -> Path:
@@ -78,7 +116,7 @@ class Cache:
         """A fresh log file, kept also when what it tells of failed."""
         path = self.root / "logs" / f"{name}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
         return path
 
     def artifact(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:

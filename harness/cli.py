@@ -106,7 +106,7 @@ def run(
         _print_json({"run": str(folder.path), "failed": failed,
                      "changes": folder.metadata.get("changes", [])})
     else:
-        click.echo((folder.path / "report.md").read_text())
+        click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
         click.echo(f"picture: {folder.path / 'report.html'}")
     if failed:
         raise GuestError(
@@ -130,7 +130,7 @@ def report(name: str, as_json: bool) -> None:
     if as_json:
         _print_json(json.loads(reports.summary(folder).to_json(orient="records")))
     else:
-        click.echo((folder.path / "report.md").read_text())
+        click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
 
 
 @cli.command()
@@ -263,7 +263,7 @@ def kernel_patches(
         return
     output.mkdir(parents=True, exist_ok=True)
     for name, text in mails.items():
-        (output / name).write_text(text)
+        (output / name).write_text(text, encoding="utf-8")
         click.echo(output / name)
 
 

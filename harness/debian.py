@@ -28,7 +28,7 @@ class Debian:
 
     @classmethod
     def load(cls) -> "Debian":
-        data = tomllib.loads((IMAGES / "debian.toml").read_text())
+        data = tomllib.loads((IMAGES / "debian.toml").read_text(encoding="utf-8"))
         return cls(
             archive=os.environ.get("NEVE_DEBIAN_MIRROR") or data["mirror"],
             keyring=Path(data["keyring"]),
@@ -61,7 +61,7 @@ class AptRoot:
         for name in ("state/lists/partial", "archives/partial"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
-        (folder / "sources.list").write_text(debian.sources())
+        (folder / "sources.list").write_text(debian.sources(), encoding="utf-8")
         return cls(folder, debian)
 
     def _options(self) -> list[str]:

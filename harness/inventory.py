@@ -214,7 +214,7 @@ def parse_address(text: str) -> SshHostSpec:
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """The mapping in the file at `path`, which is `what`. Raises UserError with one line."""
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such {what.rsplit(maxsplit=1)[-1]}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -73,7 +73,8 @@ def run(
                 status, _, _ = _communicate(
                     argv, cwd, env, stdin, timeout, sink, subprocess.STDOUT
                 )
-            output, tail, complaint = "", _tail(log.read_text(errors="replace")), ""
+            tail = _tail(log.read_text(encoding="utf-8", errors="replace"))
+            output, complaint = "", ""
     except subprocess.TimeoutExpired as error:
         raise InfrastructureError(f"{argv[0]} did not end within {timeout:.0f} s") from error
     except FileNotFoundError as error:

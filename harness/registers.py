@@ -13,7 +13,7 @@ Encoding = tuple[int, int, int, int, int]
 @cache
 def tables() -> dict[str, Any]:
     """The file: tables `registers` and `instructions`, each {name: entry}."""
-    return tomllib.loads((KERNEL_PATCHES / "registers.toml").read_text())
+    return tomllib.loads((KERNEL_PATCHES / "registers.toml").read_text(encoding="utf-8"))
 
 
 @cache

@@ -65,6 +65,6 @@ class Application:
 def applications() -> Mapping[str, Application]:
     """All of them by name."""
     return {
-        file.stem: Application(name=file.stem, **tomllib.loads(file.read_text()))
+        file.stem: Application(name=file.stem, **tomllib.loads(file.read_text(encoding="utf-8")))
         for file in sorted(_FOLDER.glob("*.toml"))
     }

@@ -64,7 +64,7 @@ class Event:
 
 @cache
 def _data() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("exits.toml").read_text())
+    return tomllib.loads(Path(__file__).with_name("exits.toml").read_text(encoding="utf-8"))
 
 
 @cache

@@ -72,7 +72,7 @@ def list_kernels() -> Sequence[dict[str, str]]:
             listed.append({"what": "source", "track": line.name, "version": source.version,
                            "key": source.key, "origin": source.origin})
     for file in sorted((cache.artifacts / "kernel").glob("*/kernel.json")):
-        data = json.loads(file.read_text())
+        data = json.loads(file.read_text(encoding="utf-8"))
         listed.append({"what": "kernel", "track": data["track"], "version": data["version"],
                        "key": data["key"], "origin": data["origin"]})
     return listed

@@ -32,7 +32,7 @@ _LINE = 200  # characters at most of a failure's own line
 @cache
 def failure_patterns() -> dict[str, re.Pattern[str]]:
     """{what it means: pattern} from `failures.toml`."""
-    data = tomllib.loads(Path(__file__).with_name("failures.toml").read_text())
+    data = tomllib.loads(Path(__file__).with_name("failures.toml").read_text(encoding="utf-8"))
     return {name: re.compile(pattern) for name, pattern in data["patterns"].items()}
 
 

@@ -43,7 +43,8 @@ def disk(cache: Cache, debian: Debian, kernbench: Path, specjvm: Path | None = N
     def make(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="neve-disk-", dir=folder.parent) as temporary:
             tree = Path(temporary) / "root"
-            (folder / "packages.txt").write_text(unpack(cache, debian, recipe, tree))
+            packages = unpack(cache, debian, recipe, tree)
+            (folder / "packages.txt").write_text(packages, encoding="utf-8")
             for name in recipe["unread"]:
                 shutil.rmtree(tree / name, ignore_errors=True)
             shutil.copytree(_OWN, tree, dirs_exist_ok=True)

@@ -18,7 +18,7 @@ from harness.toolchain import Toolchain
 
 def kernbench(cache: Cache, source: Source) -> Path:
     """Folder with the preprocessed files of `source`, and the compiler's `options` for them."""
-    recipe = tomllib.loads((IMAGES / "kernbench.toml").read_text())
+    recipe = tomllib.loads((IMAGES / "kernbench.toml").read_text(encoding="utf-8"))
     toolchain = Toolchain.find()
 
     def make(folder: Path) -> None:
@@ -39,7 +39,7 @@ def kernbench(cache: Cache, source: Source) -> Path:
                 ) from error
             for goal in goals:
                 shutil.copy(Path(objects) / goal, folder / goal.replace("/", "-"))
-        (folder / "options").write_text(" ".join(recipe["options"]) + "\n")
+        (folder / "options").write_text(" ".join(recipe["options"]) + "\n", encoding="utf-8")
 
     key = content_key([recipe, source.sha256, toolchain.version])
     return cache.artifact("kernbench", key, make)

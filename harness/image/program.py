@@ -25,7 +25,7 @@ def program(
 
     def make(into: Path) -> None:
         for header, text in (headers or {}).items():
-            (into / header).write_text(text)
+            (into / header).write_text(text, encoding="utf-8")
         run(
             [require("make", "make"), "-s", "-C", str(folders[0]), f"O={into}",
              f"CROSS_COMPILE={toolchain.prefix}"],

@@ -37,7 +37,7 @@ class Roots:
     @property
     def packages(self) -> list[str]:
         """File names of the Debian packages that they were made from."""
-        return (self.hypervisor.parent / "packages.txt").read_text().split()
+        return (self.hypervisor.parent / "packages.txt").read_text(encoding="utf-8").split()
 
 
 def rootfs(cache: Cache, debian: Debian) -> Roots:
@@ -47,7 +47,7 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
 
     def make(folder: Path) -> None:
         tree = folder / "tree"
-        (folder / "packages.txt").write_text(extract(cache, debian, recipe, tree))
+        (folder / "packages.txt").write_text(extract(cache, debian, recipe, tree), encoding="utf-8")
         write_files(tree, _FILES)
         for name, target in _LINKS.items():
             (tree / name).symlink_to(target)
@@ -62,7 +62,7 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
                 cpio.write(stream, iter(entries))
         shutil.rmtree(tree)
 
-    key = content_key([recipe, debian.suites, init.read_text(), _LINKS, _FILES])
+    key = content_key([recipe, debian.suites, init.read_text(encoding="utf-8"), _LINKS, _FILES])
     folder = cache.artifact("rootfs", key, make)
     return Roots(folder / "hypervisor.cpio", folder / "guest.cpio")
 
@@ -71,7 +71,7 @@ def write_files(tree: Path, files: Mapping[str, str]) -> None:
     """Put `files` (name: text) into `tree`."""
     for name, text in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text)
+        (tree / name).write_text(text, encoding="utf-8")
 
 
 def _in_guest(name: str) -> bool:
@@ -104,7 +104,8 @@ def tools(cache: Cache, debian: Debian) -> Path:
     recipe = debian.roots["tools"]
 
     def make(folder: Path) -> None:
-        (folder / "packages.txt").write_text(extract(cache, debian, recipe, folder / "root"))
+        packages = extract(cache, debian, recipe, folder / "root")
+        (folder / "packages.txt").write_text(packages, encoding="utf-8")
 
     return cache.artifact("tools", content_key([recipe, debian.suites]), make)
 

@@ -21,7 +21,7 @@ def server_tools(cache: Cache, debian: Debian) -> Path:
 
     def make(folder: Path) -> None:
         root = folder / "root"
-        (folder / "packages.txt").write_text(extract(cache, debian, recipe, root))
+        (folder / "packages.txt").write_text(extract(cache, debian, recipe, root), encoding="utf-8")
         loader = root / "usr" / elf.interpreter(root / KEXEC).lstrip("/")
         (root / LOADER).write_bytes(loader.read_bytes())
         (root / LOADER).chmod(0o755)

@@ -118,7 +118,7 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     objects.mkdir(exist_ok=True)
     log = cache.log(f"kernel-{source.track}-{source.version}")
     fragment = objects / "requested.config"
-    fragment.write_text(config.render(wanted))
+    fragment.write_text(config.render(wanted), encoding="utf-8")
 
     def make(goal: str) -> None:
         kbuild(tree, objects, made_of.toolchain, log, [goal],
@@ -128,7 +128,7 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
         require(program, program)
     try:
         make("allnoconfig")
-        config.verify(wanted, (objects / ".config").read_text())
+        config.verify(wanted, (objects / ".config").read_text(encoding="utf-8"))
         make("Image")
     except ProcessError as error:
         raise InfrastructureError(

@@ -20,7 +20,7 @@ def merge(fragments: Iterable[Path]) -> dict[str, str]:
     """The options of all fragments; a later fragment overrides an earlier one."""
     merged: dict[str, str] = {}
     for fragment in fragments:
-        merged.update(options(fragment.read_text()))
+        merged.update(options(fragment.read_text(encoding="utf-8")))
     return merged
 
 

@@ -40,7 +40,8 @@ def load(folder: Path) -> list[IdRegister]:
     file = folder / "id-registers.toml"
     if not file.exists():
         return []
-    found = [_register(name, fields) for name, fields in tomllib.loads(file.read_text()).items()]
+    data = tomllib.loads(file.read_text(encoding="utf-8"))
+    found = [_register(name, fields) for name, fields in data.items()]
     return sorted(found, key=lambda register: register.enc)
 
 

@@ -22,7 +22,8 @@ class Manifest:
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":
-        lines = (line.split() for line in path.read_text().splitlines() if line[:1] != "#")
+        text = path.read_text(encoding="utf-8")
+        lines = (line.split() for line in text.splitlines() if line[:1] != "#")
         return cls({name: sha256 for sha256, name in lines})
 
     def check(self, archive: Path, what: str) -> None:

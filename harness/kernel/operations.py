@@ -60,7 +60,7 @@ def load(folder: Path) -> dict[str, list[Operation]]:
     file = folder / "registers.toml"
     if not file.exists():
         return {}
-    ours = tomllib.loads(file.read_text())
+    ours = tomllib.loads(file.read_text(encoding="utf-8"))
     architecture = registers.tables()
     found = [
         _operation(name, row, architecture[section], kind)

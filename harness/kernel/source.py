@@ -50,7 +50,7 @@ def sources(cache: Cache, track: Track) -> list[Source]:
     """The track's sources that are in the cache, newest last; not those that it no longer takes."""
     found = []
     for file in (cache.trees / "sources" / track.name).glob("*/source.json"):
-        data = json.loads(file.read_text())
+        data = json.loads(file.read_text(encoding="utf-8"))
         if track.origin.accepts(data["version"]):
             found.append(Source(**{**data, "archive": file.parent / data["archive"]}))
     return sorted(found, key=lambda source: (parse_version(source.version), source.sha256))

@@ -82,7 +82,7 @@ class Track:
         file = KERNEL_PATCHES / name / "series.toml"
         if not file.exists():
             raise UserError(f"unknown track {name!r}: known are {', '.join(track_names())}")
-        data = tomllib.loads(file.read_text())
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
         return cls(
             name=name,
             origin=origin_of(data["origin"], name),
