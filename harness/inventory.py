@@ -7,43 +7,33 @@ same frozen models.
 
 import getpass
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
+from harness.document import Flag, Integer, Model, complaints, form, read_yaml
 from harness.errors import UserError
+from harness.paths import expanded
 
 DEFAULT = Path("lab.yaml")
 
 
-class Model(BaseModel):
-    """What YAML describes: frozen, and no key goes unnoticed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# Names are parts of the names of files, which have 255 characters at most.
+Name = Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+                           "a name: at most 100 letters, digits, '.', '_' and '-'")]
 # These end up in commands, in files of L0 and in OpenSSH's formats: nothing else is let in.
-_Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:%_-]*$")]
-_User = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9._-]*$")]
-_Port = Annotated[int, Field(ge=1, le=65535)]
-_Folder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$")]
-_CpuList = Annotated[str, Field(pattern=r"^\d+(-\d+)?(,\d+(-\d+)?)*$")]
+_Address = Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9.:%_-]*", "a host's name or IP address")]
+_User = Annotated[str, form(r"[A-Za-z_][A-Za-z0-9._-]*", "a user's name")]
+_Port = Annotated[Integer, Field(ge=1, le=65535)]
+_Folder = Annotated[str, form(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}",
+                              "an absolute path of two or more plain names, as /var/lib/neve")]
+_CpuList = Annotated[str, form(r"\d+(-\d+)?(,\d+(-\d+)?)*", "a list of CPUs, as 4-7 or 2,3")]
 # A command line of this machine. It may hold a secret, so it stays out of the metadata.
 _Command = Annotated[str | None, Field(min_length=1, exclude=True, repr=False)]
 # A wait decides nothing that is measured: who has to change one may still go on with a run.
-_Seconds = Annotated[int, Field(exclude=True)]
+_Seconds = Annotated[Integer, Field(exclude=True)]
 
 
 class TcgHostSpec(Model):
@@ -51,10 +41,11 @@ class TcgHostSpec(Model):
 
     kind: Literal["tcg"] = "tcg"
     name: Name = "tcg"
-    cpu: str = "max"
+    cpu: Annotated[str, form(r"[\w.-]+(,[\w.-]+=[\w.-]+)*",
+                             "a processor of QEMU's, as cortex-a57 or max,pauth=off")] = "max"
     gic: Literal[2, 3] = 3
-    cpus: Annotated[int, Field(ge=2, le=16)] = 4
-    memory: Annotated[int, Field(ge=1024, le=65536)] = 2560
+    cpus: Annotated[Integer, Field(ge=2, le=16)] = 4
+    memory: Annotated[Integer, Field(ge=1024, le=65536)] = 2560
 
 
 class SudoPassword(Model):
@@ -66,7 +57,7 @@ class SudoPassword(Model):
 
     environment: str | None = None  # a variable
     command: str | None = None      # prints it: `pass show arm1`, `secret-tool lookup host arm1`
-    prompt: bool = False            # asked at the terminal, once
+    prompt: Flag = False            # asked at the terminal, once
     _answer: SecretStr | None = PrivateAttr(None)
 
     def ask(self, question: str) -> str:
@@ -100,13 +91,14 @@ class SshHostSpec(Model):
     port: _Port = 22
     key_file: Path | None = None
     known_hosts: Path | None = None
-    jump: Annotated[str | None, Field(pattern=r"^([\w.-]+@)?[A-Za-z0-9][\w.-]*(:\d+)?$")] = None
+    jump: Annotated[str, form(r"([\w.-]+@)?[A-Za-z0-9][\w.-]*(:\d+)?",
+                              "of the form [user@]address[:port]")] | None = None
     sudo: Annotated[SudoPassword | None, Field(exclude=True)] = None
     boot: Literal["kexec", "entry", "own"] = "kexec"
     entry: Annotated[str | None, Field(min_length=1)] = None
     root: _Folder = "/var/lib/neve"
     cpus: _CpuList | None = None
-    uefi: bool = True
+    uefi: Flag = True
     kernel_config: Path | None = None
     power_cycle: _Command = None
     console: _Command = None
@@ -158,7 +150,7 @@ class Inventory(Model):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         if len({host.name for host in self.hosts}) != len(self.hosts):
-            raise ValueError("hosts: a name stands twice")
+            raise ValueError("hosts: a name is listed twice")
         return self
 
     @classmethod
@@ -168,7 +160,7 @@ class Inventory(Model):
         try:
             found = cls.model_validate(data)
         except ValidationError as error:
-            raise UserError(f"{path}: {'; '.join(complaints(error))}") from error
+            raise UserError(f"{path}: {complaints(error)}") from error
         return cls(hosts=tuple(_beside(path.parent, host) for host in found.hosts))
 
     @classmethod
@@ -193,7 +185,7 @@ class Inventory(Model):
 
 def _beside(folder: Path, host: SshHostSpec) -> SshHostSpec:
     files = {
-        key: folder / path.expanduser()
+        key: folder / expanded(path, f"{host.name}: {key}")
         for key in ("key_file", "known_hosts", "kernel_config") if (path := getattr(host, key))
     }
     return host.model_copy(update=files)
@@ -208,33 +200,4 @@ def parse_address(text: str) -> SshHostSpec:
         return SshHostSpec(name=match[2], address=match[2], user=match[1] or "root",
                            port=int(match[3] or 22), boot="own", root="/var/tmp/neve")
     except ValidationError as error:
-        raise UserError(f"--host {text}: {'; '.join(complaints(error))}") from error
-
-
-def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """The mapping in the file at `path`, which is `what`. Raises UserError with one line."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such {what.rsplit(maxsplit=1)[-1]}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, Mapping):
-        raise UserError(f"{path}: {what} is a mapping of keys to values")
-    return dict(data)
-
-
-def complaints(error: ValidationError) -> Iterator[str]:
-    """What is wrong, a phrase each."""
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"] if part not in ("tcg", "ssh"))
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key"
-        elif item["type"] == "enum":
-            message = f"unknown value {item['input']!r}, {message.lower()}"
-        elif item["type"] == "string_pattern_mismatch":
-            message = f"{item['input']!r} is not of the form {item['ctx']['pattern']}"
-        yield f"{where}: {message}" if where else message
+        raise UserError(f"--host {text}: {complaints(error)}") from error

@@ -11,19 +11,18 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from harness.bench.application import Size, applications
+from harness.document import Flag, Integer, Model, Number, complaints, form, read_yaml
 from harness.errors import UserError
 from harness.inventory import (
     HostSpec,
     Inventory,
-    Model,
     Name,
     SshHostSpec,
     TcgHostSpec,
-    complaints,
     parse_address,
-    read_yaml,
 )
 from harness.kernel.track import Track, nested, track_names
+from harness.kernel.version import VERSION
 
 
 class Configuration(StrEnum):
@@ -87,25 +86,25 @@ class Playbook(Model):
 
     name: Name = "run"
     track: str = "upstream"
-    kernel: str | None = None
+    kernel: Annotated[str, form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
     hosts: Annotated[tuple[HostSpec, ...], Field(min_length=1)] = (TcgHostSpec(),)
     configurations: Annotated[tuple[Configuration, ...], Field(min_length=1)]
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
-    iterations: Annotated[int, Field(ge=2, le=65536)] = 1000
-    warmup: Annotated[int, Field(ge=0, le=65536)] = 100
-    repetitions: Annotated[int, Field(ge=1, le=1000)] = 1
+    iterations: Annotated[Integer, Field(ge=2, le=65536)] = 1000
+    warmup: Annotated[Integer, Field(ge=0, le=65536)] = 100
+    repetitions: Annotated[Integer, Field(ge=1, le=1000)] = 1
     trap_iterations: tuple[
-        Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=2, le=65536)]
+        Annotated[Integer, Field(ge=1, le=65536)], Annotated[Integer, Field(ge=2, le=65536)]
     ] = (100, 1100)
-    nested_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    spread_limit: Annotated[float, Field(gt=0)] = 1.0
-    check: bool = False
+    nested_share: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    spread_limit: Annotated[Number, Field(gt=0)] = 1.0
+    check: Flag = False
     size: Size | None = None
     specjvm: SpecJvm | None = None
-    guest_cpus: Annotated[int, Field(ge=1, le=16)] = 4
-    benchmark_seconds: Annotated[float, Field(gt=0)] = 300.0
-    l1_memory: Annotated[int, Field(ge=512, le=65536)] = 1024
-    l2_memory: Annotated[int, Field(ge=64, le=65536)] = 128
+    guest_cpus: Annotated[Integer, Field(ge=1, le=16)] = 4
+    benchmark_seconds: Annotated[Number, Field(gt=0)] = 300.0
+    l1_memory: Annotated[Integer, Field(ge=512, le=65536)] = 1024
+    l2_memory: Annotated[Integer, Field(ge=64, le=65536)] = 128
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -117,12 +116,18 @@ class Playbook(Model):
             ("benchmarks", self.benchmarks),
         ):
             if len(set(names)) != len(names):
-                raise ValueError(f"{what}: an entry stands twice")
+                raise ValueError(f"{what}: an entry is listed twice")
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
         if len({benchmark.application for benchmark in self.benchmarks}) > 1:
             raise ValueError("benchmarks: applications need a playbook of their own")
-        known = Track.load(self.track).modes
+        track = Track.load(self.track)
+        if self.kernel:
+            try:
+                track.check(self.kernel, "kernel")
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        known = track.modes
         for configuration in self.configurations:
             if configuration not in known:
                 raise ValueError(
@@ -228,7 +233,7 @@ def validate(data: Mapping[str, Any], origin: str) -> Playbook:
     try:
         return Playbook.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{origin}: {'; '.join(complaints(error))}") from error
+        raise UserError(f"{origin}: {complaints(error)}") from error
 
 
 _SELECTABLE = {"configuration": "configurations", "benchmark": "benchmarks", "host": "hosts"}

@@ -22,9 +22,9 @@ from pydantic import Field, ValidationError
 
 from harness.console import Program
 from harness.deadline import Deadline
+from harness.document import Model
 from harness.errors import GuestError, InfrastructureError
 from harness.host.fabric_host import FabricHost
-from harness.inventory import Model
 
 _GRACE_SECONDS = 300   # after a boot, in which who started it comes back
 _BEAT_SECONDS = 15

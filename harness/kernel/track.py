@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A track: one kernel line, described by `kernel-patches/<track>/series.toml`."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from harness.errors import UserError
 from harness.kernel.manifest import Manifest
 from harness.kernel.origin import Origin, origin_of
 from harness.kernel.patches import Series, Value
-from harness.kernel.version import ALL_VERSIONS, VersionRange
+from harness.kernel.version import ALL_VERSIONS, VERSION, VersionRange
 from harness.paths import KERNEL_PATCHES
 
 
@@ -80,7 +81,7 @@ class Track:
     def load(cls, name: str) -> "Track":
         """The track `name`. Raises UserError if there is none."""
         file = KERNEL_PATCHES / name / "series.toml"
-        if not file.exists():
+        if name not in track_names():
             raise UserError(f"unknown track {name!r}: known are {', '.join(track_names())}")
         data = tomllib.loads(file.read_text(encoding="utf-8"))
         return cls(
@@ -137,6 +138,8 @@ class Track:
 
     def check(self, version: str, what: str) -> None:
         """Raise UserError if a kernel of `version` can't be used on this track."""
+        if re.fullmatch(VERSION, version, re.ASCII) is None:
+            raise UserError(f"{what}: {version!r} is not a version of Linux, as 7.3 or 7.3.4")
         if not self.origin.accepts(version):
             raise UserError(
                 f"{what} is Linux {version}; track {self.name} needs {self.origin.accepted}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.errors import UserError
 
 Version = tuple[int, ...]
+VERSION = r"\d+(\.\d+){0,2}(-rc\d+)?"  # a line of Linux, or a release
 
 
 def parse_version(text: str) -> Version:
