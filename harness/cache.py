@@ -45,20 +45,24 @@ def file_sha256(path: Path) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` by `text`; a reader or a crash sees the old or the new, never a part.
 
-    What a symbolic link leads to is replaced, not the link. A device or a pipe is written to.
-    Raises UserError if `path` is a folder.
+    It is UTF-8; half characters, as names of files may have them, become escapes. What a symbolic
+    link leads to is replaced, not the link. A device or a pipe is written to.
+    Raises UserError if `path` is a folder or in none.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder: a file's name is needed")
+    data = text.encode(errors="backslashreplace")
     if _is_special(path):
-        with path.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        with path.open("wb") as stream:
+            stream.write(data)
         return
     target = path.resolve()
+    if not target.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {target.parent}")
     temporary = target.with_name(f".{secrets.token_hex(8)}.new")  # others may write it, too
     try:
-        with temporary.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        with temporary.open("xb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)

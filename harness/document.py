@@ -45,7 +45,7 @@ def form(pattern: str, words: str) -> AfterValidator:
 
     def check(text: str) -> str:
         if re.fullmatch(pattern, text, re.ASCII) is None:
-            raise ValueError(f"{_shown(text)} is not {words}")
+            raise ValueError(f"{shown(text)} is not {words}")
         return text
 
     return AfterValidator(check)
@@ -88,9 +88,12 @@ class _Loader(yaml.SafeLoader):
         pattern, advice = _CLEAR[kind]
         if pattern.fullmatch(node.value) is None:
             raise _Misread(
-                f"{_shown(node.value)} means different things in different versions of YAML: "
+                f"{shown(node.value)} means different things in different versions of YAML: "
                 f"{advice}", node)
         return getattr(self, f"construct_yaml_{kind}")(node)
+
+    def unknown(self, node: yaml.Node) -> None:
+        raise _Misread(f"the tag {node.tag} is not known here", node)
 
     def text(self, node: yaml.ScalarNode) -> str:
         if re.search("[\0\ud800-\udfff]", node.value):
@@ -101,6 +104,7 @@ class _Loader(yaml.SafeLoader):
 for _kind in _CLEAR:
     _Loader.add_constructor(f"{_TAG}{_kind}", _Loader.clear)
 _Loader.add_constructor(f"{_TAG}str", _Loader.text)
+_Loader.add_constructor(None, _Loader.unknown)
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
@@ -139,8 +143,8 @@ _PHRASES = {
 }
 # By the part of pydantic's error types before the first underscore.
 _KINDS = {
-    "int": "a whole number", "float": "a number", "finite": "a number", "bool": "true or false",
-    "string": "text", "path": "a path", "tuple": "a list",
+    "int": "a whole number", "float": "a number", "finite": "a finite number",
+    "bool": "true or false", "string": "text", "path": "a path", "tuple": "a list",
     "model": "a mapping of keys to values", "dict": "a mapping of keys to values",
 }
 
@@ -159,9 +163,9 @@ def _phrase(item: ErrorDetails) -> str:
     where = ".".join(str(part) for part in item["loc"] if part not in ("tcg", "ssh"))
     given, kind = item["input"], item["type"]
     if kind in _PHRASES:
-        message = _PHRASES[kind].format(**{**item.get("ctx", {}), "input": _shown(given)})
+        message = _PHRASES[kind].format(**{**item.get("ctx", {}), "input": shown(given)})
     elif (expected := _KINDS.get(kind.partition("_")[0])) is not None:
-        message = f"expected {expected}, not {_shown(given)}"
+        message = f"expected {expected}, not {shown(given)}"
         if kind == "string_type" and isinstance(given, int | float):
             message += ": quote it"
     else:
@@ -169,7 +173,8 @@ def _phrase(item: ErrorDetails) -> str:
     return f"{where}: {message}" if where else message
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """`value` as an error shows it, on a line and not too long."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

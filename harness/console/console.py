@@ -95,7 +95,7 @@ class Console:
                 self._healthy()
                 if deadline.passed:
                     self._fail(
-                        f"nothing like {pattern!r} within {deadline.seconds:.0f} s", deadline
+                        f"no answer within {deadline.seconds:.0f} s", deadline
                     )
             except EOF:
                 self._healthy()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from harness.console import Place, Program
 from harness.paths import IMAGES
+from harness.qemu import quoted
 
 PINNED = IMAGES / "pinned"
 QEMU = "qemu-system-aarch64"
@@ -79,7 +80,8 @@ def vmm_argv(guest: Guest) -> list[str]:
     if guest.device_tree:
         argv += ["-dtb", guest.device_tree]
     if guest.disk:
-        argv += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file={guest.disk}",
+        argv += ["-drive", "if=none,id=disk,format=raw,readonly=on,"
+                 f"file={quoted(guest.disk)}",
                  "-device", "virtio-blk-device,drive=disk"]
     if guest.tap:
         argv += ["-netdev", f"tap,id=net,ifname={guest.tap},script=no,downscript=no,vhost=on",

@@ -26,6 +26,7 @@ from harness.host.keys import authorized_line, dropbear_format, paramiko_key
 from harness.image.cpio import Entry, write
 from harness.image.emulator import Emulator
 from harness.process import mortal
+from harness.qemu import quoted
 
 SHARE = "/mnt"  # where L0's init mounts the artifacts
 _BOOT_SECONDS = 120
@@ -99,7 +100,7 @@ def machine_argv(
         "-nic", "none",
         "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
         "-device", "virtio-net-device,netdev=net",
-        "-fsdev", f"local,id=images,path={share},security_model=none,readonly=on",
+        "-fsdev", f"local,id=images,path={quoted(share)},security_model=none,readonly=on",
         "-device", "virtio-9p-device,fsdev=images,mount_tag=images",
     ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.cache import Cache, content_key
 from harness.image.emulator import Emulator
 from harness.process import run
+from harness.qemu import quoted
 
 _HEADER = struct.Struct(">10I")     # Devicetree Specification, 5.2
 _MAGIC = 0xd00dfeed
@@ -22,7 +23,8 @@ def gicv2_with_el2(cache: Cache, emulator: Emulator, cpus: int) -> Path:
     def make(into: Path) -> None:
         roomy = into / "roomy.dtb"
         run([*emulator.argv, "-machine",
-             f"virt,gic-version=2,virtualization=on,dtb-randomness=off,dumpdtb={roomy}",
+             "virt,gic-version=2,virtualization=on,dtb-randomness=off,"
+             f"dumpdtb={quoted(roomy)}",
              "-cpu", "cortex-a57,pmu=off", "-smp", str(cpus), "-nodefaults", "-nographic"])
         (into / "el2.dtb").write_bytes(packed(roomy.read_bytes()))
         roomy.unlink()

@@ -59,7 +59,7 @@ def test_parts_may_be_named_one_by_one(neve):
 
 
 @pytest.mark.parametrize(("text", "complaint"), [
-    ("iterations: 0\nconfigurations: [vm]\nbenchmarks: [hypercall]\n", "iterations: Input should"),
+    ("iterations: 0\nconfigurations: [vm]\nbenchmarks: [hypercall]\n", "must be at least 2"),
     ("configurations: [vm]\nbenchmarks: [hypercal]\n", "unknown value 'hypercal'"),
     ("configuration: [vm]\nbenchmarks: [hypercall]\n", "configuration: unknown key"),
 ])

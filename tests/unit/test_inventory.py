@@ -27,12 +27,12 @@ def test_the_shipped_one_is_valid():
 
 
 @pytest.mark.parametrize(("entry", "complaint"), [
-    ("{name: a}", "hosts.0.address: Field required"),
+    ("{name: a}", "hosts.0.address: is missing"),
     ("{name: a, address: b, password: c}", "hosts.0.password: unknown key"),
     ("{name: a, address: b, cpus: '3'}", "two vCPUs"),
     ("{name: a, address: b, sudo: {}}", "one of environment, command, prompt"),
     ("{name: a, address: b, sudo: {prompt: true, command: c}}", "one of environment"),
-    ("{name: a, address: b}, {name: a, address: c}", "a name stands twice"),
+    ("{name: a, address: b}, {name: a, address: c}", "a name is listed twice"),
     ("{name: a, address: b, boot: entry}", "entry: the command that chooses it goes with boot"),
     ("{name: a, address: b, entry: grub-reboot neve}", "goes with boot: entry"),
 ])
