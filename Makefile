@@ -2,12 +2,17 @@
 # `make reproduce` and `make test` install what is missing, and say so before they do.
 PYTHON ?= python3
 VENV := .venv
-PACKAGES := bc binutils-aarch64-linux-gnu bison cpio curl debian-archive-keyring e2fsprogs flex gcc \
-	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap openssh-client patch perl \
-	    util-linux xz-utils
+# harness/programs.py says what each is for; a test compares the two.
+PACKAGES := bc binutils-aarch64-linux-gnu bison curl debian-archive-keyring e2fsprogs flex gcc \
+	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap patch perl util-linux \
+	    xz-utils
 
-# A server that the tests start for themselves, as nobody, on a socket.
-TEST_PACKAGES := postgresql
+# A server that the tests start for themselves, as nobody, on a socket; locales; an unpacker.
+TEST_PACKAGES := cpio locales openssh-client postgresql
+
+# What is set for other projects must not lead Python or pip elsewhere.
+unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
+export PIP_USER := 0
 
 .PHONY: reproduce test stress lint lock system venv clean
 
@@ -28,6 +33,9 @@ lint: venv
 
 # System packages: asked of dpkg, installed by apt as root or through sudo.
 system:
+	@command -v $(PYTHON) >/dev/null || [ $(PYTHON) = python3 ] || { \
+		echo "There is no $(PYTHON)."; exit 2; }
+	@! command -v $(PYTHON) >/dev/null || $(NEW_ENOUGH)
 	@command -v apt-get >/dev/null || { \
 		echo "This needs Debian or Ubuntu; elsewhere install by hand: $(PACKAGES)"; exit 2; }
 	@missing=$$(for package in $(PACKAGES); do \
@@ -42,15 +50,25 @@ system:
 			$$sudo apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
-# Python packages: a virtual environment, with the versions and hashes of the lock file.
-venv: system $(VENV)/.installed
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+		"With another one: make PYTHON=python3.12"; exit 2; }
 
-$(VENV)/.installed: requirements.lock pyproject.toml
-	@echo "Installing Python packages into $(VENV)"
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+# Python packages: a virtual environment, with the versions and hashes of the lock file. It is made
+# anew for another Python, another lock file or another place, which its programs have in them.
+venv: system
+	@$(NEW_ENOUGH)
+	@wanted="$$($(PYTHON) -c 'import sys; print(sys.version, sys.prefix)') $(CURDIR)" && \
+	wanted="$$wanted $$(cat requirements.lock pyproject.toml | sha256sum)" && \
+	if [ "$$wanted" != "$$(cat $(VENV)/.installed 2>/dev/null)" ]; then \
+		set -e; echo "Installing Python packages into $(VENV)"; rm -rf $(VENV); \
+		$(PYTHON) -m venv $(VENV); \
+		$(PIP) --require-hashes -r requirements.lock; \
+		$(PIP) --no-deps --no-build-isolation -e .; \
+		printf '%s\n' "$$wanted" > $(VENV)/.installed; \
+	fi
+
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 # After a change of the dependencies in pyproject.toml.
 lock: venv

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Says in plain words what a machine can and can't do, and how to mend it."""
+"""Says in plain words what a machine can and can't do, and how to fix it."""
 
 import os
 import platform
@@ -8,20 +8,23 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from harness.cache import Cache
 from harness.debian import Debian
-from harness.errors import HarnessError
+from harness.errors import HarnessError, MissingToolError
 from harness.host.fabric_host import FabricHost
 from harness.host.network import Network, network_of
 from harness.host.ssh import ssh_host
-from harness.image.emulator import emulator
+from harness.image.emulator import emulator_at_hand
 from harness.inventory import Inventory, SshHostSpec, parse_address
 from harness.kernel.source import sources
 from harness.kernel.track import Track, track_names
+from harness.process import ProcessError, explain, require, run
+from harness.programs import COMPILERS, PROGRAMS
 from harness.toolchain import Toolchain
 
 _DISK_GIB = 8
@@ -36,13 +39,13 @@ class Finding:
     what: str
     good: bool
     found: str
-    mend: str = ""
+    fix: str = ""
     needed: bool = True
 
     def as_text(self) -> str:
         sign = "ok  " if self.good else "FAIL" if self.needed else "note"
-        mend = f"\n      -> {self.mend}" if self.mend and not self.good else ""
-        return f"{sign}  {self.what}: {self.found}{mend}"
+        fix = f"\n      -> {self.fix}" if self.fix and not self.good else ""
+        return f"{sign}  {self.what}: {self.found}{fix}"
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -61,28 +64,20 @@ def examine(host: str | None, inventory: Path | None = None) -> list[Finding]:
 
 
 def _local() -> Iterator[Finding]:
-    cache = Cache.default()
-    yield _tried("C compiler for arm64", lambda: Toolchain.find().version)
-    for program in ("make", "flex", "bison", "bc", "patch"):
-        yield _program(program, program, "kernels are built with it")
-    yield _program("mmdebstrap", "mmdebstrap", "images are made with it")
-    yield _program("setpriv", "util-linux", "it ends the emulator when the harness dies")
+    for program, package in PROGRAMS.items():
+        yield _tried(program, partial(require, program, package))
+    yield _tried("C compiler for this machine", partial(_compiles, "gcc", "libc6-dev"))
+    yield _tried("C compiler for arm64", _compiles_for_arm)
     keyring = Debian.load().keyring
     yield Finding("Debian's keys", keyring.exists(), str(keyring),
                   "apt-get install debian-archive-keyring")
-    for name in track_names():
-        known = sources(cache, Track.load(name))
-        yield Finding(
-            f"kernel source {name}", bool(known),
-            f"Linux {known[-1].version}, {known[-1].origin}" if known else "not in the cache",
-            f"it is downloaded when needed; without internet: neve kernel import --track {name}",
-            needed=False,
-        )
-    yield _tried("emulator", lambda: f"QEMU {emulator(cache).version}")
-    cache.root.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache.root).free / 2**30
-    yield Finding("disk", free > _DISK_GIB, f"{free:.0f} GiB free for the cache {cache.root}",
-                  f"{_DISK_GIB} GiB are needed: free some, or set NEVE_CACHE")
+    try:
+        cache = Cache.default()
+        cache.root.mkdir(parents=True, exist_ok=True)
+    except (HarnessError, OSError) as error:
+        yield _failed("cache", error)
+    else:
+        yield from _cache_findings(cache)
     memory = psutil.virtual_memory().total / 2**30
     yield Finding("memory", memory > _MEMORY_GIB, f"{memory:.0f} GiB",
                   f"{_MEMORY_GIB} GiB are needed for a TCG machine")
@@ -95,17 +90,78 @@ def _local() -> Iterator[Finding]:
     )
 
 
-def _program(name: str, package: str, why: str) -> Finding:
-    path = shutil.which(name)
-    return Finding(name, path is not None, path or f"missing: {why}",
-                   f"apt-get install {package}")
+def _cache_findings(cache: Cache) -> Iterator[Finding]:
+    """What is in the cache, and what its disk is like. Nothing is downloaded."""
+    runs_programs = not os.statvfs(cache.root).f_flag & os.ST_NOEXEC
+    writable = os.access(cache.root, os.W_OK)
+    yield Finding(
+        "cache", runs_programs and writable, str(cache.root) + (
+            "" if runs_programs else " is mounted with noexec, but programs in it are run"
+        ) + ("" if writable else " may not be written to"),
+        "set NEVE_CACHE to another folder")
+    free = shutil.disk_usage(cache.root).free / 2**30
+    yield Finding("disk", free > _DISK_GIB, f"{free:.0f} GiB free for the cache",
+                  f"{_DISK_GIB} GiB are needed: free some, or set NEVE_CACHE")
+    for name in track_names():
+        yield _tried(f"kernel source {name}", partial(_source, cache, name),
+                     "it is downloaded when needed; without internet: "
+                     f"neve kernel import --track {name}", needed=False)
+    yield _tried("emulator", partial(_emulator, cache))
 
 
-def _tried(what: str, look: Callable[[], str]) -> Finding:
+def _source(cache: Cache, track: str) -> str:
+    known = sources(cache, Track.load(track))
+    if not known:
+        raise MissingToolError("not in the cache")
+    return f"Linux {known[-1].version}, {known[-1].origin}"
+
+
+def _emulator(cache: Cache) -> str:
+    qemu = emulator_at_hand(cache)
+    if qemu:
+        return f"QEMU {qemu.version}"
+    if platform.machine() != "x86_64":
+        raise MissingToolError("QEMU is not installed\napt-get install qemu-system-arm")
+    return "not in the cache: it is downloaded when needed"
+
+
+def _compiles(compiler: str, package: str) -> str:
+    """The version of `compiler`, which makes a program out of a small file."""
+    path = require(compiler, compiler)
     try:
-        return Finding(what, True, look())
-    except HarnessError as error:
-        return Finding(what, False, str(error).splitlines()[0], str(error).splitlines()[-1])
+        with tempfile.TemporaryDirectory(prefix="neve-doctor-") as folder:
+            run([path, "-x", "c", "-", "-o", f"{folder}/program"],
+                stdin=b"#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n")
+    except ProcessError as error:
+        raise MissingToolError(
+            f"{compiler} can't make a program: {error.complaint}\napt-get install {package}"
+        ) from error
+    return run([path, "--version"]).splitlines()[0]
+
+
+def _compiles_for_arm() -> str:
+    prefix = Toolchain.find().prefix
+    if not prefix:
+        return _compiles("gcc", "libc6-dev")
+    for program, package in COMPILERS.items():
+        require(program, package)
+    return _compiles(f"{prefix}gcc", "libc6-dev-arm64-cross")
+
+
+def _tried(
+    what: str, look: Callable[[], str], fix: str = "", *, needed: bool = True
+) -> Finding:
+    """What `look` finds, or what keeps it from that and how to fix it."""
+    try:
+        return Finding(what, True, look(), needed=needed)
+    except (HarnessError, OSError, ValueError) as error:
+        return _failed(what, error, fix, needed=needed)
+
+
+def _failed(what: str, error: Exception, fix: str = "", *, needed: bool = True) -> Finding:
+    said = str(explain(error) if isinstance(error, OSError) else error)
+    found, _, rest = said.partition("\n")
+    return Finding(what, False, found, rest.rpartition("\n")[2] or fix, needed=needed)
 
 
 def server_findings(host: FabricHost, spec: SshHostSpec) -> Iterator[Finding]:

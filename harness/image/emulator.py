@@ -4,6 +4,7 @@
 import os
 import platform
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from harness.cache import Cache
 from harness.debian import Debian
 from harness.errors import HarnessError, UserError
 from harness.image import elf
-from harness.image.rootfs import tools
+from harness.image.rootfs import tools, tools_folder
 from harness.process import require, run
 
 OLDEST = (9, 0)  # the first with FEAT_NV and FEAT_NV2
@@ -36,6 +37,18 @@ def emulator(cache: Cache) -> Emulator:
     if platform.machine() != "x86_64":
         return _checked((require("qemu-system-aarch64", "qemu-system-arm"),), "QEMU")
     return _checked(_bundled(tools(cache, Debian.load())), "QEMU")
+
+
+def emulator_at_hand(cache: Cache) -> Emulator | None:
+    """The emulator, unless it has yet to be downloaded or installed."""
+    if not os.environ.get("NEVE_QEMU"):
+        if platform.machine() != "x86_64":
+            there = shutil.which("qemu-system-aarch64") is not None
+        else:
+            there = tools_folder(cache, Debian.load()).is_dir()
+        if not there:
+            return None
+    return emulator(cache)
 
 
 def _bundled(folder: Path) -> tuple[str, ...]:

@@ -107,7 +107,12 @@ def tools(cache: Cache, debian: Debian) -> Path:
         packages = extract(cache, debian, recipe, folder / "root")
         (folder / "packages.txt").write_text(packages, encoding="utf-8")
 
-    return cache.artifact("tools", content_key([recipe, debian.suites]), make)
+    return cache.artifact("tools", tools_folder(cache, debian).name, make)
+
+
+def tools_folder(cache: Cache, debian: Debian) -> Path:
+    """Where `tools` is, or will be."""
+    return cache.artifacts / "tools" / content_key([debian.roots["tools"], debian.suites])
 
 
 def extract(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> str:

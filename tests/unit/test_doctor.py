@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""What is said of a server that is not ours, from what its kernel says."""
+"""What is said of this machine, and of a server that is not ours from what its kernel says."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 from harness.doctor import _nesting
+from harness.paths import ROOT
+from harness.programs import COMPILERS, ESSENTIAL, FILES, PROGRAMS
 
 VHE = "VHE mode initialized successfully"
 MIDR = "0x00000000410fd490"
@@ -26,3 +35,77 @@ def test_nesting_is_told_from_the_log_alone(log, good, found):
 
     finding = _nesting(ask, True)
     assert (finding.good, finding.found) == (good, found)
+
+
+def installed_by_make():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    return set(re.search(r"^PACKAGES := (.*)$", text, re.M)[1].split())
+
+
+def test_make_installs_what_a_run_calls():
+    wanted = {*PROGRAMS.values(), *COMPILERS.values(), *FILES} - set(ESSENTIAL)
+    assert installed_by_make() == wanted
+
+
+def test_what_the_code_asks_for_is_looked_at():
+    named = set()
+    for file in (ROOT / "harness").rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "require":
+                named |= {word.value for word in call.args[:1] if isinstance(word, ast.Constant)}
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "run":
+                argv = call.args[0] if call.args else None
+                first = argv.elts[0] if isinstance(argv, ast.List) and argv.elts else None
+                named |= {first.value} if isinstance(first, ast.Constant) else set()
+    # git and gpg are asked for only where the user names a repository or has the signer's key
+    assert named - {"git", "gpg", "qemu-system-aarch64"} <= {*PROGRAMS, *COMPILERS}
+
+
+def doctor(*wrapper, **env):
+    done = subprocess.run(
+        [*wrapper, sys.executable, "-m", "harness", "doctor", "--json"], cwd=ROOT, check=False,
+        capture_output=True, encoding="utf-8", env={**os.environ, **env})
+    assert "Traceback" not in done.stderr, done.stderr
+    return {finding["what"]: finding for finding in json.loads(done.stdout)}, done.returncode
+
+
+def test_without_programs_each_is_named_once(tmp_path):
+    findings, status = doctor(PATH=str(tmp_path))
+    assert status == 2
+    missing = {name for name in PROGRAMS if name != "mke2fs"}  # found in /usr/sbin, too
+    assert {name for name in missing if findings[name]["good"]} == set()
+    assert not findings["C compiler for arm64"]["good"]
+    assert "apt-get install mmdebstrap" in findings["mmdebstrap"]["found"]
+    assert all(finding["found"] != finding["fix"] for finding in findings.values())
+
+
+def test_nothing_is_downloaded(tmp_path):
+    findings, _ = doctor(NEVE_CACHE=str(tmp_path / "cache"), http_proxy="http://127.0.0.1:9")
+    assert findings["emulator"]["found"] == "not in the cache: it is downloaded when needed"
+    assert sorted(path.name for path in (tmp_path / "cache").rglob("*")) == []
+
+
+@pytest.mark.parametrize(("cache", "said"), [
+    ("~nosuchuser/x", "no such user, or HOME is not set"),
+    ("/proc/nothing", "/proc/nothing: "),
+    ("/dev/null", "a file is where a folder is needed"),
+    ("/tmp/a b", "no kernel can be built below a path with ' '"),
+])
+def test_a_cache_that_can_not_be_is_one_finding(cache, said):
+    findings, status = doctor(NEVE_CACHE=cache)
+    assert status == 2
+    assert said in findings["cache"]["found"]
+    assert "memory" in findings
+
+
+def test_a_cache_whose_programs_can_not_run_is_found(tmp_path):
+    program = f"mount -t tmpfs -o noexec tmpfs {tmp_path} && exec \"$@\""
+    try:
+        subprocess.run(["unshare", "-rm", "sh", "-c", program, "sh", "true"], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounts in a name space of our own are not allowed here")
+    findings, status = doctor("unshare", "-rm", "sh", "-c", program, "sh",
+                              NEVE_CACHE=str(tmp_path / "cache"))
+    assert status == 2
+    assert "mounted with noexec" in findings["cache"]["found"]
+    assert findings["disk"]["found"]
