@@ -9,6 +9,7 @@ from typing import Any
 from harness.cache import Cache, file_sha256
 from harness.debian import Debian
 from harness.errors import UserError
+from harness.feasible import refuse_machines
 from harness.guest.vmm import GUEST_CPUS, PINNED
 from harness.image.device_tree import gicv2_with_el2
 from harness.image.disk import disk
@@ -17,7 +18,7 @@ from harness.image.kernbench import kernbench
 from harness.image.microbench import microbench
 from harness.image.rootfs import Roots, l1_initramfs, rootfs
 from harness.image.server_tools import server_tools
-from harness.inventory import HostSpec, SshHostSpec
+from harness.inventory import HostSpec, SshHostSpec, TcgHostSpec
 from harness.kernel.build import Kernel, build
 from harness.kernel.source import find
 from harness.kernel.track import Track
@@ -121,6 +122,10 @@ def prepare(
     line = Track.load(track)
     if applications:
         line = line.with_options(*line.applications)
+    machines = tuple(host for host in hosts if isinstance(host, TcgHostSpec))
+    if machines:
+        with progress.stage("emulator"):
+            refuse_machines(emulator(cache), machines, track)
     with progress.stage("kernel source"):
         source = find(cache, line, wanted=kernel)
     kernels = {}

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The command `neve`: parse, call, print. No logic."""
 
+import getpass
+import io
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,12 +14,14 @@ import click
 
 from harness import __version__
 from harness.errors import GuestError, HarnessError, UserError, together
+from harness.options import Group, Seconds
+from harness.paths import refuse_foreign
 from harness.process import explain
 
 RUNS = Path("runs")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
     """Measure nested virtualization on ARM: on QEMU TCG, or on a server over SSH."""
@@ -35,7 +40,7 @@ _host = click.option("--host", metavar="H", help="A host of the playbook or of t
 _hosts = click.option("--host", "hosts", multiple=True, metavar="H", help="Only this one.")
 _inventory = click.option("--inventory", type=Path, metavar="FILE",
                           help="Servers by name; default ./lab.yaml, if it is there.")
-_wait = click.option("--wait", type=float, default=0.0, metavar="SECONDS",
+_wait = click.option("--wait", type=Seconds(min=0), default=0.0, metavar="SECONDS",
                      help="Wait so long for a server that another run has.")
 
 
@@ -76,7 +81,8 @@ def plan(
 @_database
 @click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
 @click.option("--payload-arguments", default="", help="Its command line.")
-@click.option("--payload-seconds", default=600.0, show_default=True, help="How long it may run.")
+@click.option("--payload-seconds", type=Seconds(min=1), default=600.0, show_default=True,
+              metavar="SECONDS", help="How long it may run.")
 @_json
 def run(
     playbook: Path, only: str | None, host: str | None, inventory: Path | None, wait: float,
@@ -87,12 +93,21 @@ def run(
     if payload:
         from harness.commands.payload import run_payload
 
+        for option, value in {"resume": resume, "scheduler": scheduler, "check": check,
+                              "database": database}.items():
+            if value is not None:
+                raise UserError(f"--{option} is not for --payload: only a console is kept")
         transcripts = run_payload(
-            RUNS, playbook, only, host, payload, payload_arguments, payload_seconds
+            RUNS, playbook, only, host, payload, payload_arguments, payload_seconds, inventory
         )
+        if as_json:
+            _print_json(transcripts)
+            return
         for name, path in transcripts.items():
             click.echo(f"{name}: {path}")
         return
+    if payload_arguments:
+        raise UserError("--payload-arguments needs --payload")
     from harness.commands.history import regressions
     from harness.commands.run import run as run_playbook
 
@@ -122,15 +137,16 @@ def run(
 @_json
 def report(name: str, as_json: bool) -> None:
     """Write the reports of RUN again from its cells, and print the table."""
+    from harness.commands.report import reported
     from harness.results import report as reports
-    from harness.results.store import RunFolder
 
-    folder = RunFolder.open(RUNS, name)
-    reports.write(folder)
-    if as_json:
-        _print_json(json.loads(reports.summary(folder).to_json(orient="records")))
-    else:
-        click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
+    with reported(RUNS, name) as folder:
+        if as_json:
+            _print_json(json.loads(reports.summary(folder).to_json(orient="records")))
+        else:
+            click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
+    if not folder.path.exists():
+        click.echo("neve: the run's folder can only be read, so nothing was written", err=True)
 
 
 @cli.command()
@@ -351,7 +367,7 @@ def undeploy(inventory: Path, hosts: tuple[str, ...], wait: float) -> None:
 @_inventory
 @_json
 def doctor(host: str | None, inventory: Path | None, as_json: bool) -> None:
-    """Say what this machine, or a host, can and can't do, and how to mend it."""
+    """Say what this machine, or a host, can and can't do, and how to fix it."""
     from harness import doctor as checks
 
     findings = checks.examine(host, inventory)
@@ -377,9 +393,17 @@ def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
+        getpass.getuser()
+    except (KeyError, OSError):  # in a container, say: libraries of ours ask for the name, too
+        os.environ["LOGNAME"] = str(os.getuid())
+    for stream in (sys.stdout, sys.stderr):  # a terminal's encoding may lack what a report has
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        refuse_foreign(Path(sys.argv[0]))
         cli(arguments, standalone_mode=False)
     except click.exceptions.Abort:
-        _leave("interrupted; finished cells are kept, --resume goes on", 130)
+        _leave("interrupted", 130)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -387,7 +411,7 @@ def main(arguments: list[str] | None = None) -> None:
         meant = explain(error)
         _leave(str(meant), meant.exit_code)
     except KeyboardInterrupt:
-        _leave("interrupted; finished cells are kept, --resume goes on", 130)
+        _leave("interrupted", 130)
 
 
 def _leave(message: str, status: int) -> None:

@@ -6,8 +6,10 @@ that dies costs no more than the cell under way.
 """
 
 import logging
+import multiprocessing
 import os
 import pickle
+import re
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ from distributed.security import Security
 from harness.artifacts import artifacts_of
 from harness.cache import Cache
 from harness.errors import HarnessError, InfrastructureError, UserError, together
-from harness.inventory import SshHostSpec
+from harness.inventory import HostSpec, SshHostSpec
 from harness.job import Job
 from harness.journal import Begun, Ended, Journal, Messages, Transcript
 from harness.process import explain
@@ -49,6 +51,22 @@ class _Over:
     error: HarnessError | None
 
 
+def probe(specs: Sequence[HostSpec], scheduler: str | None) -> None:
+    """Raise UserError if jobs on `specs` can't be given out: before minutes go into a kernel."""
+    if scheduler is None:
+        try:
+            multiprocessing.get_context("spawn").Lock()
+        except OSError as error:
+            raise UserError(
+                f"several hosts at once need shared memory, but /dev/shm can't be used: "
+                f"{error.strerror}; mount it, or run one host at a time with --host"
+            ) from error
+        return
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with dask.config.set(_SETTINGS), _lab(scheduler, specs):
+        pass
+
+
 def execute(jobs: Sequence[Job], journal: Journal, scheduler: str | None) -> None:
     """Run `jobs` at once, on the workers of `scheduler` or on our own.
 
@@ -59,7 +77,7 @@ def execute(jobs: Sequence[Job], journal: Journal, scheduler: str | None) -> Non
     settings = {**_SETTINGS, "temporary-directory": str(Cache.default().root / "workers")}
     with (
         dask.config.set(settings),
-        _lab(scheduler, jobs) if scheduler else _own_workers(jobs) as client,
+        _lab(scheduler, [job.spec for job in jobs]) if scheduler else _own_workers(jobs) as client,
     ):
         errors = _Fleet(client, journal, {job.spec.name: job for job in jobs}).execute()
     if errors:
@@ -198,16 +216,18 @@ def _offered(client: Client) -> set[str]:
 
 
 @contextmanager
-def _lab(address: str, jobs: Sequence[Job]) -> Iterator[Client]:
+def _lab(address: str, specs: Sequence[HostSpec]) -> Iterator[Client]:
     """A client of the scheduler at `address`, whose workers have all hosts."""
-    _require_secrecy(address, jobs)
+    if re.fullmatch(r"(tcp|tls|ws|wss)://.+:\d+", address) is None:
+        raise UserError(f"--scheduler {address}: expected an address such as tcp://host:8786")
+    _require_secrecy(address, specs)
     try:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--scheduler {address}: can't be reached: {reason}") from error
     with client:
-        missing = {job.spec.name for job in jobs} - _offered(client)
+        missing = {spec.name for spec in specs} - _offered(client)
         if missing:
             wanted = " ".join(f"{name}=1" for name in sorted(missing))
             raise UserError(
@@ -217,10 +237,10 @@ def _lab(address: str, jobs: Sequence[Job]) -> Iterator[Client]:
         yield client
 
 
-def _require_secrecy(address: str, jobs: Sequence[Job]) -> None:
+def _require_secrecy(address: str, specs: Sequence[HostSpec]) -> None:
     """What was answered to a prompt goes to the worker that needs it: not for all to read."""
-    asked = sorted(job.spec.name for job in jobs if isinstance(job.spec, SshHostSpec)
-                   and job.spec.sudo and job.spec.sudo.prompt)
+    asked = sorted(spec.name for spec in specs
+                   if isinstance(spec, SshHostSpec) and spec.sudo and spec.sudo.prompt)
     if asked and not address.startswith("tls://"):
         raise UserError(
             f"--scheduler {address}: sudo's password of {', '.join(asked)} would go there in the "

@@ -12,8 +12,22 @@ from typing import IO
 
 from harness.errors import HarnessError, InfrastructureError, MissingToolError, UserError
 
-_PASSED_ON = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy")
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE")
+# apt takes them in small letters only.
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 _CLEAN_UP_SECONDS = 10
+_SHOWN = 200  # letters of a path in an error
+# What only the user can change: no repetition gets past it.
+_USERS = {
+    errno.EEXIST: "a file is where a folder is needed",
+    errno.ENOTDIR: "a file is where a folder is needed",
+    errno.EISDIR: "it is a folder, a file is needed",
+    errno.EACCES: "you may not do that (Permission denied)",
+    errno.EPERM: "you may not do that (Operation not permitted)",
+    errno.EROFS: "the file system can only be read",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "a symbolic link that leads to itself",
+}
 TAIL_LINES = 15
 
 
@@ -36,12 +50,16 @@ class ProcessError(InfrastructureError):
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a child sees: a few variables of ours, the C locale, and `extra`."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    for name in _PROXIES:
+        if proxy := os.environ.get(name) or os.environ.get(name.upper()):
+            kept[name] = proxy
     return {**kept, "LC_ALL": "C.UTF-8", **(extra or {})}
 
 
 def require(program: str, package: str) -> str:
     """Path of `program`, or a MissingToolError that names the Debian package."""
-    path = shutil.which(program)
+    # Few users have the administrator's programs in their PATH.
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
     if path is None:
         raise MissingToolError(f"{program} is not installed: apt-get install {package}")
     return path
@@ -78,7 +96,12 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise InfrastructureError(f"{argv[0]} did not end within {timeout:.0f} s") from error
     except FileNotFoundError as error:
+        if cwd and not cwd.is_dir():
+            raise
         raise MissingToolError(f"{argv[0]} is not installed") from error
+    except PermissionError as error:
+        raise UserError(
+            f"{argv[0]} may not be run: is its file system mounted with noexec?") from error
     if status:
         if "No space left on device" in tail:
             raise explain(OSError(errno.ENOSPC, "", argv[0]))
@@ -120,7 +143,17 @@ def explain(error: HarnessError | OSError) -> HarnessError:
     """The one-line error that `error` means to the user; ours are that already."""
     if isinstance(error, HarnessError):
         return error
-    where = f" {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" {error.filename}" if error.filename else ""
         return UserError(f"disk full{where}: free some space and repeat the command")
-    return InfrastructureError(f"{error.strerror or error}{where}")
+    reason = _USERS.get(error.errno or 0)
+    if error.filename is None:
+        return InfrastructureError(f"{error.strerror or error}")
+    if reason:
+        return UserError(f"{shortened(str(error.filename))}: {reason}")
+    return InfrastructureError(f"{error.filename}: {error.strerror or error}")
+
+
+def shortened(path: str) -> str:
+    """`path`, or its first letters if it is much too long."""
+    return path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"

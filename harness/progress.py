@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Stages with elapsed time: live on a terminal, plain lines otherwise, and in the metadata."""
 
+import os
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -47,7 +48,7 @@ class Progress(Stages):
         self._under_way: dict[str, TaskID] = {}
 
     def begin(self, name: str) -> None:
-        if not self.console.is_terminal:
+        if not self.console.is_terminal or "NO_COLOR" in os.environ:  # nor a cursor that moves
             self._print(f"... {name}")
             return
         if self._bar is None:

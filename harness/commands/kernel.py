@@ -19,6 +19,7 @@ def build_kernel(
     """Build the kernel of `track` with the series' parameters `settings` (NAME=VALUE)."""
     cache, progress, line = Cache.default(), Progress(), Track.load(track)
     chosen = _settings(settings)
+    line.series.values(chosen)  # refuses what is unknown, before a source is downloaded
     with progress.stage("kernel source"):
         source = find(cache, line, wanted=wanted, update=update)
     with progress.stage(f"kernel {source.version}"):

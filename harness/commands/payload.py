@@ -19,7 +19,7 @@ from harness.results.store import RunFolder
 
 def run_payload(
     runs: Path, path: Path, only: str | None, host: str | None, payload: Path, arguments: str,
-    seconds: float,
+    seconds: float, inventory: Path | None = None,
 ) -> dict[str, Path]:
     """Boot the user's image in every configuration; {configuration: transcript}.
 
@@ -27,7 +27,7 @@ def run_payload(
     """
     if not payload.is_file():
         raise UserError(f"--payload {payload}: no such file")
-    playbook = read_playbook(path, only, host)
+    playbook = read_playbook(path, only, host, inventory)
     cache, progress = Cache.default(), Progress()
     artifacts = prepare(cache, progress, track=playbook.track,
                         configurations=playbook.configurations, kernel=playbook.kernel,

@@ -15,6 +15,7 @@ from harness import __version__, levels
 from harness.artifacts import Artifacts, artifacts_of
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, UserError
+from harness.feasible import refuse_empty, refuse_impossible
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
 from harness.host.sudo import Sudo
 from harness.image.emulator import Emulator, emulator
@@ -37,14 +38,19 @@ from harness.results.store import RunFolder
 
 
 def read_playbook(
-    path: Path, only: str | None, host: str | None, inventory: Path | None = None
+    path: Path, only: str | None, host: str | None, inventory: Path | None = None, *,
+    here: bool = True,
 ) -> Playbook:
-    """The playbook at `path`, narrowed as the options say."""
+    """The playbook at `path`, narrowed as the options say; its machines are started `here`.
+    Raises UserError if that is known to be in vain."""
     lab = Inventory.of(inventory)
     playbook = load(path, lab)
     if host:
         playbook = on_host(playbook, host, lab)
-    return narrow(playbook, only) if only else playbook
+    if only:
+        playbook = narrow(playbook, only)
+    refuse_impossible(playbook, str(path), here=here)
+    return playbook
 
 
 def describe(
@@ -52,6 +58,7 @@ def describe(
 ) -> dict[str, Any]:
     """Cells and command lines; artifacts that are not built yet stand as <name>."""
     playbook = read_playbook(path, only, host, inventory)
+    refuse_empty(playbook, str(path))
     spec = playbook.hosts[0]
     measured = Guest("<microbench>", GUEST_CPUS, playbook.l2_memory, spec.gic)
     nested = Guest("<kernel>", GUEST_CPUS, playbook.l1_memory, spec.gic,
@@ -86,18 +93,23 @@ def run(
     """Run a playbook, or what is left of a run, and write its reports; the history has it then.
     `check` overrides the playbook's; `wait` is for how many seconds another run may have a
     server."""
-    playbook = read_playbook(path, only, host, inventory)
-    if not plan(playbook):
-        raise UserError(f"{path}: nothing is left to run: {'; '.join(skipped(playbook))}")
+    playbook = read_playbook(path, only, host, inventory, here=scheduler is None)
+    refuse_empty(playbook, str(path))
+    if resume:
+        _resumable(RunFolder.open(runs, resume), {"playbook": playbook.model_dump(mode="json")})
     from harness.commands import history
 
     history.probe(database, runs)
     cache, progress = Cache.default(), Progress()
+    if len(playbook.hosts) > 1 or scheduler:
+        from harness import fleet
+
+        fleet.probe(playbook.hosts, scheduler)
     reach(playbook, runs, wait, progress)
     artifacts = artifacts_of(cache, progress, playbook)
     facts = facts_of(cache, playbook, artifacts)
     if resume:
-        folder = _resumed(runs, resume, facts)
+        folder = _resumable(RunFolder.open(runs, resume), facts)
     else:
         folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
     finished = {record.id for record in folder.records() if record.passed}
@@ -178,12 +190,13 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
     }
 
 
-def _resumed(runs: Path, name: str, facts: dict[str, Any]) -> RunFolder:
-    folder = RunFolder.open(runs, name)
+def _resumable(folder: RunFolder, facts: dict[str, Any]) -> RunFolder:
+    """`folder`, whose run went with the same `facts`, as far as they are known already."""
     for key in ("playbook", "kernels", "microbench", "rootfs", "disk", "emulator"):
-        if folder.metadata.get(key) != facts.get(key):
+        if key in facts and folder.metadata.get(key) != facts[key]:
             raise UserError(
-                f"--resume {name}: the {key} is not the one that the run began with; start anew"
+                f"--resume {folder.id}: the {key} is not the one that the run began with; "
+                "start anew"
             )
     return folder
 

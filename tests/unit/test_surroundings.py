@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""The command in surroundings that nobody tidied up for it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness import process
+from harness.errors import InfrastructureError, UserError
+from harness.paths import PLAYBOOKS, ROOT, refuse_foreign
+from harness.progress import Progress
+from harness.results.schema import Measurement
+from harness.results.store import CellRecord, RunFolder
+
+NEVE = [sys.executable, "-m", "harness"]
+FALLBACK = str(PLAYBOOKS / "fallback.yaml")
+
+
+def start(tmp_path, *words, wrapper=(), **env):
+    return subprocess.Popen(
+        [*wrapper, *NEVE, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        encoding="utf-8", env={**os.environ, "PYTHONPATH": str(ROOT), **env})
+
+
+def ended(child):
+    """Status, output, errors; none of them a traceback."""
+    said, errors = child.communicate(timeout=120)
+    assert "Traceback" not in errors, errors
+    return child.returncode, said, errors
+
+
+@pytest.mark.parametrize("words", [
+    ("plan", ""), ("plan", FALLBACK, "--only", ""), ("plan", FALLBACK, "--only="),
+    ("run", FALLBACK, "--host", ""), ("run", FALLBACK, "--resume", ""),
+    ("run", FALLBACK, "--only", "host=tcg", "--only", ""), ("history", "--only", ""),
+    ("history", "report", "--output", ""), ("kernel", "build", "--set", ""),
+    ("compare", "", ""), ("shell", "--level", "l1", "-c", ""),
+])
+def test_what_is_given_but_empty_is_refused(tmp_path, words):
+    status, _, errors = ended(start(tmp_path, *words))
+    assert status == 2
+    assert "is empty: is a variable not set?" in errors
+
+
+@pytest.mark.parametrize("words", [
+    ("--payload-seconds", "-1"), ("--payload-seconds", "nan"), ("--wait", "-1"), ("--wait", "nan"),
+])
+def test_times_that_can_not_be_are_refused(tmp_path, words):
+    status, _, errors = ended(start(tmp_path, "run", FALLBACK, *words))
+    assert status == 2
+    assert f"Invalid value for '{words[0]}'" in errors
+
+
+@pytest.mark.parametrize(("words", "complaint"), [
+    (("plan", "x" * 300), "can't be read: File name too long"),
+    (("kernel", "patches", "--output", "/dev/null"), "/dev/null: a file is where a folder is"),
+    (("kernel", "build", "--track", "../tracks/x"), "unknown track"),
+    (("kernel", "build", "--version", "7.x"), "'7.x' is not a version of Linux"),
+    (("kernel", "build", "--set", "a=b"), "unknown parameter 'a'"),
+])
+def test_wrong_words_are_the_user_s(tmp_path, words, complaint):
+    status, _, errors = ended(start(tmp_path, *words))
+    assert status == 2
+    assert complaint in errors
+
+
+@pytest.mark.parametrize(("number", "status"), [
+    (17, 2), (20, 2), (21, 2), (13, 2), (1, 2), (30, 2), (36, 2), (40, 2), (28, 2), (5, 75),
+    (2, 75),
+])
+def test_who_can_change_it_is_told_by_the_status(number, status):
+    error = process.explain(OSError(number, os.strerror(number), "runs"))
+    assert error.exit_code == status
+    assert "runs" in str(error)
+    assert isinstance(process.explain(OSError("odd")), InfrastructureError)
+
+
+def test_a_program_that_may_not_run_is_the_user_s(tmp_path):
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    with pytest.raises(UserError, match="may not be run: is its file system mounted with noexec"):
+        process.run([str(program)])
+
+
+def test_proxies_reach_children_however_they_are_written(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setenv("http_proxy", "http://small:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://capital:1")
+    seen = process.run(["env"])
+    assert {line for line in seen.splitlines() if "proxy=" in line} == {
+        "https_proxy=http://proxy:1", "no_proxy=localhost", "http_proxy=http://small:1"}
+
+
+@pytest.mark.parametrize("no_color", [None, "1"])
+def test_no_color_means_no_control_codes(tmp_path, monkeypatch, no_color):
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    else:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
+        progress = Progress(Console(file=terminal, force_terminal=True, highlight=False))
+        with progress.stage("boot"):
+            pass
+    said = (tmp_path / "terminal").read_text(encoding="utf-8")
+    assert "ok  boot" in said
+    assert ("\x1b" in said) == (no_color is None)
+
+
+def test_an_interruption_says_no_more_than_is_true(tmp_path):
+    os.mkfifo(tmp_path / "p.yaml")
+    child = start(tmp_path, "plan", "p.yaml")
+    with (tmp_path / "p.yaml").open("w", encoding="utf-8"):  # it has opened it, too
+        child.send_signal(signal.SIGINT)
+        status, _, errors = ended(child)
+    assert (status, errors) == (130, "\nneve: interrupted\n")
+
+
+@pytest.fixture
+def nobody():
+    """Starts commands as a user whom this machine does not know, without a home; files of ours
+    are that user's."""
+    wrapper = ("unshare", "--map-user=54321", "--map-group=54321", "env", "-u", "HOME")
+    try:
+        subprocess.run([*wrapper, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a name space of users is not allowed here")
+    return wrapper
+
+
+def test_somebody_whom_the_machine_does_not_know(tmp_path, nobody):
+    cache = {"NEVE_CACHE": str(tmp_path / "cache")}
+    status, said, errors = ended(start(tmp_path, "plan", FALLBACK, wrapper=nobody, **cache))
+    assert (status, errors) == (0, "")
+    assert "tcg/vm/1/hypercall" in said
+    status, _, errors = ended(start(tmp_path, "plan", FALLBACK, wrapper=nobody, NEVE_CACHE=""))
+    assert status == 2
+    assert errors.endswith("is in no home folder: there is no such user, or HOME is not set\n")
+    names = "import sys; from harness import cli; from harness.host.lock import Record\n" \
+            "try: cli.main(['runs'])\nexcept SystemExit: pass\nprint(Record.ours('boot').owner)"
+    done = subprocess.run([*nobody, sys.executable, "-c", names], cwd=ROOT, check=True,
+                          capture_output=True, encoding="utf-8")
+    assert done.stdout.startswith("54321@")
+
+
+@pytest.fixture
+def night(tmp_path):
+    """The folder of a run."""
+    folder = RunFolder.create(tmp_path / "runs", "night", {"track": "upstream", "repeat": "neve"})
+    folder.append(CellRecord("tcg/vm/1/hypercall", "passed", 1.0, tuple(
+        Measurement(folder.id, "tcg", "upstream", "max", 3, "vm", "none", "hypercall", metric,
+                    unit, 1000.0, None, 1000, "")
+        for metric, unit in (("cost", "instructions"), ("traps", "exits"))
+    ), ({"benchmark": "hypercall", "minimum": 990, "median": 1000, "p99": 1100},)))
+    return folder.path
+
+
+def test_a_run_that_can_only_be_read_is_reported(tmp_path, nobody, night):
+    before = sorted(path.name for path in night.iterdir())
+    night.chmod(0o555)
+    status, said, errors = ended(start(tmp_path, "report", night.name, wrapper=nobody))
+    assert status == 0, errors
+    assert "| hypercall" in said
+    assert "can only be read, so nothing was written" in errors
+    assert sorted(path.name for path in night.iterdir()) == before
+    status, said, _ = ended(start(tmp_path, "report", night.name, "--json", wrapper=nobody))
+    assert status == 0
+    assert '"benchmark": "hypercall"' in said
+
+
+def test_reports_at_once(tmp_path, night):
+    children = [start(tmp_path, "report", night.name) for _ in range(3)]
+    assert [ended(child)[0] for child in children] == [0] * 3
+    assert not list(night.glob(".*"))
+
+
+def test_another_checkout_s_package_is_refused(tmp_path):
+    refuse_foreign(Path("/usr/bin/neve"))
+    refuse_foreign(ROOT / ".venv" / "bin" / "neve")
+    copied = tmp_path / "copy" / ".venv" / "bin" / "neve"
+    with pytest.raises(UserError, match=r"`make venv` in .*/copy makes its own"):
+        refuse_foreign(copied)
+    (tmp_path / "link").symlink_to(ROOT)
+    refuse_foreign(tmp_path / "link" / ".venv" / "bin" / "neve")
+
+
+def test_a_package_without_its_files_says_so(tmp_path):
+    shutil.copytree(ROOT / "harness", tmp_path / "site" / "harness",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    status, _, errors = ended(start(tmp_path, "plan", FALLBACK,
+                                    PYTHONPATH=str(tmp_path / "site")))
+    assert status == 2
+    assert "lacks images/ and kernel-patches/: neve runs from a checkout" in errors
