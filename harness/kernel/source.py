@@ -88,7 +88,8 @@ def import_source(
         raise UserError(f"{path}: no such file or directory")
     parent = _folder(cache.trees / "sources" / track.name)
     with tempfile.TemporaryDirectory(prefix=".import-", dir=parent) as temporary:
-        archive = _archive_of(path, Path(temporary), revision)
+        # tar takes `a:b` for a file of the machine a, and programs take `-a` for an option.
+        archive = _archive_of(path.absolute(), Path(temporary), revision)
         version = _version_of(archive, path)
         track.check(version, str(path))
         if track.manifest:

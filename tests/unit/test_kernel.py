@@ -77,6 +77,17 @@ def test_no_kernel_waits_for_an_event_for_ever(track):
     assert wanted["CONFIG_ARM_ARCH_TIMER_EVTSTREAM"] == "y"
 
 
+@pytest.mark.parametrize("name", ["a:b,c d.tar", "-x.tar"])
+def test_archives_of_any_name_are_imported(cache, tree, track, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with tarfile.open(tmp_path / name, "w") as archive:
+        archive.add(tree(), "linux")
+    taken = source.import_source(cache, track, Path(name))
+    assert taken.version == "7.3.4"
+    assert taken.origin == f"imported from {name}"
+    assert (source.unpack(cache, taken) / "Makefile").exists()
+
+
 def test_tree_is_imported_built_once_and_found_again(cache, tree, track):
     taken = source.import_source(cache, track, tree())
     assert taken.version == "7.3.4"
