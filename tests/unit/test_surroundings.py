@@ -199,3 +199,17 @@ def test_a_package_without_its_files_says_so(tmp_path):
                                     PYTHONPATH=str(tmp_path / "site")))
     assert status == 2
     assert "lacks images/ and kernel-patches/: neve runs from a checkout" in errors
+
+
+def test_a_package_of_the_same_name_is_not_ours(tmp_path):
+    (tmp_path / "theirs" / "harness").mkdir(parents=True)
+    (tmp_path / "theirs" / "harness" / "__init__.py").write_text("raise SystemExit(9)\n",
+                                                                 encoding="utf-8")
+    script = tmp_path / "neve"
+    script.write_text("import sys\nfrom neve import main\nsys.exit(main())\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script, "plan", FALLBACK], cwd=tmp_path, check=False, encoding="utf-8",
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'theirs'}:{ROOT}"})
+    assert done.returncode == 0, done.stderr
+    assert "tcg/vm/1/hypercall" in done.stdout
