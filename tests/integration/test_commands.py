@@ -3,6 +3,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,17 @@ def test_runs_report_and_compare(fallback_runs):
     assert len(ask("report", names[0])) == 12
     changes = [row["change"] for row in ask("compare", *names) if row["metric"] == "cost"]
     assert max(map(abs, changes)) < 0.02
+
+
+@pytest.mark.parametrize(("cpu", "complaint"), [
+    ("cortex-m3000", "unable to find CPU model"), ("cortex-a15", "it is not a 64-bit processor"),
+    ("max,nope=1", "Property 'max-arm-cpu.nope' not found"), ("neoverse-n1", None),
+])
+def test_processors_are_asked_of_qemu_itself(artifacts, tmp_path, cpu, complaint):
+    (tmp_path / "p.yaml").write_text(
+        f"configurations: [vm]\nbenchmarks: [hypercall]\nhosts: [{{cpu: '{cpu}'}}]\n",
+        encoding="utf-8")
+    done = finish(neve("plan", "p.yaml", cwd=tmp_path), tmp_path)
+    assert done.status == (2 if complaint else 0), done.output
+    assert complaint is None or complaint in done.output
+    assert Path("/dev/null").is_char_device()
