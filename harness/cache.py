@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def write_atomically(path: Path, text: str) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder: a file's name is needed")
     data = text.encode(errors="backslashreplace")
-    if _is_special(path):
+    if is_special(path):
         with path.open("wb") as stream:
             stream.write(data)
         return
@@ -71,11 +72,22 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def _is_special(path: Path) -> bool:
-    """Whether it is no file of a disk. /dev/stdout may lead to one, which is open already."""
-    here = path.absolute()
-    return (path.exists() and not path.is_file()) or any(
-        here.is_relative_to(folder) for folder in ("/dev", "/proc"))
+def is_special(path: Path) -> bool:
+    """Whether it is no file of a disk, or one that is our output already, as /dev/stdout may be."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return not stat.S_ISREG(found.st_mode) or any(
+        os.path.samestat(found, os.fstat(stream)) for stream in (1, 2) if _is_open(stream))
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

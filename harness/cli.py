@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from harness import __version__
+from harness.cache import is_special
 from harness.errors import GuestError, HarnessError, UserError, together
 from harness.options import Group, Seconds
 from harness.paths import refuse_foreign
@@ -226,7 +227,9 @@ def history_report(database: str | None, output: Path) -> None:
     """Write the history page: a chart per host, benchmark and configuration."""
     from harness.commands import history as commands
 
-    click.echo(commands.write_page(database, RUNS, output))
+    written = commands.write_page(database, RUNS, output)
+    if not is_special(output):  # /dev/stdout has the page
+        click.echo(written)
 
 
 @cli.group()

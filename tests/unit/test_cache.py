@@ -112,7 +112,7 @@ def test_devices_and_pipes_are_written_to(tmp_path):
     try:
         os.mknod(own_null, stat.S_IFCHR | 0o666, os.makedev(1, 3))
     except PermissionError:
-        own_null = Path("/dev/null")
+        pytest.skip("only root makes devices")
     write_atomically(own_null, "new")
     assert stat.S_ISCHR(own_null.stat().st_mode)
     pipe = tmp_path / "pipe"
@@ -126,8 +126,9 @@ def test_devices_and_pipes_are_written_to(tmp_path):
 
 @pytest.mark.parametrize("where", ["a pipe", "a file"])
 def test_standard_output_is_written_to(tmp_path, where):
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")  # as /dev/stdout is
     program = "from pathlib import Path; from harness.cache import write_atomically; " \
-              "write_atomically(Path('/dev/stdout'), 'new')"
+              f"write_atomically(Path({str(tmp_path / 'stdout')!r}), 'new')"
     target = tmp_path / "out"
     with target.open("wb") as stream:
         inode = target.stat().st_ino
