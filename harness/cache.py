@@ -29,7 +29,7 @@ from harness.errors import UserError
 from harness.paths import expanded
 
 # Make, the shell and QEMU's loader would take these apart; kbuild refuses most of them itself.
-_UNFIT = re.compile(r"[^\w./,+=@~%-]")
+_UNFIT = re.compile(r"[^\w./,+=@~-]")
 
 
 def content_key(parts: Any) -> str:
