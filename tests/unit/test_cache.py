@@ -168,7 +168,8 @@ def test_names_of_files_in_no_encoding_are_written(tmp_path):
     assert (tmp_path / "f").read_text(encoding="utf-8") == "repeat: p\\udcff"
 
 
-@pytest.mark.parametrize("name", ["a b", "a:b", "a'b", 'a"b', "a$b", "a#b", "a\nb", "a;b", "a\\b"])
+@pytest.mark.parametrize("name", ["a b", "a:b", "a'b", 'a"b', "a$b", "a#b", "a\nb", "a;b", "a\\b",
+                                  "a%b"])
 def test_a_cache_where_nothing_can_be_built_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setenv("NEVE_CACHE", str(tmp_path / name))
     with pytest.raises(UserError, match=r"no kernel can be built below a path with .*NEVE_CACHE"):
