@@ -146,8 +146,9 @@ def test_somebody_whom_the_machine_does_not_know(tmp_path, nobody):
     assert errors.endswith("is in no home folder: there is no such user, or HOME is not set\n")
     names = "import sys; from harness import cli; from harness.host.lock import Record\n" \
             "try: cli.main(['runs'])\nexcept SystemExit: pass\nprint(Record.ours('boot').owner)"
-    done = subprocess.run([*nobody, sys.executable, "-c", names], cwd=ROOT, check=True,
-                          capture_output=True, encoding="utf-8")
+    done = subprocess.run([*nobody, sys.executable, "-c", names], cwd=tmp_path, check=True,
+                          capture_output=True, encoding="utf-8",
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.stdout.startswith("54321@")
 
 
