@@ -63,7 +63,8 @@ def summary(folder: RunFolder) -> pd.DataFrame:
         raise GuestError(f"run {folder.id} has no finished cell\n{failures}".rstrip())
     if measures_applications(folder):
         return overheads(folder.records())
-    table = tables.summary(measured, reference.load()).merge(tables.spreads(_samples(folder)))
+    table = tables.summary(measured, reference.load()).merge(
+        tables.spreads(_samples(folder)), how="left", on=["host", "benchmark", "configuration"])
     return table.assign(noisy=table["spread"] > _spread_limit(folder))
 
 

@@ -65,10 +65,12 @@ def spreads(samples: pd.DataFrame) -> pd.DataFrame:
     """Column spread per host, configuration and benchmark: (p99 - minimum) / median.
 
     One timer tick among a thousand operations moves the deviation, not this. The worst
-    repetition counts.
+    repetition counts. It is NaN where samples do not say.
     """
-    table = samples.assign(
-        spread=(samples["p99"] - samples["minimum"]) / samples["median"]
+    columns = [*_KEYS, "minimum", "median", "p99"]
+    table = samples.reindex(columns=columns).astype(dict.fromkeys(columns[3:], float))
+    table = table.assign(
+        spread=(table["p99"] - table["minimum"]) / table["median"].where(table["median"] > 0)
     )
     return table.groupby(_KEYS, sort=False)[["spread"]].max().reset_index()
 

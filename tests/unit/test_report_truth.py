@@ -3,6 +3,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -223,3 +224,10 @@ def test_headline_names_the_host_where_there_are_several(tmp_path):
     folder = run(tmp_path / "runs", *(
         cell(configuration, cost, host=host) for host in "ab" for configuration, cost in costs))
     assert "On b, a hypercall from a nested VM" in report.headline(report.summary(folder))
+
+
+@pytest.mark.parametrize("samples", [(), ({"benchmark": "hypercall"},)])
+def test_cell_without_statistics_is_reported(tmp_path, samples):
+    folder = run(tmp_path / "runs", replace(cell("vm", 1000.0), samples=samples))
+    report.write(folder)
+    assert "1,000" in (folder.path / "report.md").read_text(encoding="utf-8")
