@@ -47,12 +47,22 @@ class UnreachableError(UserError):
     """No host answers at the address that was given, or it lets us not in. Exit code 2."""
 
 
+class NotNowError(InfrastructureError):
+    """A host answers, but lets us not in just now: it boots, or has too many logins. Exit code
+    75."""
+
+
 class MissingToolError(UserError):
     """A program or a new enough version of it is not on this machine. Exit code 2."""
 
 
 class UnknownAddressError(UnreachableError):
     """A host's name stands for no address. Exit code 2."""
+
+
+class NoWayError(UnreachableError):
+    """What leads to a host does not: this machine's network, a jump host, a proxy. It says nothing
+    of the host. Exit code 2."""
 
 
 class DeniedError(UnreachableError):

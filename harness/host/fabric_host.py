@@ -12,22 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
-from fabric import Connection
 from invoke.exceptions import AuthFailure, CommandTimedOut, ThreadException
 
 from harness.cache import file_sha256
 from harness.console import Console, Program
 from harness.deadline import Deadline
-from harness.errors import (
-    DeniedError,
-    HarnessError,
-    InfrastructureError,
-    NotRootError,
-    UnknownAddressError,
-    UnreachableError,
-    UntrustedError,
-)
+from harness.errors import HarnessError, InfrastructureError, NotRootError
 from harness.host import upload
+from harness.host.connection import SshConnection, refusal
 from harness.host.protocol import Completed
 from harness.host.sudo import Sudo
 
@@ -36,6 +28,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _UNREACHABLE = (paramiko.SSHException, OSError, EOFError)
 _LOST_SECONDS = 60
+_LOGIN_SECONDS = 60  # OpenSSH's servers give up after 120
 _NO_STATUS = -1  # of paramiko's, where the connection ends before the command does
 _BEGUN = "@@sudo"
 _KEEPALIVE_SECONDS = 15
@@ -56,7 +49,7 @@ class FabricHost:
     """
 
     def __init__(
-        self, name: str, connection: Connection, transcripts: Path, *, root: str
+        self, name: str, connection: SshConnection, transcripts: Path, *, root: str
     ) -> None:
         self.name = name
         self.connection = connection
@@ -66,6 +59,7 @@ class FabricHost:
         self._transcripts = transcripts
         self._sudo: Sudo | None = None
         self._cause = ""
+        self._further: list[SshConnection] = []
 
     def connect(self, timeout: float) -> None:
         """Connect, and make ready what measurements need. Raises as `open` does."""
@@ -74,33 +68,37 @@ class FabricHost:
 
     def prepare(self) -> None:
         """Make ready what measurements need."""
-        self.run(_TRACEFS)
+        self.run(_TRACEFS, check=False)  # without it traps are not counted, which is told then
 
     def open(self, timeout: float) -> None:
         """Connect; nothing is changed on the host.
 
         Raises UnreachableError: UntrustedError if the host's key is not the known one,
-        DeniedError if it does not let us in.
+        DeniedError if it does not let us in; NotNowError if it may do so later.
         """
         self._cause = ""
         try:
-            for hop in self._hops():
-                hop.connect_timeout = timeout
-                hop.connect_kwargs.update(
-                    banner_timeout=timeout, auth_timeout=timeout, channel_timeout=_LOST_SECONDS
-                )
-                hop.open()
-                transport = hop.transport
-                transport.set_keepalive(_KEEPALIVE_SECONDS)
-                if isinstance(transport.sock, socket.socket):
-                    # Else a cut cable is noticed after a quarter of an hour.
-                    transport.sock.setsockopt(
-                        socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _LOST_SECONDS * 1000
-                    )
+            self._open(self.connection, timeout)
         except _UNREACHABLE as error:
+            told = self._unreachable(error)
             self._hang_up()
             self.healthy()
-            raise self._unreachable(error) from error
+            raise told from error
+
+    def _open(self, connection: SshConnection, timeout: float) -> None:
+        connection.connect_timeout = timeout
+        connection.connect_kwargs.update(
+            banner_timeout=timeout, auth_timeout=max(timeout, _LOGIN_SECONDS),
+            channel_timeout=_LOST_SECONDS,
+        )
+        connection.open()
+        transport = connection.transport
+        transport.set_keepalive(_KEEPALIVE_SECONDS)
+        if getattr(transport.sock, "family", None) in (socket.AF_INET, socket.AF_INET6):
+            # Else a cut cable is noticed after a quarter of an hour.
+            transport.sock.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _LOST_SECONDS * 1000
+            )
 
     def become_root(self, sudo: Sudo | None) -> None:
         """Run what follows through `sudo`; nothing without one. Raises NotRootError."""
@@ -108,26 +106,21 @@ class FabricHost:
             return
         self._sudo = sudo
         self.connection.config.sudo.prompt = sudo.prompt
-        if (tried := self.run("true", check=False)).status:
-            raise NotRootError(
-                f"host {self.name}: {self.connection.user} can't become root: "
-                f"{tried.stderr.strip()}; see `sudo` in the inventory"
+        try:
+            tried = self.run("true", check=False)
+        except NotRootError as error:
+            raise sudo.refused(str(error)) from error
+        if tried.status:
+            said = (tried.stderr or tried.stdout).strip() or f"status {tried.status}"
+            raise sudo.refused(
+                f"host {self.name}: {self.connection.user} can't become root: {said}; see `sudo` "
+                "in the inventory"
             )
 
-    def _unreachable(self, error: Exception) -> UnreachableError:
+    def _unreachable(self, error: Exception) -> HarnessError:
         where = f"host {self.name} ({self.connection.user}@{self.connection.host}:" \
                 f"{self.connection.port})"
-        if isinstance(error, paramiko.BadHostKeyException):
-            return UntrustedError(f"{where} can't be reached: its key is not the known one")
-        if isinstance(error, paramiko.AuthenticationException):
-            return DeniedError(f"{where} can't be reached: it refuses {self.connection.user}: "
-                               f"{error}")
-        if isinstance(error, socket.gaierror):
-            return UnknownAddressError(f"{where} can't be reached: {error.strerror}")
-        cause = str(error) or type(error).__name__
-        if "not found in known_hosts" in cause:
-            return UntrustedError(f"{where} can't be reached: its key is not in known_hosts")
-        return UnreachableError(f"{where} can't be reached: {cause}")
+        return refusal(f"{where} can't be reached", error, self.connection)
 
     def healthy(self) -> None:
         """Raise if the machine below is known to be dead; subclasses know how to tell."""
@@ -155,6 +148,8 @@ class FabricHost:
             return False
         try:
             transport.open_session(timeout=_LOST_SECONDS / 2).close()
+        except paramiko.ChannelException:
+            return True  # that is an answer: there are as many sessions as it allows
         except _UNREACHABLE as error:
             self._cause = self._cause or _told(error)
             return False
@@ -231,24 +226,39 @@ class FabricHost:
         self._require_connection()
         sink = io.BytesIO()
         try:
-            self.connection.get(remote, sink)
+            with self.connection.client.open_sftp() as sftp:
+                sftp.getfo(remote, sink)
         except _UNREACHABLE as error:
-            raise self.lost(f"fetching {remote} failed: {error}") from error
+            raise self.lost(f"fetching {remote} failed: {_told(error)}") from error
         return sink.getvalue()
 
     def start(self, argv: Sequence[str], name: str) -> Program:
         self._require_connection()
         try:
-            channel = self.connection.transport.open_session()
+            channel = self._lasting_session()
             channel.get_pty(term="dumb", width=200, height=50)
             channel.exec_command(self._in_terminal(argv))
         except _UNREACHABLE as error:
-            raise self.lost(f"could not start {argv[0]}: {error}") from error
+            raise self.lost(f"could not start {argv[0]}: {_told(error)}") from error
         transcript = self._transcripts / f"{self.name}-{name}.log"
         console = Console.of_channel(channel, name, transcript, self._connected)
         if self._sudo and self._sudo.password:
             self._give_password(console, self._sudo)
         return Program(console)
+
+    def _lasting_session(self) -> paramiko.Channel:
+        """One for a program that stays. Commands and files need one beside it: where the server
+        gives a connection no more (sshd's MaxSessions), the program has its own connection."""
+        channel: paramiko.Channel = self.connection.transport.open_session()
+        try:
+            self.connection.transport.open_session().close()
+        except paramiko.ChannelException:
+            channel.close()
+            own = self.connection.again()
+            self._further.append(own)
+            self._open(own, _LOGIN_SECONDS)
+            channel = own.transport.open_session()
+        return channel
 
     def _connected(self) -> None:
         """Raise if the connection is lost, for which the host is asked now and then."""
@@ -293,16 +303,11 @@ class FabricHost:
     def close(self) -> None:
         self._hang_up()
 
-    def _hops(self) -> list[Connection]:
-        """The connections that lead here, the jump host's first."""
-        gateway = self.connection.gateway
-        return [*([gateway] if isinstance(gateway, Connection) else []), self.connection]
-
     def _hang_up(self) -> None:
         self._cause = self._cause or "hung up here"
-        for hop in reversed(self._hops()):
-            hop.close()
-            hop.client.close()  # which fabric leaves open where nobody has been let in
+        for connection in (*self._further, self.connection):
+            connection.close()
+        self._further.clear()
 
     def boot_id(self) -> str:
         """The kernel's name of this boot."""

@@ -14,6 +14,8 @@ from harness.host.network import network_of
 from harness.image.server_tools import BUSYBOX, KEXEC, LOADER
 from harness.inventory import SshHostSpec
 
+_SYSTEMD = "test -d /run/systemd/system"
+
 
 @dataclass(frozen=True)
 class OneShot:
@@ -28,35 +30,48 @@ class OneShot:
     tools: Path
 
 
+@dataclass(frozen=True)
+class Start:
+    """`command` ends the server's own kernel for ours; `cancel` undoes what was made ready."""
+
+    command: str
+    cancel: str
+
+
 def load(
     host: FabricHost, boot: OneShot, spec: SshHostSpec, key: Ed25519PrivateKey, token: str
-) -> str:
-    """Make the server ready to boot L0, once; the command that ends its own kernel for that.
+) -> Start:
+    """Make the server ready to boot L0, once.
 
     By kexec all is in its memory then. A boot loader finds it in our folder until `unload`.
     """
     kernel, tools = host.put(boot.kernel), _unpacked(host, boot.tools)
-    _pack(host, boot, spec, key, tools)
+    _pack(host, boot, key, tools)
     line = " ".join([
         *boot.arguments, *_consoles(host), network_of(host).argument(), f"neve.boot={token}",
-        f"neve.silence={spec.silence}", *_isolation(spec), *_without_lpis(host),
+        f"neve.silence={spec.silence}", *(["neve.shell=1"] if spec.console_shell else []),
+        *_isolation(spec), *_without_lpis(host),
     ])
     if spec.entry:
         return _by_entry(host, spec.entry, kernel, line)
     return _by_kexec(host, tools, kernel, line)
 
 
-def _by_kexec(host: FabricHost, tools: str, kernel: str, line: str) -> str:
+def _by_kexec(host: FabricHost, tools: str, kernel: str, line: str) -> Start:
     kexec, folder = _kexec(tools), _folder(host)
     host.run(
         f"{kexec} -a -l {kernel} --initrd={folder}/initrd --command-line={shlex.quote(line)}; "
         f"status=$?; rm -rf {folder}; exit $status", timeout=300,
     )
-    return "systemctl kexec --no-block || " \
-           f"{{ sync; echo u > /proc/sysrq-trigger; {kexec} -e; }}"
+    # What systemd refuses is refused. Where it is not, nobody else stops what runs.
+    return Start(
+        f"if {_SYSTEMD}; then systemctl kexec --no-block; else "
+        f"sync; echo u > /proc/sysrq-trigger; {kexec} -e; fi",
+        f'test "$(cat /sys/kernel/kexec_loaded)" = 0 || {kexec} -u',
+    )
 
 
-def _by_entry(host: FabricHost, choose: str, kernel: str, line: str) -> str:
+def _by_entry(host: FabricHost, choose: str, kernel: str, line: str) -> Start:
     """The commands of GRUB's entry for us are in our folder; it is chosen for the next boot. What
     the firmware does not start must not end in a menu that waits for a key."""
     folder = _folder(host)
@@ -65,27 +80,27 @@ def _by_entry(host: FabricHost, choose: str, kernel: str, line: str) -> str:
         f"umask 077; cp {kernel} {folder}/kernel && printf %s {shlex.quote(script)} > "
         f"{folder}/grub.cfg && sync && {{ {choose}; }}", timeout=120,
     )
-    return "systemctl reboot --no-block || reboot"
+    return Start(f"if {_SYSTEMD}; then systemctl reboot --no-block; else reboot; fi", "true")
 
 
-def unload(host: FabricHost) -> None:
-    """Remove what a boot loader would find."""
-    host.run(f"rm -rf {_folder(host)}", check=False)
+def unload(host: FabricHost, start: Start | None) -> None:
+    """Remove what a boot loader, or the server's next reboot, would boot."""
+    host.run(f"rm -rf {_folder(host)}{f'; {start.cancel}' if start else ''}", check=False,
+             timeout=120)
 
 
 def _folder(host: FabricHost) -> str:
     return f"{host.root}/boot"
 
 
-def _pack(
-    host: FabricHost, boot: OneShot, spec: SshHostSpec, key: Ed25519PrivateKey, tools: str
-) -> None:
+def _pack(host: FabricHost, boot: OneShot, key: Ed25519PrivateKey, tools: str) -> None:
     """L0's root: ours, and behind it what belongs to this server and to this boot: its host keys,
     who may log in, whose lock it is, and our files."""
     root, files = host.put(boot.initramfs), [host.put(file) for file in boot.files]
     folder = _folder(host)
-    home = f"$(getent passwd {shlex.quote(spec.user)} | cut -d: -f6)"
-    users = "".join(f"{name}::0:0::/root:/bin/sh\n" for name in dict.fromkeys(["root", spec.user]))
+    user = host.connection.user
+    home = f"$(getent passwd {shlex.quote(user)} | cut -d: -f6)"
+    users = "".join(f"{name}::0:0::/root:/bin/sh\n" for name in dict.fromkeys(["root", user]))
     wanted = [*files, f"{host.root}/lock"]
     parents = sorted({str(parent)[1:] for file in (*wanted, "/etc/ssh/x")
                       for parent in Path(file).parents} - {""})

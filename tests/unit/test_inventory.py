@@ -101,22 +101,22 @@ def test_password_comes_from_its_source_and_is_not_shown(monkeypatch):
         return SshHostSpec(name="a", address="b", user="me", sudo=source or None)
 
     monkeypatch.setenv("PASSWORD_OF_A", "horse")
-    assert Sudo.of(host(environment="PASSWORD_OF_A")).password == "horse"
-    assert Sudo.of(host(command="printf 'two words\\n'")).password == "two words"
-    assert "horse" not in repr(Sudo.of(host(environment="PASSWORD_OF_A")))
-    assert Sudo.of(host()).password is None
-    assert Sudo.of(SshHostSpec(name="a", address="b")) is None
+    assert Sudo.of(host(environment="PASSWORD_OF_A"), "me").password == "horse"
+    assert Sudo.of(host(command="printf 'two words\\n'"), "me").password == "two words"
+    assert "horse" not in repr(Sudo.of(host(environment="PASSWORD_OF_A"), "me"))
+    assert Sudo.of(host(), "me").password is None
+    assert Sudo.of(SshHostSpec(name="a", address="b"), "root") is None
     with pytest.raises(UserError, match="NOT_SET is not set"):
-        Sudo.of(host(environment="NOT_SET"))
+        Sudo.of(host(environment="NOT_SET"), "me")
 
 
 def test_a_password_is_asked_for_once_and_goes_along_unseen(monkeypatch):
     questions = []
     monkeypatch.setattr("getpass.getpass", lambda question: questions.append(question) or "horse")
     spec = SshHostSpec(name="a", address="b", user="me", sudo={"prompt": True})
-    assert Sudo.of(spec).password == "horse"
+    assert Sudo.of(spec, "me").password == "horse"
     in_a_worker = pickle.loads(pickle.dumps(spec))
-    assert Sudo.of(in_a_worker).password == "horse"
+    assert Sudo.of(in_a_worker, "me").password == "horse"
     assert questions == ["sudo's password on a: "]
     for shown in (repr(in_a_worker), str(in_a_worker), in_a_worker.model_dump_json(),
                   in_a_worker.sudo.model_dump_json()):
