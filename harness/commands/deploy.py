@@ -8,8 +8,9 @@ from harness import levels
 from harness.artifacts import prepare
 from harness.cache import Cache
 from harness.deploy import deploy, files_of, undeploy
-from harness.doctor import Finding, server_findings
 from harness.errors import HarnessError, UserError
+from harness.examination import server_findings
+from harness.finding import Finding
 from harness.host.fabric_host import FabricHost
 from harness.host.server import Server
 from harness.inventory import Inventory, SshHostSpec

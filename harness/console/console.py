@@ -99,7 +99,11 @@ class Console:
                     )
             except EOF:
                 self._healthy()
-                self._fail("the console ended", deadline)
+                # What has come is no longer in the buffer, and says why.
+                self._remember(str(self._spawn.before))
+                last = _lines(self._recent)[-1:]
+                self._fail(f"the console ended{f': {_one_line(last[0])}' if last else ''}",
+                           deadline)
         match: re.Match[str] = self._spawn.match
         self._remember(str(self._spawn.before) + match[0])
         if index == 0:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from harness.doctor import _nesting
+from harness.examination import _nesting
 from harness.paths import ROOT
 from harness.programs import COMPILERS, ESSENTIAL, FILES, PROGRAMS
 
