@@ -78,6 +78,7 @@ def test_scheduler_with_tls(lab):
     address, environment = lab
     program = ("import sys; from harness import fleet; from harness.errors import UserError; "
                "from tests.unit.test_fleet import job\n"
+               "fleet._CONNECT_SECONDS = fleet._SETTINGS['distributed.comm.timeouts.connect'] = 3\n"
                "try: fleet.execute([job()], None, sys.argv[1])\n"
                "except UserError as error: print(error)")
     for known, said in ((True, "no worker has arm1"), (False, "can't be reached")):

@@ -55,7 +55,41 @@ def test_hostile_values_are_refused(change):
         SshHostSpec.model_validate({"name": "a", "address": "b", **change})
 
 
-@pytest.mark.parametrize("address", ["me@a;id", "$(id)@a", "a b", "-oX@a", "@", ""])
+@pytest.mark.parametrize(("text", "parts"), [
+    ("arm1", (None, "arm1", None)), ("me@arm1:2200", ("me", "arm1", 2200)),
+    ("root@[::1]:2200", ("root", "::1", 2200)), ("[::1]", (None, "::1", None)),
+    ("::1", (None, "::1", None)), ("me@fe80::1%eth0", ("me", "fe80::1%eth0", None)),
+    ("me@corp.example@arm1:22", ("me@corp.example", "arm1", 22)),
+])
+def test_addresses_as_people_write_them(text, parts):
+    spec = parse_address(text)
+    assert (spec.user, spec.address, spec.port) == parts
+
+
+@pytest.mark.parametrize("address", ["::1", "fe80::1%eth0", "10.0.0.1", "a_b.c-d"])
+def test_addresses_of_an_inventory(tmp_path, address):
+    assert inventory(tmp_path, f"hosts: [{{name: a, address: '{address}'}}]").hosts[0].port is None
+
+
+@pytest.mark.parametrize(("entry", "complaint"), [
+    ("address: 'localhost:2200'", "'localhost:2200' is no host name and no address; a port goes "
+                                  "into `port`"),
+    ("address: '[::1]:22'", "a port goes into `port`"),
+    ("address: '1:2'", "no host name"), ("address: b, jump: 'gate:99999'", "99999 is no port"),
+    ("address: b, jump: '-x@gate'", "'-x' is no user"),
+    ("address: b, power_cycle: \"ipmi 'on\"", "power_cycle: No closing quotation"),
+    ("address: b, console: ' '", "console: no command"),
+    ("address: b, sudo: {command: \"pass 'x\"}", "No closing quotation"),
+])
+def test_wrong_addresses_and_commands_are_one_clear_line(tmp_path, entry, complaint):
+    with pytest.raises(UserError) as caught:
+        inventory(tmp_path, f"hosts: [{{name: a, {entry}}}]")
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["me@a;id", "$(id)@a", "a b", "-oX@a", "@", "", "a:b", "a:0",
+                                     "me@", "@a", "[a", "[::1]x", "a@-b", "::g", "a\n"])
 def test_hostile_addresses_are_refused(address):
     with pytest.raises(UserError):
         parse_address(address)
