@@ -43,6 +43,10 @@ class InfrastructureError(HarnessError):
     exit_code = 75
 
 
+class Busy(InfrastructureError):
+    """Another run has the host. Exit code 75."""
+
+
 class UnreachableError(UserError):
     """No host answers at the address that was given, or it lets us not in. Exit code 2."""
 

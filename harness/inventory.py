@@ -274,7 +274,6 @@ def parse_address(text: str) -> SshHostSpec:
         raise UserError(f"--host {text}: {error}") from error
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", host).strip("-._") or "host"
     try:
-        return SshHostSpec(name=name, address=host, user=user, port=port, boot="own",
-                           root="/var/tmp/neve")
+        return SshHostSpec(name=name, address=host, user=user, port=port, boot="own")
     except ValidationError as error:
         raise UserError(f"--host {text}: {complaints(error)}") from error

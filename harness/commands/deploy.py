@@ -13,7 +13,7 @@ from harness.examination import server_findings
 from harness.finding import Finding
 from harness.host.fabric_host import FabricHost
 from harness.host.server import Server
-from harness.inventory import Inventory, SshHostSpec
+from harness.inventory import Inventory, SshHostSpec, parse_address
 from harness.playbook import Playbook, load
 from harness.process import explain
 from harness.progress import Progress
@@ -61,8 +61,11 @@ def _send(
     progress.note(f"sent {', '.join(sent) or 'nothing: all is there'}")
 
 
-def undeploy_all(inventory: Path, names: Sequence[str], wait: float) -> list[HarnessError]:
-    """Remove all that is ours from the servers; the errors of those that failed."""
+def undeploy_all(
+    inventory: Path | None, names: Sequence[str], wait: float
+) -> list[HarnessError]:
+    """Remove all that is ours from the servers of `inventory`, or of ./lab.yaml and at addresses
+    without one; the errors of those that failed. Raises UserError if that is no server at all."""
     cache, progress = Cache.default(), Progress()
 
     def undeploy_one(spec: SshHostSpec) -> None:
@@ -72,7 +75,16 @@ def undeploy_all(inventory: Path, names: Sequence[str], wait: float) -> list[Har
         ):
             undeploy(host)
 
-    return _each(Inventory.load(inventory).select(names), progress, undeploy_one)
+    return _each(_named(inventory, names), progress, undeploy_one)
+
+
+def _named(inventory: Path | None, names: Sequence[str]) -> Sequence[SshHostSpec]:
+    if inventory:
+        return Inventory.load(inventory).select(names)
+    known = Inventory.of(None)
+    if not names and not known.hosts:
+        raise UserError("undeploy what? neve undeploy INVENTORY, or --host user@address[:port]")
+    return [known.find(name) or parse_address(name) for name in names] or known.hosts
 
 
 def _each(

@@ -98,6 +98,7 @@ class Console:
                         f"no answer within {deadline.seconds:.0f} s", deadline
                     )
             except EOF:
+                self._remember(str(self._spawn.before))  # what a program says that ends at once
                 self._healthy()
                 # What has come is no longer in the buffer, and says why.
                 self._remember(str(self._spawn.before))
@@ -149,6 +150,7 @@ class Console:
         while True:
             try:
                 self._spawn.expect_list([EOF], timeout=min(_SLICE, deadline.left))
+                self._remember(str(self._spawn.before))
                 break
             except TIMEOUT:
                 self._healthy()

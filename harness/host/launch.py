@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.host.fabric_host import FabricHost
 from harness.host.keys import authorized_line
+from harness.host.lock import LOCK, Record
 from harness.host.network import network_of
 from harness.image.server_tools import BUSYBOX, KEXEC, LOADER
 from harness.inventory import SshHostSpec
@@ -95,20 +96,23 @@ def _folder(host: FabricHost) -> str:
 
 def _pack(host: FabricHost, boot: OneShot, key: Ed25519PrivateKey, tools: str) -> None:
     """L0's root: ours, and behind it what belongs to this server and to this boot: its host keys,
-    who may log in, whose lock it is, and our files."""
+    who may log in, whose lock it is, for others as well, and our files."""
     root, files = host.put(boot.initramfs), [host.put(file) for file in boot.files]
     folder = _folder(host)
     user = host.connection.user
     home = f"$(getent passwd {shlex.quote(user)} | cut -d: -f6)"
     users = "".join(f"{name}::0:0::/root:/bin/sh\n" for name in dict.fromkeys(["root", user]))
-    wanted = [*files, f"{host.root}/lock"]
+    wanted = [*files, LOCK]
     parents = sorted({str(parent)[1:] for file in (*wanted, "/etc/ssh/x")
                       for parent in Path(file).parents} - {""})
     names = " ".join(shlex.quote(name) for name in [*parents, *(file[1:] for file in wanted)])
+    record = Record.parse(host.run(f"cat {LOCK}").stdout)
+    banner = shlex.quote(f"neve: in use by {record}\n")
     pack = f"{tools}/{BUSYBOX} cpio -o -H newc"
     host.run(
         f"umask 077; rm -rf {folder}; mkdir -p {folder}/tree/etc {folder}/tree/root/.ssh && "
         f"cd {folder}/tree && printf %s {shlex.quote(users)} > etc/passwd && "
+        f"printf %s {banner} > etc/banner && "
         f"{{ printf %s {shlex.quote(authorized_line(key).decode())}; "
         f"cat {home}/.ssh/authorized_keys 2>/dev/null; }} > root/.ssh/authorized_keys; "
         f"{{ cat {root} && cd / && {{ printf '%s\n' {names}; ls etc/ssh/ssh_host_*_key; }} "
@@ -123,13 +127,10 @@ def _consoles(host: FabricHost) -> list[str]:
 
 
 def _unpacked(host: FabricHost, tools: Path) -> str:
-    """The folder of the programs of ours on the server; whole, or not there."""
-    archive = host.put(tools)
-    folder = f"{archive.rpartition('/')[0]}/root"
-    host.run(
-        f"test -d {folder} || {{ rm -rf {folder}.new && mkdir {folder}.new && "
-        f"tar -xf {archive} -C {folder}.new && mv {folder}.new {folder}; }}", timeout=120,
-    )
+    """The folder of the programs of ours on the server, as they are in their archive."""
+    archive, folder = host.put(tools), f"{host.root}/tools"
+    host.run(f"rm -rf {folder} && mkdir -m 700 {folder} && tar -xf {archive} -C {folder}",
+             timeout=120)
     return folder
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What every host can do."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +32,17 @@ class Host(Protocol):
         """Run a line of shell. With `check`, a status other than 0 is an InfrastructureError."""
         ...
 
+    def read(self, command: str, pattern: str) -> re.Match[str]:
+        """What a line of shell prints, as the match of the whole of it with `pattern`, whatever its
+        status. Raises InfrastructureError, with what it printed, if it is nothing like that."""
+        ...
+
     def attempt(self, command: str) -> bool:
         """Run a line of shell; whether its status was 0."""
         ...
 
     def put(self, local: Path) -> str:
         """Make `local` available on the host; its path there. Nothing is sent twice."""
-        ...
-
-    def get(self, remote: str) -> bytes:
-        """Contents of a file on the host."""
         ...
 
     def start(self, argv: Sequence[str], name: str) -> Program:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from harness.console import Console, Program
 from harness.deadline import Deadline
 from harness.errors import (
+    Busy,
     DeniedError,
     HarnessError,
     InfrastructureError,
@@ -35,7 +36,7 @@ from harness.host.departure import announce, require_consent
 from harness.host.fabric_host import FabricHost
 from harness.host.keys import paramiko_key
 from harness.host.launch import OneShot, Start, load, unload
-from harness.host.lock import Busy, Record, locked
+from harness.host.lock import LOCK, HostLock, Record, locked
 from harness.host.sudo import Sudo
 from harness.inventory import SshHostSpec
 from harness.process import lab_environment, run
@@ -85,9 +86,8 @@ class Server:
         try:
             if deployed:
                 _require_deployed(host)
-            with locked(host, wait, abandoned) as lock:
+            with locked(host, wait, abandoned):
                 yield host
-                lock.release(host)
         finally:
             host.close()
 
@@ -111,11 +111,18 @@ class Server:
                 host.close()
                 host = self._await_own(Deadline(self._spec.boot_seconds, "its own kernel"))
                 try:
-                    unload(host, self._start)
-                    lock.release(host)
+                    self._tidied(host, lock)
                     self._verify(host)
                 finally:
                     host.close()
+
+    def _tidied(self, host: FabricHost, lock: HostLock) -> None:
+        """Remove what the boot has left, unless we were away for so long that another run has the
+        server."""
+        with suppress(Busy):
+            lock.acquire(host, 0)
+            unload(host, self._start)
+            lock.release()
 
     def _enter(self, wait: float) -> tuple[FabricHost, str | None]:
         """The server in its own kernel, and the token of a run that left it in ours.
@@ -125,8 +132,13 @@ class Server:
         busy = Deadline(wait, "another run")
         over = Deadline(wait + self._spec.boot_seconds, "another run's end")
         while True:
-            # It may be in the middle of a boot.
-            host, ours = self._opened(Deadline(self._spec.boot_seconds, "it"))
+            try:  # it may be in the middle of a boot
+                host, ours = self._opened(Deadline(self._spec.boot_seconds, "it"))
+            except Busy:  # one that does not let us in, so only its end is worth waiting for
+                if busy.passed:
+                    raise
+                time.sleep(min(5.0, max(1.0, busy.left)))
+                continue
             if not ours:
                 return host, None
             with closing(host):
@@ -147,7 +159,7 @@ class Server:
 
     def _abandoned(self, l0: FabricHost, busy: Deadline) -> str | None:
         """The token of the run that booted `l0`, when nobody is there. Raises Busy."""
-        record = Record.parse(l0.run(f"cat {l0.root}/lock", check=False).stdout)
+        record = Record.parse(l0.run(f"cat {LOCK}", check=False).stdout)
         while (others := _others(l0)) or _settling(l0):
             # A boot that nobody claims is over within a minute: that is worth waiting for.
             if others and busy.passed:
@@ -161,7 +173,7 @@ class Server:
         host = ssh.server(self._spec, self._transcripts, self._proved)
         try:
             host.open(_ATTEMPT_SECONDS)
-            ours = _in_ours(host)
+            ours = in_ours(host)
             if not ours:
                 self._proved = host.connection.transport.get_remote_server_key()
                 host.become_root(Sudo.of(self._spec, host.connection.user))
@@ -171,7 +183,7 @@ class Server:
             raise
 
     def _opened(
-        self, deadline: Deadline, passing: tuple[type[UserError], ...] = ()
+        self, deadline: Deadline, passing: tuple[type[HarnessError], ...] = ()
     ) -> tuple[FabricHost, bool]:
         """As `_open`, as soon as it succeeds. Raises InfrastructureError with the console's last
         lines, and at once what no time changes, but for errors of a `passing` kind."""
@@ -179,7 +191,8 @@ class Server:
             try:
                 return self._open()
             except (UserError, InfrastructureError) as error:
-                if isinstance(error, UserError) and type(error) not in (*_PASSING, *passing):
+                final = isinstance(error, (UserError, Busy))
+                if final and type(error) not in (*_PASSING, *passing):
                     raise
                 if deadline.passed:
                     raise self._vain(deadline, str(error)) from error
@@ -267,7 +280,7 @@ class Server:
     def _own_until(self, deadline: Deadline) -> FabricHost:
         while True:
             # It has let us in before: what it says while it boots is not its last word.
-            host, ours = self._opened(deadline, (DeniedError, UnknownAddressError))
+            host, ours = self._opened(deadline, (DeniedError, UnknownAddressError, Busy))
             if not ours:
                 self._gone = False
                 return host
@@ -319,19 +332,16 @@ def _require_deployed(host: FabricHost) -> None:
         raise UserError(f"host {host.name} is not prepared: neve deploy")
 
 
-def _in_ours(host: FabricHost) -> bool:
-    asked = host.run("cat /proc/cmdline", root=False, check=False)
-    if asked.status:
-        raise DeniedError(f"host {host.name}: the shell of {host.connection.user} runs no command: "
-                          f"{(asked.stderr or asked.stdout).strip() or asked.status}")
-    return _OURS in asked.stdout
+def in_ours(host: FabricHost) -> bool:
+    """Whether the server runs a kernel of ours, just now."""
+    return _OURS in host.run("cat /proc/cmdline", root=False).stdout
 
 
 def _silent(cause: BaseException | None) -> bool:
     """Whether nobody has answered, or our kernel has: it does not end then."""
     if isinstance(cause, UserError):
         return type(cause) is UnreachableError
-    return not isinstance(cause, NotNowError)
+    return not isinstance(cause, (NotNowError, Busy))
 
 
 def _claim(l0: FabricHost) -> None:

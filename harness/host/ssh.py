@@ -52,19 +52,24 @@ def ssh_host(
     NotNowError if it lets nobody in for a minute.
     """
     host = server(spec, transcripts)
-    end = time.monotonic() + _PATIENCE_SECONDS
     try:
-        while True:
-            try:
-                host.open(CONNECT_TIMEOUT)
-                break
-            except NotNowError:
-                if time.monotonic() > end:
-                    raise
-            time.sleep(2)
+        open_patiently(host)
         host.become_root(Sudo.of(spec, host.connection.user))
         if prepare:
             host.prepare()
         yield host
     finally:
         host.close()
+
+
+def open_patiently(host: FabricHost) -> None:
+    """Connect. Raises as `FabricHost.open` does, NotNowError after a minute of that."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            host.open(CONNECT_TIMEOUT)
+            return
+        except NotNowError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(2)

@@ -4,8 +4,12 @@
 import os
 import secrets
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+
+from invoke.exceptions import ResponseNotAccepted
+from invoke.watchers import StreamWatcher
 
 from harness.errors import InfrastructureError, NotRootError, UserError
 from harness.inventory import SshHostSpec, SudoPassword
@@ -26,6 +30,17 @@ class Sudo:
     source: SudoPassword | None = field(default=None, repr=False)
     prompt: str = field(default_factory=lambda: f"[neve {secrets.token_hex(8)}] ", repr=False)
 
+    def command(self, *, terminal: bool = False) -> str:
+        """What stands before the command that root is to run."""
+        if self.password is None:
+            return "sudo -n"
+        return f"sudo {'' if terminal else '-S '}-p {shlex.quote(self.prompt)}"
+
+    def answers(self) -> list[StreamWatcher]:
+        """What gives the password to a command that fabric runs, once: every further one would
+        count as an attempt against the user."""
+        return [] if self.password is None else [_Once(self.prompt, f"{self.password}\n")]
+
     @classmethod
     def of(cls, spec: SshHostSpec, user: str) -> "Sudo | None":
         """What `spec` asks for where `user` logs in; None for root. Raises UserError if there is
@@ -42,6 +57,22 @@ class Sudo:
         if self.source:
             self.source.refuse(words)
         return NotRootError(words)
+
+
+class _Once(StreamWatcher):
+    """Answers the first prompt; a second one says that the answer was not taken."""
+
+    def __init__(self, prompt: str, answer: str) -> None:
+        super().__init__()
+        self._prompt, self._answer, self._given = prompt, answer, False
+
+    def submit(self, stream: str) -> Iterator[str]:
+        asked = stream.count(self._prompt)
+        if asked > 1:
+            raise ResponseNotAccepted(self._prompt)
+        if asked and not self._given:
+            self._given = True
+            yield self._answer
 
 
 def _password(host: str, source: SudoPassword) -> str:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""A server that is measured in the kernel that it runs, which is its own."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.deadline import Deadline
+from harness.errors import Busy, HarnessError
+from harness.host import folder, ssh
+from harness.host.fabric_host import FabricHost
+from harness.host.server import in_ours
+from harness.host.sudo import Sudo
+from harness.inventory import SshHostSpec
+
+_POLL_SECONDS = 5.0
+
+
+@contextmanager
+def as_it_is(spec: SshHostSpec, transcripts: Path, wait: float) -> Iterator[FabricHost]:
+    """The server of `spec`, connected; while another run has it in a kernel of ours, we wait up to
+    `wait` seconds.
+
+    Users other than root need sudo. Raises UnreachableError if the host can't be reached, Busy if
+    another run has it, UserError if others than root could change our folder there.
+    """
+    host = _in_its_own(spec, transcripts, Deadline(wait, "another run"))
+    try:
+        host.become_root(Sudo.of(spec, host.connection.user))
+        for path in (folder.STATE, host.root):
+            folder.examine(host, path)
+        host.prepare()
+        yield host
+    finally:
+        host.close()
+
+
+def _in_its_own(spec: SshHostSpec, transcripts: Path, busy: Deadline) -> FabricHost:
+    while True:
+        host = ssh.server(spec, transcripts)
+        try:
+            ssh.open_patiently(host)
+            if not in_ours(host):
+                return host
+            raise Busy(f"host {spec.name} is in use by a run that has booted it; "
+                       "--wait SECONDS waits")
+        except HarnessError as error:
+            host.close()
+            if not isinstance(error, Busy) or busy.passed:
+                raise
+        time.sleep(min(_POLL_SECONDS, max(1.0, busy.left)))
