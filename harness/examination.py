@@ -10,7 +10,9 @@ import paramiko
 from harness.errors import HarnessError
 from harness.finding import Finding
 from harness.host.fabric_host import FabricHost
+from harness.host.folder import STATE, examine
 from harness.host.network import network_of
+from harness.host.pinning import usable_cpus
 from harness.inventory import SshHostSpec
 
 _DISK_GIB = 0.5
@@ -48,9 +50,10 @@ def server_findings(host: FabricHost, spec: SshHostSpec) -> Iterator[Finding]:
         ("trap counts", False, lambda: _histograms(ask)),
     ]
     rest: list[tuple[str, bool, Callable[[], Finding]]] = [
+        ("folder", True, lambda: _ours(host)),
         ("disk", False, lambda: _disk(ask, host.root)),
         ("sessions", False, lambda: _sessions(host)),
-        ("processors", True, lambda: Finding("processors", True, ask("nproc"))),
+        ("processors", True, lambda: _processors(host)),
         ("memory", False, lambda: _memory(ask)),
         ("SSH server", False, lambda: _ssh_server(host)),
     ]
@@ -171,6 +174,16 @@ def _histograms(ask: _Ask) -> Finding:
                    "the kernel has no tracefs",
                    "the kernel needs CONFIG_HIST_TRIGGERS; without it costs are measured, but no "
                    "traps", needed=False)
+
+
+def _ours(host: FabricHost) -> Finding:
+    """Whether nobody but root could change what root is to run."""
+    there = [path for path in (STATE, host.root) if examine(host, path)]
+    return Finding("folder", True, f"{host.root} is {'there' if host.root in there else 'free'}")
+
+
+def _processors(host: FabricHost) -> Finding:
+    return Finding("processors", True, f"{len(usable_cpus(host))}")
 
 
 def _disk(ask: _Ask, root: str) -> Finding:

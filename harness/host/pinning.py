@@ -28,8 +28,7 @@ def cpus_for_guests(host: Host, spec: HostSpec, wanted: int) -> tuple[int, ...]:
     there are too few."""
     if isinstance(spec, TcgHostSpec):
         return ()
-    said = host.read(_ONLINE, rf"({_CPUS})\n\s*({_CPUS})\n")
-    online, allowed = set(numbers(said[1])), set(numbers(said[2]))
+    online, allowed = _online_and_allowed(host)
     if not spec.isolated:
         usable = sorted(online & allowed)
         if len(usable) < wanted:
@@ -42,6 +41,18 @@ def cpus_for_guests(host: Host, spec: HostSpec, wanted: int) -> tuple[int, ...]:
         raise UserError(f"host {spec.name}: `cpus` isolates {len(spec.isolated)}, but guests have "
                         f"{wanted} vCPUs")
     return spec.isolated
+
+
+def usable_cpus(host: Host) -> list[int]:
+    """L0's CPUs that are online and that programs may use. nproc counts those that OpenMP's
+    variables allow."""
+    online, allowed = _online_and_allowed(host)
+    return sorted(online & allowed)
+
+
+def _online_and_allowed(host: Host) -> tuple[set[int], set[int]]:
+    said = host.read(_ONLINE, rf"({_CPUS})\n\s*({_CPUS})\n")
+    return set(numbers(said[1])), set(numbers(said[2]))
 
 
 def numbers(text: str) -> Iterator[int]:
