@@ -13,6 +13,7 @@ from typing import Any
 import paramiko
 from fabric import Config, Connection
 from paramiko.config import SSHConfig
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from harness.errors import (
     DeniedError,
@@ -134,7 +135,7 @@ _AT_HOME = (errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, socket.EAI_A
 def refusal(what: str, error: Exception, connection: SshConnection) -> HarnessError:
     """What `error`, for which there is no `connection`, means. Only a plain UnreachableError says
     that the host is silent; a NotNowError passes."""
-    said, words = connection.told(), str(error) or type(error).__name__
+    said, words = connection.told(), _words(error)
     if isinstance(error, UntrustedKeyError):
         return UntrustedError(f"{what}: {error}")
     if isinstance(error, paramiko.AuthenticationException):
@@ -150,6 +151,13 @@ def refusal(what: str, error: Exception, connection: SshConnection) -> HarnessEr
         words = f"{words}: what answers there is no SSH server, or takes nobody now"
     at_home = isinstance(error, OSError) and error.errno in _AT_HOME
     return (NoWayError if at_home else UnreachableError)(f"{what}: {words}")
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, NoValidConnectionsError):
+        whys = (getattr(each, "strerror", None) or str(each) for each in error.errors.values())
+        return "; ".join(dict.fromkeys(whys))
+    return str(error) or type(error).__name__
 
 
 def _name_of(argv: Sequence[str]) -> str:

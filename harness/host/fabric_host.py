@@ -154,8 +154,9 @@ class FabricHost:
         return Busy(f"host {self.name} is in use by {found[1]}; --wait SECONDS waits")
 
     def _unreachable(self, error: Exception) -> HarnessError:
-        where = f"host {self.name} ({self.connection.user}@{self.connection.host}:" \
-                f"{self.connection.port})"
+        host = self.connection.host
+        where = f"host {self.name} ({self.connection.user}@" \
+                f"{f'[{host}]' if ':' in host else host}:{self.connection.port})"
         return refusal(f"{where} can't be reached", error, self.connection)
 
     def healthy(self) -> None:

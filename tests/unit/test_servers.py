@@ -17,8 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness import examination
 from harness.deadline import Deadline
 from harness.errors import HarnessError, InfrastructureError, NotNowError, UserError
+from harness.examination import server_findings
 from harness.host import departure, server, ssh
 from harness.host.server import Server
 from harness.host.ssh import ssh_host
@@ -76,7 +78,7 @@ def test_a_wrong_port_costs_no_power(spec, power, tmp_path, monkeypatch):
     monkeypatch.setattr(server, "_ATTEMPT_SECONDS", 1.0)
     error, _ = entered(spec(port=1).model_copy(update={"boot_seconds": 3}), tmp_path)
     assert isinstance(error, InfrastructureError)
-    assert "Connection refused" in str(error) or "Unable to connect" in str(error)
+    assert "Connection refused" in str(error)
     assert not power.exists()
 
 
@@ -207,6 +209,43 @@ def test_a_package_manager_at_work_is_left_alone(machine, tmp_path, monkeypatch)
         with pytest.raises(InfrastructureError, match=said):
             departure.require_consent(machine)
     departure.require_consent(machine)
+
+
+def test_findings_are_each_by_itself_and_change_nothing(machine, spec, monkeypatch):
+    asked = []
+    run = machine.run
+
+    def watched(command, **options):
+        asked.append(command)
+        if "MemAvailable" in command:
+            raise InfrastructureError("got no answer within 60 s")
+        return run(command, **options)
+
+    monkeypatch.setattr(machine, "run", watched)
+    for boot in ("own", "kexec"):
+        found = {each.what: each for each in server_findings(machine, spec(boot=boot))}
+        assert found["memory"].found == "got no answer within 60 s"
+        assert not found["memory"].needed
+        assert found["sessions"].good
+        assert "inodes free" in found["disk"].found
+    assert "no network card" in found["network"].found, "the loopback interface is none"
+    assert not [word for command in asked for word in ("mount ", "mkdir", " > /", "tee")
+                if word in command]
+
+
+@pytest.mark.parametrize(("answers", "good", "found"), [
+    ({"kexec_loaded": "yes", "kexec_load_disabled": "1"}, False, "kernel.kexec_load_disabled is 1"),
+    ({"kexec_loaded": "yes", "limit_reboot": "0"}, False, "kernel.kexec_load_limit_reboot is 0"),
+    ({"kexec_loaded": "yes", "kexec_load_disabled": "0", "limit_reboot": "-1"}, True, "allows it"),
+    ({}, False, "the kernel has none"),
+])
+def test_kexec_may_be_switched_off(answers, good, found):
+    def ask(command):
+        return next((answer for part, answer in answers.items() if part in command), "")
+
+    finding = examination._kexec(ask)
+    assert finding.good == good
+    assert found in finding.found
 
 
 INHIBITORS = ('{"type":"a(ssssuu)","data":[[["sleep","Power","a",  "delay",0,1],'
