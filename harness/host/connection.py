@@ -30,6 +30,7 @@ from harness.host.openssh import Settings
 from harness.host.proxy import Proxy
 
 _SESSION_SECONDS = 5.0    # in which sshd notices that another session has ended
+_WORDS = 300  # characters of a banner that an error shows
 _TELLING = ("Banner: ", "Disconnect (code ")
 
 
@@ -178,5 +179,6 @@ def _denial(
     if transport is not None and transport.is_active():
         return DeniedError(f"{what}: it refuses {connection.user}: "
                            f"{tried or 'there is no key to offer'}")
-    return NotNowError(f"{what}: it ends the login of {connection.user}: "
-                       f"{said or 'it hangs up'}")
+    banner = (transport and transport.get_banner()) or b""
+    words = " ".join([said, *banner.decode(errors="replace").split()]).strip()[:_WORDS]
+    return NotNowError(f"{what}: it ends the login of {connection.user}: {words or 'it hangs up'}")

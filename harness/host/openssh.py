@@ -66,7 +66,7 @@ class Settings:
 
 def settings(spec: SshHostSpec) -> Settings:
     """What `spec` says, and OpenSSH where it is silent. Raises UserError for what neither takes."""
-    if spec.key_file and not spec.key_file.is_file():
+    if spec.key_file and not _there(spec.key_file):
         raise UserError(f"host {spec.name}: key_file {spec.key_file}: no such file")
     if spec.known_hosts and not os.access(spec.known_hosts, os.R_OK):
         raise UserError(f"host {spec.name}: known_hosts {spec.known_hosts} can't be read")
@@ -86,8 +86,7 @@ def _settings(spec: SshHostSpec, said: Mapping[str, Sequence[str]]) -> Settings:
         Path(name) for key in ("userknownhostsfile", "globalknownhostsfile")
         for name in re.split(r" (?=/)", said[key][0]) if name != "none"]
     listed = [spec.key_file] if spec.key_file else [
-        path for name in said.get("identityfile", ()) if (path := _path(name, tokens)).exists()
-        or path.with_name(f"{path.name}.pub").exists()]
+        path for name in said.get("identityfile", ()) if _there(path := _path(name, tokens))]
     revoked = one.get("revokedhostkeys", "none")
     return Settings(
         host, one["user"], port,
@@ -111,6 +110,11 @@ def _asked(host: str, options: Sequence[str]) -> dict[str, list[str]]:
         key, _, value = line.partition(" ")
         said.setdefault(key, []).append(value)
     return said
+
+
+def _there(key: Path) -> bool:
+    """Its public half is enough where an agent has the other."""
+    return key.exists() or key.with_name(f"{key.name}.pub").exists()
 
 
 def _login(user: str | None, port: int | None) -> list[str]:

@@ -46,7 +46,8 @@ _OURS = "neve.level=l0"
 _ATTEMPT_SECONDS = 15.0
 _SETTLE_SECONDS = 60.0  # in which the run that has booted L0 logs in
 _POWER_SECONDS = 120.0
-_PASSING = (UnreachableError, NoWayError)
+# What a server that has let us in before does not say for good.
+_PASSING = (Busy, DeniedError, NoWayError, UnknownAddressError)
 # As L0's init counts: a connection of which nobody has been let in is nobody.
 _SESSIONS = ('for connection in $(pgrep -P "$(cat /run/dropbear.pid)"); do '
              'pgrep -P "$connection" | head -n 1; done | wc -l')
@@ -192,7 +193,7 @@ class Server:
                 return self._open()
             except (UserError, InfrastructureError) as error:
                 final = isinstance(error, (UserError, Busy))
-                if final and type(error) not in (*_PASSING, *passing):
+                if final and type(error) not in (UnreachableError, *passing):
                     raise
                 if deadline.passed:
                     raise self._vain(deadline, str(error)) from error
@@ -279,8 +280,7 @@ class Server:
 
     def _own_until(self, deadline: Deadline) -> FabricHost:
         while True:
-            # It has let us in before: what it says while it boots is not its last word.
-            host, ours = self._opened(deadline, (DeniedError, UnknownAddressError, Busy))
+            host, ours = self._opened(deadline, _PASSING)
             if not ours:
                 self._gone = False
                 return host

@@ -213,6 +213,7 @@ def test_many_keys_in_the_agent(client, tmp_path):
     right.unlink()  # the public half is left to say which one it is
     where = f"127.0.0.1:{server.port}"
     assert answer(tmp_path, where)
+    assert answer(tmp_path, where, key_file=right)
     assert answer(tmp_path, where, key_file=right.with_suffix(".pub"))
     client.configure(f"Host *\n    IdentityFile {tmp_path}/none")
     (client.folder / "config").write_text(

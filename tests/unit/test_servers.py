@@ -136,6 +136,21 @@ def test_no_power_is_cut_where_the_way_there_is_closed(client, spec, power, tmp_
     assert not power.exists()
 
 
+def test_a_jump_host_that_is_down_costs_no_time(spec, power, tmp_path):
+    error, seconds = entered(spec(jump="127.0.0.1:1"), tmp_path)
+    assert isinstance(error, UserError)
+    assert seconds < 10
+    assert not power.exists()
+
+
+def test_a_name_that_is_none_costs_no_time(spec, power, tmp_path):
+    error, seconds = entered(spec(address="no-such-host.invalid"), tmp_path)
+    assert isinstance(error, UserError)
+    assert "can't be reached: no-such-host.invalid: " in str(error)
+    assert seconds < 25
+    assert not power.exists()
+
+
 def test_the_cause_of_a_shell_that_runs_nothing(client, spec, tmp_path):
     nologin = client.server("ForceCommand echo This account is not available.; exit 1")
     error, seconds = entered(spec(port=nologin.port), tmp_path)
