@@ -179,6 +179,7 @@ def _denial(
     if transport is not None and transport.is_active():
         return DeniedError(f"{what}: it refuses {connection.user}: "
                            f"{tried or 'there is no key to offer'}")
-    banner = (transport and transport.get_banner()) or b""
+    # Which transport.get_banner() forgets when the connection ends.
+    banner = getattr(getattr(transport, "auth_handler", None), "banner", None) or b""
     words = " ".join([said, *banner.decode(errors="replace").split()]).strip()[:_WORDS]
     return NotNowError(f"{what}: it ends the login of {connection.user}: {words or 'it hangs up'}")
