@@ -17,14 +17,16 @@ _INHIBITORS = (
     "busctl --json=short call org.freedesktop.login1 /org/freedesktop/login1 "
     "org.freedesktop.login1.Manager ListInhibitors 2>/dev/null"
 )
-# Files that package managers lock, and pacman's, which is there or not.
+# Files that package managers lock, and pacman's, which is there or not. The kernel's list of locks
+# names inodes, of which every file system has its own: so who holds one must have the file open.
 _LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/rpm/.rpm.lock",
           "/usr/lib/sysimage/rpm/.rpm.lock")
 _PACMAN = "/var/lib/pacman/db.lck"
 _AT_WORK = r"""for file in {locks}; do
 inode=$(stat -c %i "$file" 2>/dev/null) || continue
 sed -n "s/^[0-9]*: .* WRITE *\(-*[0-9]*\) [0-9a-f]*:[0-9a-f]*:$inode .*/\1/p" /proc/locks |
-while read -r pid; do echo "$(cat "/proc/$pid/comm" 2>/dev/null || echo process) $pid $file"; done
+while read -r pid; do
+readlink /proc/"$pid"/fd/* | grep -qxF "$file" && echo "$(cat "/proc/$pid/comm") $pid $file"; done
 done; test ! -e {pacman} || echo pacman ? {pacman}"""
 _POLL_SECONDS = 5
 

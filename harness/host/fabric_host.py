@@ -137,7 +137,7 @@ class FabricHost:
         except NotRootError as error:
             raise sudo.refused(str(error)) from error
         if tried.status:
-            said = (tried.stderr or tried.stdout).strip() or f"status {tried.status}"
+            said = _one_line(tried.stderr or tried.stdout) or f"status {tried.status}"
             raise sudo.refused(
                 f"host {self.name}: {self.connection.user} can't become root: {said}; see `sudo` "
                 "in the inventory"
@@ -310,7 +310,7 @@ class FabricHost:
     def _lasting_session(self) -> paramiko.Channel:
         """One for a program that stays. Commands and files need one beside it: where the server
         gives a connection no more (sshd's MaxSessions), the program has its own connection."""
-        channel: paramiko.Channel = self.connection.transport.open_session()
+        channel = self.connection.create_session()
         try:
             self.connection.transport.open_session().close()
         except paramiko.ChannelException:

@@ -338,7 +338,8 @@ def in_ours(host: FabricHost) -> bool:
 
 
 def _silent(cause: BaseException | None) -> bool:
-    """Whether nobody has answered, or our kernel has: it does not end then."""
+    """Whether nobody has answered, or our kernel has and does not end. One that is in use is
+    perhaps another run's by now."""
     if isinstance(cause, UserError):
         return type(cause) is UnreachableError
     return not isinstance(cause, (NotNowError, Busy))

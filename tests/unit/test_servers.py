@@ -218,6 +218,11 @@ def test_a_package_manager_at_work_is_left_alone(machine, tmp_path, monkeypatch)
     lock.touch()
     monkeypatch.setattr(departure, "_LOCKS", (str(tmp_path / "none"), str(lock)))
     departure.require_consent(machine)
+    link = tmp_path / "another-name"
+    link.hardlink_to(lock)
+    with link.open("r+") as held:  # the same inode is not the same file
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        departure.require_consent(machine)
     with lock.open("r+") as held:
         fcntl.lockf(held, fcntl.LOCK_EX)  # as dpkg does
         said = rf"arm1 is not to be restarted now: \S+ \(process {os.getpid()}\) is changing"
