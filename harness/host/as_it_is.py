@@ -10,6 +10,7 @@ from harness.deadline import Deadline
 from harness.errors import Busy, HarnessError
 from harness.host import folder, ssh
 from harness.host.fabric_host import FabricHost
+from harness.host.lock import LOCK, Record
 from harness.host.server import in_ours
 from harness.host.sudo import Sudo
 from harness.inventory import SshHostSpec
@@ -43,7 +44,8 @@ def _in_its_own(spec: SshHostSpec, transcripts: Path, busy: Deadline) -> FabricH
             ssh.open_patiently(host)
             if not in_ours(host):
                 return host
-            raise Busy(f"host {spec.name} is in use by a run that has booted it; "
+            record = Record.parse(host.run(f"cat {LOCK}", check=False).stdout)
+            raise Busy(f"host {spec.name} is in use by {record or 'a run that has booted it'}; "
                        "--wait SECONDS waits")
         except HarnessError as error:
             host.close()

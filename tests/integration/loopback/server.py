@@ -28,7 +28,8 @@ from tests.integration.server.machine import free_port
 
 HERE = Path(__file__).parent
 PASSWORD = "correct-horse"
-PACKAGES = ("busybox", "fish", "openssh-server", "procps", "sudo", "tcsh", "util-linux")
+PACKAGES = ("busybox", "dropbear-bin", "fish", "openssh-server", "procps", "sudo", "tcsh",
+            "util-linux")
 UNREAD = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 

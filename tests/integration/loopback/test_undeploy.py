@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A server is left as it was found, and that is looked at."""
 
+import os
+import shutil
+
 import pytest
 import yaml
 
@@ -24,13 +27,15 @@ def undeployed(tmp_path, *arguments):
 
 
 @pytest.fixture
-def known(server, tmp_path):
-    """A user whose own ssh knows the server."""
-    folder = tmp_path / "home" / ".ssh"
-    folder.mkdir(mode=0o700)
-    (folder / "known_hosts").write_bytes(server.known_hosts().read_bytes())
-    (folder / "id_ed25519").touch(0o600)
-    (folder / "id_ed25519").write_bytes((server.folder / "key").read_bytes())
+def known(server, tmp_path, monkeypatch):
+    """The address, for an ssh that knows the server and has its key."""
+    (tmp_path / "config").write_text(
+        f"UserKnownHostsFile {server.known_hosts()}\nIdentityFile {server.folder}/key\n")
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
     return f"127.0.0.1:{server.port}"
 
 
