@@ -8,19 +8,17 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import paramiko
 from invoke.exceptions import CommandTimedOut, Failure, ThreadException
 
 from harness.cache import file_sha256
 from harness.console import Console, Program
-from harness.deadline import Deadline
 from harness.errors import Busy, DeniedError, HarnessError, InfrastructureError, NotRootError
 from harness.host import upload
 from harness.host.answer import Question, line
 from harness.host.connection import SshConnection, refusal
-from harness.host.protocol import Completed
+from harness.host.protocol import Completed, Guard
 from harness.host.sudo import Sudo
 
 # What goes wrong is raised, too: tracebacks of paramiko's threads help nobody.
@@ -30,7 +28,6 @@ _UNREACHABLE = (paramiko.SSHException, OSError, EOFError)
 _LOST_SECONDS = 60
 _LOGIN_SECONDS = 60  # OpenSSH's servers give up after 120
 _NO_STATUS = -1  # of paramiko's, where the connection ends before the command does
-_BEGUN = "@@sudo"
 _KEEPALIVE_SECONDS = 15
 OCCUPIED = re.compile(r"^neve: in use by (\S[ \S]{0,300})$", re.MULTILINE)
 _LINE = 200  # characters of what a server says that an error shows
@@ -45,24 +42,6 @@ def _told(error: BaseException) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:_LINE]
-
-
-class Guard(Protocol):
-    """What makes sure that root's commands are run only as long as the server is ours."""
-
-    refused: int  # the status of one that was not run
-
-    def refusal(self, said: str) -> str:
-        """Why one was not run; `said` is its standard error."""
-        ...
-
-    def before(self, command: str) -> str:
-        """`command`, with what has to hold before it."""
-        ...
-
-    def loss(self) -> str:
-        """What is known when a connection is lost."""
-        ...
 
 
 class FabricHost:
@@ -303,8 +282,8 @@ class FabricHost:
             raise self.lost(f"could not start {argv[0]}: {_told(error)}") from error
         transcript = self._transcripts / f"{self.name}-{name}.log"
         console = Console.of_channel(channel, name, transcript, self._connected)
-        if self._sudo and self._sudo.password:
-            self._give_password(console, self._sudo)
+        if self._sudo:
+            self._sudo.let_in(console, self.name)
         return Program(console)
 
     def _lasting_session(self) -> paramiko.Channel:
@@ -330,17 +309,6 @@ class FabricHost:
             alive = self.connection.is_connected
         if not alive:
             raise self.lost(self._lost_connection())
-
-    def _give_password(self, console: Console, sudo: Sudo) -> None:
-        """Answer sudo, which asks on the terminal without an echo; or not at all."""
-        deadline = Deadline(30, "sudo")
-        asked = console.expect(f"{re.escape(sudo.prompt)}|{_BEGUN}\r*\n", deadline)
-        if _BEGUN not in asked[0]:
-            console.send(f"{sudo.password}\n")
-            asked = console.expect(f"{re.escape(sudo.prompt)}|{_BEGUN}\r*\n", deadline)
-            if _BEGUN not in asked[0]:
-                console.close()
-                raise NotRootError(f"host {self.name}: sudo does not take the password")
 
     def reboot(self, timeout: float) -> None:
         before = self.boot_id()
@@ -383,9 +351,5 @@ class FabricHost:
         """The command that becomes `argv`, as root."""
         if self.guard:
             argv = ["sh", "-c", self.guard.before('exec "$0" "$@"'), *argv]
-        if self._sudo is None:
-            return f"exec {shlex.join(argv)}"
-        if self._sudo.password:
-            begin = f'echo {_BEGUN[:2]}""{_BEGUN[2:]}; exec "$0" "$@"'
-            argv = ["sh", "-c", begin, *argv]
-        return f"exec {self._sudo.command(terminal=terminal)} {shlex.join(argv)}"
+        words = self._sudo.program(argv, terminal=terminal) if self._sudo else shlex.join(argv)
+        return f"exec {words}"

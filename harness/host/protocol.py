@@ -56,3 +56,21 @@ class Host(Protocol):
     def close(self) -> None:
         """Let go of the host; for a machine of ours, end it."""
         ...
+
+
+class Guard(Protocol):
+    """What makes sure that root's commands are run only as long as the server is ours."""
+
+    refused: int  # the status of one that was not run
+
+    def refusal(self, said: str) -> str:
+        """Why one was not run; `said` is its standard error."""
+        ...
+
+    def before(self, command: str) -> str:
+        """`command`, with what has to hold before it."""
+        ...
+
+    def loss(self) -> str:
+        """What is known when a connection is lost."""
+        ...

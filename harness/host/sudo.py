@@ -2,20 +2,25 @@
 """Root on a server: sudo, and its password from where the inventory says."""
 
 import os
+import re
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 from invoke.exceptions import ResponseNotAccepted
 from invoke.watchers import StreamWatcher
 
+from harness.console import Console
+from harness.deadline import Deadline
 from harness.errors import InfrastructureError, NotRootError, UserError
 from harness.inventory import SshHostSpec, SudoPassword
 from harness.process import ProcessError, lab_environment, run
 
 _COMMAND_SECONDS = 60
+_ASK_SECONDS = 30
+_BEGUN = "@@sudo"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,25 @@ class Sudo:
         if self.password is None:
             return "sudo -n"
         return f"sudo {'' if terminal else '-S '}-p {shlex.quote(self.prompt)}"
+
+    def program(self, argv: Sequence[str], *, terminal: bool) -> str:
+        """A line that becomes `argv`, and tells `let_in` when it does."""
+        if self.password is not None:
+            argv = ["sh", "-c", f'echo {_BEGUN[:2]}""{_BEGUN[2:]}; exec "$0" "$@"', *argv]
+        return f"{self.command(terminal=terminal)} {shlex.join(argv)}"
+
+    def let_in(self, console: Console, host: str) -> None:
+        """Give `program` its password on `console`, if it asks for one; it comes without an echo.
+        Raises NotRootError."""
+        if self.password is None:
+            return
+        deadline, asked = Deadline(_ASK_SECONDS, "sudo"), f"{re.escape(self.prompt)}|{_BEGUN}\r*\n"
+        if _BEGUN in console.expect(asked, deadline)[0]:
+            return
+        console.send(f"{self.password}\n")
+        if _BEGUN not in console.expect(asked, deadline)[0]:
+            console.close()
+            raise NotRootError(f"host {host}: sudo does not take the password")
 
     def answers(self) -> list[StreamWatcher]:
         """What gives the password to a command that fabric runs, once: every further one would
