@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.deadline import Deadline
-from harness.errors import Busy, HarnessError
+from harness.errors import Busy, HarnessError, UnreachableError
 from harness.host import folder, ssh
 from harness.host.fabric_host import FabricHost
 from harness.host.lock import LOCK, Record
@@ -38,6 +38,7 @@ def as_it_is(spec: SshHostSpec, transcripts: Path, wait: float) -> Iterator[Fabr
 
 
 def _in_its_own(spec: SshHostSpec, transcripts: Path, busy: Deadline) -> FabricHost:
+    back = Deadline(0, "its own kernel")  # for which a server is silent that was in use
     while True:
         host = ssh.server(spec, transcripts)
         try:
@@ -49,6 +50,8 @@ def _in_its_own(spec: SshHostSpec, transcripts: Path, busy: Deadline) -> FabricH
                        "--wait SECONDS waits")
         except HarnessError as error:
             host.close()
-            if not isinstance(error, Busy) or busy.passed:
+            if isinstance(error, Busy) and not busy.passed:
+                back = Deadline(spec.boot_seconds, back.awaited)
+            elif type(error) is not UnreachableError or back.passed:
                 raise
         time.sleep(min(_POLL_SECONDS, max(1.0, busy.left)))
