@@ -102,6 +102,7 @@ def l0(
         else:
             host = stack.enter_context(as_it_is(spec, transcripts, wait))
             stack.enter_context(locked(host, wait))
+            host.prepare()
         stack.enter_context(constant_speed(host))
         yield host
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`neve deploy` and `neve undeploy`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness import levels
@@ -11,7 +12,9 @@ from harness.deploy import deploy, files_of, undeploy
 from harness.errors import HarnessError, UserError
 from harness.examination import server_findings
 from harness.finding import Finding
+from harness.host.as_it_is import as_it_is
 from harness.host.fabric_host import FabricHost
+from harness.host.lock import locked
 from harness.host.server import Server
 from harness.inventory import Inventory, SshHostSpec, parse_address
 from harness.playbook import Playbook, load
@@ -71,11 +74,23 @@ def undeploy_all(
     def undeploy_one(spec: SshHostSpec) -> None:
         with (
             progress.stage(f"{spec.name}: undeploy"),
-            Server(spec, _transcripts(cache)).own_kernel(wait) as host,
+            _locked(spec, _transcripts(cache), wait) as host,
         ):
             undeploy(host)
 
     return _each(_named(inventory, names), progress, undeploy_one)
+
+
+@contextmanager
+def _locked(spec: SshHostSpec, transcripts: Path, wait: float) -> Iterator[FabricHost]:
+    """The server in its own kernel, given back first if it was left in ours. One that we never boot
+    is there or not."""
+    if spec.boots_ours:
+        with Server(spec, transcripts).own_kernel(wait) as host:
+            yield host
+    else:
+        with as_it_is(spec, transcripts, wait) as host, locked(host, wait):
+            yield host
 
 
 def _named(inventory: Path | None, names: Sequence[str]) -> Sequence[SshHostSpec]:

@@ -31,7 +31,6 @@ def as_it_is(spec: SshHostSpec, transcripts: Path, wait: float) -> Iterator[Fabr
         host.become_root(Sudo.of(spec, host.connection.user))
         for path in (folder.STATE, host.root):
             folder.examine(host, path)
-        host.prepare()
         yield host
     finally:
         host.close()

@@ -49,6 +49,7 @@ flock -xn 9
 case $? in 0) ;; 1) exit {busy} ;; *) exit 2 ;; esac
 [ {file} -ef /proc/self/fd/9 ] || exit {busy}
 printf '%s\\n' {record} >{file} && flock -sn 9 || exit {busy}
+trap '' HUP PIPE
 echo @@held-{token}
 while :; do
 	beat=$(timeout {silence} dd bs=1 count=1 2>/dev/null)

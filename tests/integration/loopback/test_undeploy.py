@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.integration.conftest import finish, neve
+from tests.integration.server.machine import free_port
 
 pytestmark = pytest.mark.timeout(120)
 ITS_OWN = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/log")
@@ -108,3 +109,24 @@ def test_undeploy_of_nothing_says_what_it_wants(tmp_path):
     done = undeployed(tmp_path)
     assert done.status == 2
     assert "neve undeploy INVENTORY, or --host user@address[:port]" in done.output
+
+
+def test_an_address_where_nobody_is_costs_no_time(server, known, tmp_path):
+    done = undeployed(tmp_path, "--host", f"bob@127.0.0.1:{free_port()}")
+    assert done.status == 2, done.output
+    assert "Connection refused" in done.output
+    assert done.seconds < 30
+
+
+def test_the_doctor_looks_at_the_folder_and_at_usable_cpus(server, known, tmp_path):
+    server.ssh("mkdir /var/lib/neve; chown lab /var/lib/neve")
+    done = finish(neve("doctor", "--host", f"wendy@{known}", cwd=tmp_path), tmp_path)
+    assert done.status == 2, done.output
+    assert "FAIL  folder: host 127.0.0.1: others than root can change what is in /var/lib/neve: " \
+        in done.output
+    usable = len(os.sched_getaffinity(0) & {0, 1})
+    assert f"ok    processors: {usable}\n" in done.output
+    server.ssh("rm -r /var/lib/neve")
+    done = finish(neve("doctor", "--host", f"wendy@{known}", cwd=tmp_path), tmp_path)
+    assert "ok    folder: /var/lib/neve is free" in done.output
+    assert server.ssh("ls /var/lib | grep -c neve || true") == "0\n"
