@@ -161,3 +161,16 @@ def test_everybody_has_a_name(change, owner):
                           capture_output=True, check=False,
                           env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)})
     assert said.stdout.startswith(owner), said.stderr
+
+
+def test_who_waits_is_not_troubled_by_what_the_other_one_does(server, start, tmp_path):
+    """Files come and go while the folder is looked at."""
+    one = start("one", seconds=8)
+    line(one, "locked")
+    server.ssh(
+        "mkdir -m 700 /var/lib/neve/files; cd /var/lib/neve/files; (umask 077; for round in "
+        "$(seq 400); do for n in 1 2 3 4 5 6 7 8 9; do mkdir $n; : >$n/a; mv $n/a $n/b; done; "
+        "rm -rf ./*; done) >/dev/null 2>&1 &")
+    two = start("two", "bob", wait=60)
+    assert done(one) == (0, "measured\n")
+    assert done(two) == (0, "locked\nmeasured\n")

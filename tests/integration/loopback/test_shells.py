@@ -2,6 +2,7 @@
 """Commands and answers through whatever login shell there is, and whatever it says."""
 
 import re
+import shlex
 
 import pytest
 
@@ -9,6 +10,7 @@ from harness.bench.traps import events
 from harness.deadline import Deadline
 from harness.errors import DeniedError, InfrastructureError
 from harness.host.as_it_is import as_it_is
+from harness.host.lock import locked
 
 pytestmark = pytest.mark.timeout(120)
 USERS = ["root", "lab", "tina", "fred", "wendy", "busy"]
@@ -65,6 +67,22 @@ def test_an_answer_that_is_none_is_one_line(host):
     assert "\n" not in str(failure.value)
     with pytest.raises(InfrastructureError, match=r"answers .*nowhere.*, which is nothing like"):
         host.read("cat /nowhere", r"(\d+)\n")
+
+
+def test_a_server_with_nothing_but_busybox(server, tmp_path):
+    """Whose sh it is, too."""
+    file = tmp_path / "file"
+    file.write_bytes(b"content" * 10000)
+    server.ssh("cp /bin/busybox /tmp/busybox; mount --bind /tmp/busybox /usr/bin/dash")
+    try:
+        with as_it_is(server.spec("busy"), tmp_path, 0) as host, locked(host, 0):
+            assert host.run("sh --help 2>&1 | head -n 1").stdout.startswith("BusyBox")
+            assert host.run(f"cat {host.put(file)}").stdout == "content" * 10000
+            for word in WORDS:
+                quoted = shlex.quote(word)
+                assert host.run(f"printf %s {quoted}").stdout == word
+    finally:
+        server.ssh("umount -l /usr/bin/dash")
 
 
 def test_a_shell_that_runs_nothing_is_named(server, tmp_path):
