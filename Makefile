@@ -9,7 +9,7 @@ PACKAGES := bc binutils-aarch64-linux-gnu bison curl debian-archive-keyring e2fs
 
 # Servers that the tests start for themselves, on a socket and on the loopback interface; locales;
 # an unpacker.
-TEST_PACKAGES := cpio locales openssh-client openssh-server postgresql
+TEST_PACKAGES := cpio locales openssh-client openssh-server postgresql uidmap
 
 # What is set for other projects must not lead Python or pip elsewhere.
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
