@@ -2,6 +2,7 @@
 """A command whose standard streams are a connection, as a socket."""
 
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -11,7 +12,10 @@ from harness.process import environment, lab_environment
 
 _END_SECONDS = 5
 _WORDS_SECONDS = 1
-_LAST_LINES = 4
+_LAST_LINES = 2
+# What ssh says around the cause: a picture, advice, and that the ssh before it has ended.
+_NOISE = re.compile(r"\s*$|@|kex_exchange_identification:|Connection closed by UNKNOWN|"
+                    r".*remove with:|\s*ssh-keygen ")
 
 
 class Proxy:
@@ -41,7 +45,7 @@ class Proxy:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_WORDS_SECONDS)
         text = os.pread(self._errors, 1 << 16, 0).decode(errors="replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [line.strip() for line in text.splitlines() if not _NOISE.match(line)]
         return "; ".join(lines[-_LAST_LINES:])
 
     def close(self) -> None:
