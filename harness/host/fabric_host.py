@@ -211,7 +211,7 @@ class FabricHost:
             raise self._no_answer(command, question, result.stdout, result.stderr)
         status, stdout, stderr = answer
         if sudo:
-            stderr = stderr.replace(sudo.prompt, "")
+            stderr = sudo.unasked(stderr)
         return self._checked(command, Completed(status, stdout, stderr), check)
 
     def _checked(self, command: str, done: Completed, check: bool) -> Completed:

@@ -65,6 +65,11 @@ class Sudo:
         count as an attempt against the user."""
         return [] if self.password is None else [_Once(self.prompt, f"{self.password}\n")]
 
+    def unasked(self, stderr: str) -> str:
+        """`stderr` without the question; sudo-rs has words of its own around the prompt."""
+        asked = re.escape(self.prompt.strip())
+        return re.sub(rf"(\[sudo: )?{asked} ?(\] Password: \n?)?", "", stderr)
+
     @classmethod
     def of(cls, spec: SshHostSpec, user: str) -> "Sudo | None":
         """What `spec` asks for where `user` logs in; None for root. Raises UserError if there is

@@ -28,8 +28,8 @@ from tests.integration.server.machine import free_port
 
 HERE = Path(__file__).parent
 PASSWORD = "correct-horse"
-PACKAGES = ("busybox", "dropbear-bin", "fish", "openssh-server", "procps", "sudo", "tcsh",
-            "util-linux")
+PACKAGES = ("busybox", "dropbear-bin", "fish", "openssh-server", "procps", "sudo", "sudo-rs",
+            "tcsh", "util-linux")
 UNREAD = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 
@@ -76,7 +76,7 @@ class Loopback:
         return SshHostSpec(**{
             "name": "arm1", "address": "127.0.0.1", "port": self.port, "user": user,
             "key_file": self.folder / "key", "known_hosts": self.known_hosts(), "boot": "own",
-            "sudo": {"environment": "LAB_SUDO"} if user == "lab" else None, **changes})
+            "sudo": {"environment": "LAB_SUDO"} if user in ("lab", "ruth") else None, **changes})
 
     def ssh(self, command, user="root", timeout=60):
         """Output of a command, by the tests' own connection."""

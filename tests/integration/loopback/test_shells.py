@@ -13,7 +13,7 @@ from harness.host.as_it_is import as_it_is
 from harness.host.lock import locked
 
 pytestmark = pytest.mark.timeout(120)
-USERS = ["root", "lab", "tina", "fred", "wendy", "busy"]
+USERS = ["root", "lab", "ruth", "tina", "fred", "wendy", "busy"]
 WORDS = [
     "it's \"quoted\"", "!hist:keys=ec", "a\\b\\\\c\\n", "$HOME `id` $(id) ${x}", "two\nlines\n",
     "jörg\ttab", "100% %s %d", "~root {a,b} * ? [a-z] ^a^b #", "", "-n", "\\0101 \\c", "@@begin-x",
