@@ -6,8 +6,11 @@ import time
 
 import pytest
 
+from harness.cache import file_sha256
+from harness.deadline import Deadline
 from harness.errors import Busy, DeniedError
 from harness.host.as_it_is import as_it_is
+from harness.host.lock import locked
 from harness.host.server import Server
 from tests.integration.loopback.test_lock import done
 from tests.integration.server.machine import free_port
@@ -93,3 +96,25 @@ def test_nobody_measures_beside_a_run_that_has_booted_it(server, start, kernel_o
     assert waiting.poll() is None
     server.ssh("umount /proc/cmdline")
     assert done(waiting) == (0, "locked\nmeasured\n")
+
+
+@pytest.mark.parametrize("user", ["root", "lab", "busy"])
+def test_dropbear_is_as_good_as_openssh(server, tmp_path, user):
+    """Our own kernels have it, and some servers."""
+    port, file = free_port(), tmp_path / "file"
+    file.write_bytes(bytes(range(256)) * 20000)
+    server.ssh("dropbearconvert openssh dropbear /etc/ssh/ssh_host_ed25519_key /tmp/key 2>/dev/null"
+               f"; dropbear -s -j -k -K 15 -r /tmp/key -p 127.0.0.1:{port} -P /tmp/dropbear.pid "
+               "2>/dev/null")
+    spec = server.spec(user, **known(server, port, tmp_path))
+    try:
+        with as_it_is(spec, tmp_path, 0) as host, locked(host, 0):
+            place = host.put(file)
+            assert host.run(f"sha256sum <{place}").stdout.split()[0] == file_sha256(file)
+            program = host.start(["sh", "-c", "echo '@a!'; read -r x; echo \"<$x>\"; exit 3"], "x")
+            program.expect("@a!\r*\n", Deadline(10, "it"))
+            program.send("two words\n")
+            program.expect("<two words>", Deadline(10, "them"))
+            assert program.wait(Deadline(10, "its end")) == 3
+    finally:
+        server.ssh("kill $(cat /tmp/dropbear.pid)")
