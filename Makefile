@@ -7,8 +7,9 @@ PACKAGES := bc binutils-aarch64-linux-gnu bison curl debian-archive-keyring e2fs
 	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap patch perl util-linux \
 	    xz-utils
 
-# A server that the tests start for themselves, as nobody, on a socket; locales; an unpacker.
-TEST_PACKAGES := cpio locales openssh-client postgresql
+# Servers that the tests start for themselves, on a socket and on the loopback interface; locales;
+# an unpacker.
+TEST_PACKAGES := cpio locales openssh-client openssh-server postgresql uidmap
 
 # What is set for other projects must not lead Python or pip elsewhere.
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT

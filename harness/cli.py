@@ -353,11 +353,13 @@ def deploy(
 
 
 @cli.command()
-@click.argument("inventory", type=Path)
-@_hosts
+@click.argument("inventory", type=Path, required=False)
+@click.option("--host", "hosts", multiple=True, metavar="H",
+              help="Only this one; without INVENTORY also user@address[:port].")
 @_wait
-def undeploy(inventory: Path, hosts: tuple[str, ...], wait: float) -> None:
-    """Remove all that is ours from the servers of INVENTORY."""
+def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float) -> None:
+    """Remove all that is ours from the servers of INVENTORY (default ./lab.yaml), or from a host at
+    an address."""
     from harness.commands import deploy as commands
 
     errors = commands.undeploy_all(inventory, hosts, wait)

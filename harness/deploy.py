@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
-from harness.errors import UserError
+from harness.errors import InfrastructureError, UserError
 from harness.host.fabric_host import FabricHost
+from harness.host.folder import STATE
 from harness.host.launch import OneShot
 from harness.host.server import MARKER
+from harness.host.tuning import RESTORE
 
-# What may lie there before the marker does: an upload that was cut off.
-_BEGINNINGS = {"lock", "incoming", "store", "boot"}
+# What may lie there before the marker does: an upload that was cut off, what a lock needs.
+_BEGINNINGS = {"boot", "files", "governors", "incoming", "lock", "tools"}
 
 
 def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
@@ -37,9 +39,24 @@ def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
 
 
 def undeploy(host: FabricHost) -> None:
-    """Remove the folder, if there is one. Raises UserError if it is not ours."""
+    """Remove all that is ours, if there is anything, and set right what a killed run has not.
+
+    Raises UserError if the folder is not ours, InfrastructureError if something is left.
+    """
     _require_ours(host)
-    host.run(f"rm -rf {shlex.quote(host.root)}", timeout=300)
+    host.run(RESTORE)
+    # The lock goes last, and where it is in a folder of its own, with that.
+    root = shlex.quote(host.root)
+    done = host.run(
+        f'rm -rf {root}; [ "$(ls -A {STATE})" != lock ] || rm -rf {STATE}; '
+        f"find {root} 2>/dev/null", timeout=300, check=False,
+    )
+    if done.stdout:
+        first, *more = done.stdout.splitlines()
+        raise InfrastructureError(
+            f"host {host.name}: {first} is still there{f', and {len(more)} more' if more else ''}: "
+            f"{done.stderr.partition(chr(10))[0]}"
+        )
 
 
 def _require_ours(host: FabricHost) -> None:

@@ -43,8 +43,17 @@ class InfrastructureError(HarnessError):
     exit_code = 75
 
 
+class Busy(InfrastructureError):
+    """Another run has the host. Exit code 75."""
+
+
 class UnreachableError(UserError):
     """No host answers at the address that was given, or it lets us not in. Exit code 2."""
+
+
+class NotNowError(InfrastructureError):
+    """A host answers, but lets us not in just now: it boots, or has too many logins. Exit code
+    75."""
 
 
 class MissingToolError(UserError):
@@ -53,6 +62,11 @@ class MissingToolError(UserError):
 
 class UnknownAddressError(UnreachableError):
     """A host's name stands for no address. Exit code 2."""
+
+
+class NoWayError(UnreachableError):
+    """What leads to a host does not: this machine's network, a jump host, a proxy. It says nothing
+    of the host. Exit code 2."""
 
 
 class DeniedError(UnreachableError):

@@ -5,6 +5,7 @@ The workers are a lab's, or processes of ours. What a job finds reaches us as it
 that dies costs no more than the cell under way.
 """
 
+import ipaddress
 import logging
 import multiprocessing
 import os
@@ -13,11 +14,12 @@ import re
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
 from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, get_worker
@@ -219,11 +221,11 @@ def _offered(client: Client) -> set[str]:
 def _lab(address: str, specs: Sequence[HostSpec]) -> Iterator[Client]:
     """A client of the scheduler at `address`, whose workers have all hosts."""
     if re.fullmatch(r"(tcp|tls|ws|wss)://.+:\d+", address) is None:
-        raise UserError(f"--scheduler {address}: expected an address such as tcp://host:8786")
+        raise UserError(f"--scheduler {address}: expected an address such as tls://host:8786")
     _require_secrecy(address, specs)
     try:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # TypeError: no certificate
         reason = str(error).splitlines()[0]
         raise UserError(f"--scheduler {address}: can't be reached: {reason}") from error
     with client:
@@ -238,15 +240,31 @@ def _lab(address: str, specs: Sequence[HostSpec]) -> Iterator[Client]:
 
 
 def _require_secrecy(address: str, specs: Sequence[HostSpec]) -> None:
-    """What was answered to a prompt goes to the worker that needs it: not for all to read."""
+    """Whoever reaches a scheduler in the clear has what its workers have: root on the lab's
+    servers. So TLS is asked for beyond this machine, and on it for what was answered to a prompt:
+    others on it may listen."""
+    if address.startswith("tls://"):
+        return
+    if not _on_loopback(address):
+        raise UserError(
+            f"--scheduler {address}: whoever reaches it could run commands as root on the lab's "
+            "servers: use a tls:// scheduler (the README says how to start one)"
+        )
     asked = sorted(spec.name for spec in specs
                    if isinstance(spec, SshHostSpec) and spec.sudo and spec.sudo.prompt)
-    if asked and not address.startswith("tls://"):
+    if asked:
         raise UserError(
             f"--scheduler {address}: sudo's password of {', '.join(asked)} would go there in the "
             "clear: use a tls:// scheduler, or `environment` or `command` in place of `prompt`, "
             "which the worker reads by itself"
         )
+
+
+def _on_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 @contextmanager

@@ -6,12 +6,22 @@ same frozen models.
 """
 
 import getpass
+import ipaddress
 import re
+import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from harness.document import Flag, Integer, Model, complaints, form, read_yaml
 from harness.errors import UserError
@@ -20,20 +30,71 @@ from harness.paths import expanded
 DEFAULT = Path("lab.yaml")
 
 
+def _checked_command(text: str) -> str:
+    if not shlex.split(text):
+        raise ValueError("no command")
+    return text
+
+
 # Names are parts of the names of files, which have 255 characters at most.
 Name = Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
                            "a name: at most 100 letters, digits, '.', '_' and '-'")]
 # These end up in commands, in files of L0 and in OpenSSH's formats: nothing else is let in.
-_Address = Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9.:%_-]*", "a host's name or IP address")]
-_User = Annotated[str, form(r"[A-Za-z_][A-Za-z0-9._-]*", "a user's name")]
+_USER = r"[A-Za-z_][A-Za-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?"
+_User = Annotated[str, form(_USER, "a user's name")]
 _Port = Annotated[Integer, Field(ge=1, le=65535)]
 _Folder = Annotated[str, form(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}",
                               "an absolute path of two or more plain names, as /var/lib/neve")]
 _CpuList = Annotated[str, form(r"\d+(-\d+)?(,\d+(-\d+)?)*", "a list of CPUs, as 4-7 or 2,3")]
 # A command line of this machine. It may hold a secret, so it stays out of the metadata.
-_Command = Annotated[str | None, Field(min_length=1, exclude=True, repr=False)]
+_Command = Annotated[str, AfterValidator(_checked_command)]
+_SecretCommand = Annotated[_Command | None, Field(exclude=True, repr=False)]
 # A wait decides nothing that is measured: who has to change one may still go on with a run.
 _Seconds = Annotated[Integer, Field(exclude=True)]
+
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_IPV6 = re.compile(r"([0-9A-Fa-f:.]+)(%[A-Za-z0-9._-]+)?")
+_ENDPOINT = re.compile(r"\[([^][]+)\](?::(\d+))?|([^][:]+)(?::(\d+))?|([^][]*:[^][]*:[^][]*)")
+
+
+def _checked_host(text: str) -> str:
+    """A name, an IPv4 or an IPv6 address. Raises ValueError."""
+    ipv6 = _IPV6.fullmatch(text) if ":" in text else None
+    if ipv6:
+        with suppress(ValueError):
+            ipaddress.IPv6Address(ipv6[1])
+            return text
+    if _HOST_NAME.fullmatch(text):
+        return text
+    hint = "; a port goes into `port`" if re.fullmatch(r"\[?[^][]*\]?:\d+", text) else ""
+    raise ValueError(f"{text!r} is no host name and no address{hint}")
+
+
+def split_address(text: str) -> tuple[str | None, str, int | None]:
+    """(user, host, port) of `[user@]host[:port]`, where an IPv6 address with a port is in
+    brackets, and a user may have a domain (`me@corp.example@host`). Raises ValueError."""
+    user, at, endpoint = text.rpartition("@")
+    match = _ENDPOINT.fullmatch(endpoint)
+    if match is None:
+        raise ValueError(f"{text!r} is no address: expected [user@]host[:port]")
+    if at and not re.fullmatch(_USER, user):
+        raise ValueError(f"{user!r} is no user")
+    host, port = match[1] or match[3] or match[5], match[2] or match[4]
+    if port and not 0 < int(port) < 1 << 16:
+        raise ValueError(f"{port} is no port")
+    return user or None, _checked_host(host), int(port) if port else None
+
+
+def _checked_jump(text: str) -> str:
+    """Hosts like those of OpenSSH's ProxyJump: `user@host:port`, with commas between them."""
+    for part in text.split(","):
+        split_address(part)
+    return text
+
+
+_Address = Annotated[str, AfterValidator(_checked_host)]
+_Jump = Annotated[str, AfterValidator(_checked_jump)]
 
 
 class TcgHostSpec(Model):
@@ -56,15 +117,25 @@ class SudoPassword(Model):
     """
 
     environment: str | None = None  # a variable
-    command: str | None = None      # prints it: `pass show arm1`, `secret-tool lookup host arm1`
+    command: _Command | None = None  # prints it: `pass show arm1`, `secret-tool lookup host arm1`
     prompt: Flag = False            # asked at the terminal, once
     _answer: SecretStr | None = PrivateAttr(None)
+    _refusal: str = PrivateAttr("")
 
     def ask(self, question: str) -> str:
         """The answer to `question`, which is asked only once."""
         if self._answer is None:
             self._answer = SecretStr(getpass.getpass(question))
         return self._answer.get_secret_value()
+
+    @property
+    def refusal(self) -> str:
+        """The words of the server that has refused the password, if it has."""
+        return self._refusal
+
+    def refuse(self, words: str) -> None:
+        """Remember that a server has refused the password."""
+        self._refusal = words
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -76,6 +147,9 @@ class SudoPassword(Model):
 class SshHostSpec(Model):
     """An ARM server.
 
+    Where `user`, `port`, `key_file`, `known_hosts` and `jump` are silent, OpenSSH's configuration
+    speaks. `console_shell` leaves a root shell without a login on our kernel's serial console;
+    `notice` is for how many seconds others who are logged in may go on before a reboot.
     `boot` says what L0 is: a kernel of ours, started once by kexec or by an `entry` of the boot
     loader, or the server's `own`. `entry` is the server's command that chooses it once. A
     kernel of ours knows `uefi` and ACPI, unless that is denied.
@@ -87,12 +161,11 @@ class SshHostSpec(Model):
     kind: Literal["ssh"] = "ssh"
     name: Name
     address: _Address
-    user: _User = "root"
-    port: _Port = 22
+    user: _User | None = None
+    port: _Port | None = None
     key_file: Path | None = None
     known_hosts: Path | None = None
-    jump: Annotated[str, form(r"([\w.-]+@)?[A-Za-z0-9][\w.-]*(:\d+)?",
-                              "of the form [user@]address[:port]")] | None = None
+    jump: _Jump | None = None
     sudo: Annotated[SudoPassword | None, Field(exclude=True)] = None
     boot: Literal["kexec", "entry", "own"] = "kexec"
     entry: Annotated[str | None, Field(min_length=1)] = None
@@ -100,8 +173,10 @@ class SshHostSpec(Model):
     cpus: _CpuList | None = None
     uefi: Flag = True
     kernel_config: Path | None = None
-    power_cycle: _Command = None
-    console: _Command = None
+    power_cycle: _SecretCommand = None
+    console: _SecretCommand = None
+    console_shell: Annotated[Flag, Field(exclude=True)] = False
+    notice: _Seconds = Field(0, ge=0, le=86400)
     silence: _Seconds = Field(600, ge=60, le=86400)
     boot_seconds: _Seconds = Field(600, ge=30, le=7200)
     gic: Literal[2, 3] = 3
@@ -193,11 +268,12 @@ def _beside(folder: Path, host: SshHostSpec) -> SshHostSpec:
 
 def parse_address(text: str) -> SshHostSpec:
     """The host that `[user@]address[:port]` stands for, with the kernel that it runs."""
-    match = re.fullmatch(r"(?:([^@]+)@)?([^@:]+)(?::(\d+))?", text)
-    if match is None:
-        raise UserError(f"{text!r} is no address: expected [user@]address[:port]")
     try:
-        return SshHostSpec(name=match[2], address=match[2], user=match[1] or "root",
-                           port=int(match[3] or 22), boot="own", root="/var/tmp/neve")
+        user, host, port = split_address(text)
+    except ValueError as error:
+        raise UserError(f"--host {text}: {error}") from error
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", host).strip("-._") or "host"
+    try:
+        return SshHostSpec(name=name, address=host, user=user, port=port, boot="own")
     except ValidationError as error:
         raise UserError(f"--host {text}: {complaints(error)}") from error

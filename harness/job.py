@@ -18,10 +18,10 @@ from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.guest.emulation import switch
 from harness.guest.vmm import GUEST_CPUS
-from harness.host import Host
+from harness.host import Host, pinning
 from harness.inventory import HostSpec, SshHostSpec
 from harness.journal import Facts, Journal
-from harness.playbook import Cell, Playbook
+from harness.playbook import Cell, Configuration, Playbook
 from harness.results.schema import Measurement, Mechanism
 from harness.results.store import CellRecord
 from harness.rig import ApplicationRig, MicroRig, Rig, Site, Subject
@@ -109,7 +109,7 @@ class _Boot:
         kind, cpus = (ApplicationRig, playbook.guest_cpus) if playbook.applications \
             else (MicroRig, GUEST_CPUS)
         return kind(Site(host, self.spec, playbook, self.job.artifacts, self.journal, event,
-                         levels.cpus_for_guests(host, self.spec, cpus)))
+                         pinning.cpus_for_guests(host, self.spec, cpus)))
 
     def _at_level(self, rig: Rig, below: str | None) -> None:
         """Run the cells at the head of the queue that need the guest hypervisor `below`."""
@@ -124,12 +124,15 @@ class _Boot:
                     while self.queue and (
                         self.queue[0].configuration, self.queue[0].repetition
                     ) == (configuration, repetition):
-                        self._cell(subject, self.queue[0])
+                        self._cell(rig.site, subject, self.queue[0])
 
-    def _cell(self, subject: Subject, cell: Cell) -> None:
+    def _cell(self, site: Site, subject: Subject, cell: Cell) -> None:
         started = time.monotonic()
+        pinned = () if cell.configuration is Configuration.NATIVE else site.cpus
         with self._stage(f"{cell.configuration}: {cell.benchmark}"):
+            pinning.verify(site.host, pinned)
             answer = subject.measure(cell)
+            pinning.verify(site.host, pinned)
         self.journal.tell(CellRecord(
             cell.id, "passed", round(time.monotonic() - started, 3),
             measurements=tuple(self._measurement(cell, value) for value in answer.values),

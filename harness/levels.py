@@ -9,16 +9,15 @@ from pathlib import Path
 from harness.artifacts import Artifacts
 from harness.cache import Cache
 from harness.console import Place, Program, Shell
-from harness.errors import UserError
 from harness.guest.linux import booted, kernel_arguments, linux_guest
 from harness.guest.parameters import implied_el2
 from harness.guest.vmm import GUEST_CPUS, Guest
 from harness.host import Host
+from harness.host.as_it_is import as_it_is
 from harness.host.fabric_host import FabricHost
 from harness.host.launch import OneShot
 from harness.host.lock import locked
 from harness.host.server import Server
-from harness.host.ssh import ssh_host
 from harness.host.tcg import TcgMachine, machine_argv, tcg_host
 from harness.host.tuning import constant_speed
 from harness.image.emulator import Emulator, emulator
@@ -77,7 +76,7 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
 def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
     """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
     with (Server(spec, transcripts).own_kernel(wait, deployed=True) if spec.boots_ours
-          else ssh_host(spec, transcripts)):
+          else as_it_is(spec, transcripts, wait)):
         pass
 
 
@@ -101,22 +100,11 @@ def l0(
             server = Server(spec, transcripts)
             host = stack.enter_context(server.one_shot(one_shot(spec, artifacts), wait))
         else:
-            host = stack.enter_context(ssh_host(spec, transcripts))
+            host = stack.enter_context(as_it_is(spec, transcripts, wait))
             stack.enter_context(locked(host, wait))
+            host.prepare()
         stack.enter_context(constant_speed(host))
         yield host
-
-
-def cpus_for_guests(host: Host, spec: HostSpec, wanted: int = GUEST_CPUS) -> tuple[int, ...]:
-    """L0's CPUs on which `wanted` vCPUs are pinned: the isolated ones of a server, else its last
-    ones; none in particular on a machine of ours. Raises UserError if too few are isolated."""
-    if isinstance(spec, TcgHostSpec):
-        return ()
-    if spec.isolated and len(spec.isolated) < wanted:
-        raise UserError(f"host {spec.name}: `cpus` isolates {len(spec.isolated)}, but guests have "
-                        f"{wanted} vCPUs")
-    count = int(host.run("nproc").stdout)
-    return spec.isolated or tuple(range(max(0, count - wanted), count))
 
 
 def l1_guest(

@@ -15,6 +15,9 @@ from harness.errors import HarnessError, InfrastructureError, MissingToolError, 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE")
 # apt takes them in small letters only.
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+# Where a user's agents, keyrings and password stores are, for commands of the user's alone.
+_OF_THE_LAB = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "GNUPGHOME", "PASSWORD_STORE_DIR",
+               "SSH_AUTH_SOCK", "GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 _CLEAN_UP_SECONDS = 10
 _SHOWN = 200  # letters of a path in an error
 # What only the user can change: no repetition gets past it.
@@ -54,6 +57,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         if proxy := os.environ.get(name) or os.environ.get(name.upper()):
             kept[name] = proxy
     return {**kept, "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def lab_environment() -> dict[str, str]:
+    """What a command of an inventory sees beyond other children: `pass`, `secret-tool` and `ssh`
+    need the user's agents."""
+    return {name: os.environ[name] for name in _OF_THE_LAB if name in os.environ}
 
 
 def require(program: str, package: str) -> str:

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import paramiko
 
@@ -35,10 +35,11 @@ class _Session(paramiko.ServerInterface):
             return
         done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, env={
             **os.environ, "PATH": f"{self._server.folder}:{os.environ['PATH']}"})
-        channel.sendall(done.stdout)
-        channel.sendall_stderr(done.stderr)
-        channel.send_exit_status(done.returncode)
-        channel.close()
+        with suppress(OSError):  # of who has not waited for it
+            channel.sendall(done.stdout)
+            channel.sendall_stderr(done.stderr)
+            channel.send_exit_status(done.returncode)
+            channel.close()
 
 
 class Server:

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: MIT
 """`neve deploy` and `neve undeploy`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness import levels
 from harness.artifacts import prepare
 from harness.cache import Cache
 from harness.deploy import deploy, files_of, undeploy
-from harness.doctor import Finding, server_findings
 from harness.errors import HarnessError, UserError
+from harness.examination import server_findings
+from harness.finding import Finding
+from harness.host.as_it_is import as_it_is
 from harness.host.fabric_host import FabricHost
+from harness.host.lock import locked
 from harness.host.server import Server
-from harness.inventory import Inventory, SshHostSpec
+from harness.inventory import Inventory, SshHostSpec, parse_address
 from harness.playbook import Playbook, load
 from harness.process import explain
 from harness.progress import Progress
@@ -60,18 +64,42 @@ def _send(
     progress.note(f"sent {', '.join(sent) or 'nothing: all is there'}")
 
 
-def undeploy_all(inventory: Path, names: Sequence[str], wait: float) -> list[HarnessError]:
-    """Remove all that is ours from the servers; the errors of those that failed."""
+def undeploy_all(
+    inventory: Path | None, names: Sequence[str], wait: float
+) -> list[HarnessError]:
+    """Remove all that is ours from the servers of `inventory`, or of ./lab.yaml and at addresses
+    without one; the errors of those that failed. Raises UserError if that is no server at all."""
     cache, progress = Cache.default(), Progress()
 
     def undeploy_one(spec: SshHostSpec) -> None:
         with (
             progress.stage(f"{spec.name}: undeploy"),
-            Server(spec, _transcripts(cache)).own_kernel(wait) as host,
+            _locked(spec, _transcripts(cache), wait) as host,
         ):
             undeploy(host)
 
-    return _each(Inventory.load(inventory).select(names), progress, undeploy_one)
+    return _each(_named(inventory, names), progress, undeploy_one)
+
+
+@contextmanager
+def _locked(spec: SshHostSpec, transcripts: Path, wait: float) -> Iterator[FabricHost]:
+    """The server in its own kernel, given back first if it was left in ours. One that we never boot
+    is there or not."""
+    if spec.boots_ours:
+        with Server(spec, transcripts).own_kernel(wait) as host:
+            yield host
+    else:
+        with as_it_is(spec, transcripts, wait) as host, locked(host, wait):
+            yield host
+
+
+def _named(inventory: Path | None, names: Sequence[str]) -> Sequence[SshHostSpec]:
+    if inventory:
+        return Inventory.load(inventory).select(names)
+    known = Inventory.of(None)
+    if not names and not known.hosts:
+        raise UserError("undeploy what? neve undeploy INVENTORY, or --host user@address[:port]")
+    return [known.find(name) or parse_address(name) for name in names] or known.hosts
 
 
 def _each(

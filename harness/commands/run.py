@@ -17,6 +17,7 @@ from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, UserError
 from harness.feasible import refuse_empty, refuse_impossible
 from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
+from harness.host.openssh import settings
 from harness.host.sudo import Sudo
 from harness.image.emulator import Emulator, emulator
 from harness.inventory import Inventory, SshHostSpec, TcgHostSpec
@@ -154,7 +155,8 @@ def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress
     jobs come to it again, and the others go on."""
     servers = [spec for spec in playbook.hosts if isinstance(spec, SshHostSpec)]
     for spec in servers:
-        Sudo.of(spec)  # asks while somebody is at the terminal
+        with suppress(HarnessError):  # which is told below
+            Sudo.of(spec, settings(spec).user)  # asks while somebody is at the terminal
     errors = []
     for spec in servers:
         try:

@@ -2,7 +2,7 @@
 """pexpect over an SSH channel, beside pexpect's own pty and socket spawns."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import paramiko
 from pexpect.exceptions import EOF, TIMEOUT
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 else:
     _Base = SpawnBase  # generic for type checkers only
 
+_CHUNK = 1 << 18
+
 
 class ChannelSpawn(_Base):
-    """The far end of `channel` as something to expect from; its program runs in a pty."""
+    """The far end of `channel` as something to expect from."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         super().__init__(timeout=None, encoding="utf-8", codec_errors="replace")
@@ -42,6 +44,14 @@ class ChannelSpawn(_Base):
         except OSError as error:
             raise EOF(f"channel closed: {error}") from error
         return len(data)
+
+    def feed(self, source: BinaryIO, seconds: float) -> None:
+        """All of `source`, and its end, to a program without a terminal. Raises OSError if the
+        program takes none, TimeoutError if that is so for `seconds`."""
+        self.channel.settimeout(seconds)
+        while chunk := source.read(_CHUNK):
+            self.channel.sendall(chunk)
+        self.channel.shutdown_write()
 
     def isalive(self) -> bool:
         return not self.channel.exit_status_ready()

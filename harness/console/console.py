@@ -98,8 +98,13 @@ class Console:
                         f"no answer within {deadline.seconds:.0f} s", deadline
                     )
             except EOF:
+                self._remember(str(self._spawn.before))  # what a program says that ends at once
                 self._healthy()
-                self._fail("the console ended", deadline)
+                # What has come is no longer in the buffer, and says why.
+                self._remember(str(self._spawn.before))
+                last = _lines(self._recent)[-1:]
+                self._fail(f"the console ended{f': {_one_line(last[0])}' if last else ''}",
+                           deadline)
         match: re.Match[str] = self._spawn.match
         self._remember(str(self._spawn.before) + match[0])
         if index == 0:
@@ -145,6 +150,7 @@ class Console:
         while True:
             try:
                 self._spawn.expect_list([EOF], timeout=min(_SLICE, deadline.left))
+                self._remember(str(self._spawn.before))
                 break
             except TIMEOUT:
                 self._healthy()

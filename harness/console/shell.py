@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from harness.console.console import Console
 from harness.deadline import Deadline
@@ -42,6 +42,11 @@ class Program:
 
     def send(self, text: str) -> None:
         self.console.send(text)
+
+    def feed(self, source: BinaryIO, seconds: float) -> None:
+        """Give it all of `source` as its input, if it has no terminal. Raises OSError if it takes
+        none, TimeoutError if that is so for `seconds`."""
+        self.console.spawn.feed(source, seconds)
 
     def wait(self, deadline: Deadline) -> int:
         """Wait for its end; the exit status."""

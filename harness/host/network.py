@@ -50,7 +50,20 @@ def network_of(host: FabricHost) -> Network:
             f"host {host.name}: {name} is no network card but a bond, a bridge or a VLAN, which "
             "L0's root does not set up"
         )
-    route = host.run(f"ip -{version} route show default dev {shlex.quote(name)}").stdout
-    gateway = re.search(r"\bvia ([0-9a-f.:]+)", route)
+    gateway = _gateway(host, name, version, said[0])
     return Network(name, host.run(f"cat {device}/address").stdout.strip(), row[2],
-                   port, gateway[1] if gateway else None, driver)
+                   port, gateway, driver)
+
+
+def _gateway(host: FabricHost, name: str, version: int, client: str) -> str | None:
+    """Where packets to us go by: our root has one route and one card. None on the same wire."""
+    route = host.run(f"ip -{version} route get {shlex.quote(client)}", check=False).stdout
+    out = re.search(r"\bdev (\S+)", route)
+    if out and out[1] not in (name, "lo"):
+        raise InfrastructureError(
+            f"host {host.name}: its answers to {client} leave by {out[1]}, but what comes from "
+            f"there arrives by {name}: L0's root has one card and one route"
+        )
+    default = host.run(f"ip -{version} route show default dev {shlex.quote(name)}").stdout
+    found = re.search(r"\bvia ([0-9a-f.:]+)", route) or re.search(r"\bvia ([0-9a-f.:]+)", default)
+    return found[1] if found else None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What every host can do."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +32,17 @@ class Host(Protocol):
         """Run a line of shell. With `check`, a status other than 0 is an InfrastructureError."""
         ...
 
+    def read(self, command: str, pattern: str) -> re.Match[str]:
+        """What a line of shell prints, as the match of the whole of it with `pattern`, whatever its
+        status. Raises InfrastructureError, with what it printed, if it is nothing like that."""
+        ...
+
     def attempt(self, command: str) -> bool:
         """Run a line of shell; whether its status was 0."""
         ...
 
     def put(self, local: Path) -> str:
         """Make `local` available on the host; its path there. Nothing is sent twice."""
-        ...
-
-    def get(self, remote: str) -> bytes:
-        """Contents of a file on the host."""
         ...
 
     def start(self, argv: Sequence[str], name: str) -> Program:
@@ -53,4 +55,22 @@ class Host(Protocol):
 
     def close(self) -> None:
         """Let go of the host; for a machine of ours, end it."""
+        ...
+
+
+class Guard(Protocol):
+    """What makes sure that root's commands are run only as long as the server is ours."""
+
+    refused: int  # the status of one that was not run
+
+    def refusal(self, said: str) -> str:
+        """Why one was not run; `said` is its standard error."""
+        ...
+
+    def before(self, command: str) -> str:
+        """`command`, with what has to hold before it."""
+        ...
+
+    def loss(self) -> str:
+        """What is known when a connection is lost."""
         ...

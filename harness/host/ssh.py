@@ -1,65 +1,75 @@
 # SPDX-License-Identifier: MIT
-"""An ARM server that is there already, reached over SSH with the user's own keys."""
+"""An ARM server that is there already, reached over SSH as OpenSSH would reach it."""
 
-import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import paramiko
-from fabric import Connection
-from paramiko.hostkeys import InvalidHostKey
 
-from harness.errors import UserError
+from harness.errors import NotNowError
+from harness.host.connection import SshConnection
 from harness.host.fabric_host import FabricHost
+from harness.host.identities import Identities
+from harness.host.known_hosts import KnownKeys
+from harness.host.openssh import settings
 from harness.host.sudo import Sudo
 from harness.inventory import SshHostSpec
 
 CONNECT_TIMEOUT = 20.0
+_PATIENCE_SECONDS = 60.0  # with a server that says "not now"
 
 
-def connection(spec: SshHostSpec) -> Connection:
-    """Where `spec` points to, through its jump host. Both keys must be in known_hosts."""
-    gateway = None
-    if spec.jump:
-        match = re.fullmatch(r"(?:(.+)@)?(.+?)(?::(\d+))?", spec.jump)
-        assert match is not None, "the model has checked it"
-        gateway = _trusting(spec, match[2], match[1], int(match[3] or 22), None)
-    return _trusting(spec, spec.address, spec.user, spec.port, gateway)
+def connection(
+    spec: SshHostSpec, key: paramiko.PKey | None = None, proved: paramiko.PKey | None = None
+) -> SshConnection:
+    """Where `spec` points to; nobody is asked for anything.
+
+    With a `key` that alone is offered. A host key that the server has `proved` to be its own
+    counts as known.
+    """
+    there = settings(spec)
+    known, identities = KnownKeys.of(there).plus(proved), Identities(there, key)
+    # Compressed, a root file system shrinks to a third.
+    return SshConnection.to(there, known, identities, compress=True)
 
 
-def _trusting(
-    spec: SshHostSpec, address: str, user: str | None, port: int, gateway: Connection | None
-) -> Connection:
-    arguments: dict[str, Any] = {"compress": True}  # a root file system shrinks to a third
-    if spec.key_file:
-        arguments["key_filename"] = str(spec.key_file)
-    made = Connection(address, user=user, port=port, gateway=gateway, connect_kwargs=arguments)
-    try:
-        made.client.load_system_host_keys(str(spec.known_hosts) if spec.known_hosts else None)
-    except (OSError, InvalidHostKey) as error:
-        raise UserError(f"host {spec.name}: known_hosts can't be read: {error}") from error
-    made.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    return made
-
-
-def server(spec: SshHostSpec, transcripts: Path) -> FabricHost:
+def server(
+    spec: SshHostSpec, transcripts: Path, proved: paramiko.PKey | None = None
+) -> FabricHost:
     """The server of `spec`, not connected yet."""
-    return FabricHost(spec.name, connection(spec), transcripts, root=spec.root)
+    return FabricHost(spec.name, connection(spec, proved=proved), transcripts, root=spec.root)
 
 
 @contextmanager
-def ssh_host(spec: SshHostSpec, transcripts: Path) -> Iterator[FabricHost]:
-    """The server of `spec`, connected, as it is.
+def ssh_host(
+    spec: SshHostSpec, transcripts: Path, *, prepare: bool = True
+) -> Iterator[FabricHost]:
+    """The server of `spec`, connected, as it is; made ready for measurements with `prepare`.
 
-    Users other than root need sudo. Raises UnreachableError if the host can't be reached.
+    Users other than root need sudo. Raises UnreachableError if the host can't be reached,
+    NotNowError if it lets nobody in for a minute.
     """
     host = server(spec, transcripts)
     try:
-        host.open(CONNECT_TIMEOUT)
-        host.become_root(Sudo.of(spec))
-        host.prepare()
+        open_patiently(host)
+        host.become_root(Sudo.of(spec, host.connection.user))
+        if prepare:
+            host.prepare()
         yield host
     finally:
         host.close()
+
+
+def open_patiently(host: FabricHost) -> None:
+    """Connect. Raises as `FabricHost.open` does, NotNowError after a minute of that."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            host.open(CONNECT_TIMEOUT)
+            return
+        except NotNowError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(2)

@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fabric import Connection
 
 from harness.console import Console, Shell
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError
+from harness.host.connection import SshConnection
 from harness.host.fabric_host import FabricHost
+from harness.host.identities import Identities
 from harness.host.keys import authorized_line, dropbear_format, paramiko_key
+from harness.host.known_hosts import KnownKeys
+from harness.host.openssh import Settings
 from harness.image.cpio import Entry, write
 from harness.image.emulator import Emulator
 from harness.process import mortal
@@ -109,7 +111,7 @@ class TcgHost(FabricHost):
     """The running machine."""
 
     def __init__(
-        self, name: str, connection: Connection, transcripts: Path, serial: Console, share: Path
+        self, name: str, connection: SshConnection, transcripts: Path, serial: Console, share: Path
     ) -> None:
         super().__init__(name, connection, transcripts, root="/run/neve")
         self._serial = serial
@@ -189,17 +191,10 @@ def _boot(
     raise InfrastructureError("no free port on the loopback interface")
 
 
-def _connection(keys: _Keys, port: int) -> Connection:
-    connection = Connection(
-        "127.0.0.1", user="root", port=port,
-        connect_kwargs={
-            "pkey": paramiko_key(keys.user), "look_for_keys": False, "allow_agent": False,
-        },
-    )
-    host_keys = connection.client.get_host_keys()
-    host_keys.add(f"[127.0.0.1]:{port}", "ssh-ed25519", paramiko_key(keys.host))
-    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    return connection
+def _connection(keys: _Keys, port: int) -> SshConnection:
+    there = Settings.of_machine("127.0.0.1", port)
+    known = KnownKeys(there.names[0]).plus(paramiko_key(keys.host))
+    return SshConnection.to(there, known, Identities(there, paramiko_key(keys.user)))
 
 
 @contextmanager

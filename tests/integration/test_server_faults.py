@@ -2,9 +2,10 @@
 """What goes wrong on the way to a server and on it: each time a bounded wait, the right exit
 code, nothing measured lost, and a next run that needs no help."""
 
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -167,12 +168,50 @@ def test_server_killed_at_a_stage(deployed, tmp_path, stage):
     resume(deployed, tmp_path)
 
 
+@contextmanager
+def knocking(port):
+    """Somebody who connects all the time, and never logs in."""
+    stop = threading.Event()
+
+    def knock():
+        while not stop.wait(0.5):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as peer:
+                stop.wait(10)
+                del peer
+
+    threads = [threading.Thread(target=knock) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
 def test_unattended_kernel_of_ours_gives_the_server_back(deployed, tmp_path):
     process = start(deployed, tmp_path, silence=60)
     first_cell(process, tmp_path)
     process.kill()
     process.wait()
     started = time.monotonic()
-    deployed.wait()
+    with knocking(deployed.port):
+        deployed.wait()
     assert time.monotonic() - started < 400
+    assert "l0# " not in deployed.serial.read_text(errors="replace")
     assert resume(deployed, tmp_path)
+
+
+def test_a_server_that_objects_is_not_restarted(deployed, tmp_path):
+    boot = deployed.ssh("cat /proc/sys/kernel/random/boot_id")
+    deployed.ssh("systemd-run --unit=upgrade systemd-inhibit --what=shutdown --mode=block "
+                 "--who=upgrade --why=half-done sleep 3600; sleep 2")
+    done = finish(start(deployed, tmp_path), tmp_path)
+    assert done.status == 75, done.output
+    assert "is not to be restarted now: upgrade (process " in done.output
+    assert "half-done" in done.output
+    assert deployed.ssh("cat /proc/sys/kernel/random/boot_id") == boot
+    assert deployed.ssh("cat /sys/kernel/kexec_loaded") == "0\n"
+    deployed.ssh("systemctl stop upgrade")
+    assert finish(start(deployed, tmp_path), tmp_path).status == 0

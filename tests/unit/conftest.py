@@ -5,6 +5,7 @@ import psycopg
 import pytest
 
 from tests import postgresql
+from tests.loopback import client  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,14 @@ def test_a_boot_after_a_panic_does_not_hide_it(scripted):
     assert "boot 10\n" not in str(caught.value)
 
 
+def test_the_last_words_of_a_program_that_ends_are_told(scripted):
+    console = scripted('print("first")\nprint("qemu: no such machine")\nsys.exit(1)')
+    with pytest.raises(GuestError) as caught:
+        console.expect("login:", Deadline(20, "L1 to boot"))
+    assert "the console ended: qemu: no such machine (waiting for L1 to boot)" in str(caught.value)
+    assert "first\n" in str(caught.value)
+
+
 def test_failed_console_keeps_its_first_cause(scripted):
     console = scripted('print("Kernel panic - not syncing: first")\ntime.sleep(60)')
     for _ in range(2):

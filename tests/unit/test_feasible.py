@@ -102,7 +102,7 @@ def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(tmp_path):
 
 @pytest.mark.parametrize(("words", "complaint"), [
     (("--resume", "nope"), "no run 'nope'"),
-    (("--scheduler", "nonsense"), "expected an address such as tcp://host:8786"),
+    (("--scheduler", "nonsense"), "expected an address such as tls://host:8786"),
     (("--payload", "p.yaml", "--resume", "x"), "--resume is not for --payload"),
     (("--payload-arguments", "x"), "--payload-arguments needs --payload"),
 ])

@@ -11,7 +11,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness import playbook
-from harness.cache import file_sha256
 from harness.commands.run import reach
 from harness.errors import InfrastructureError, UserError
 from harness.host import fabric_host, keys, tcg
@@ -60,8 +59,8 @@ def test_commands_run_as_root_with_status_and_output(machine, server):
     machine.become_root(Sudo())
     assert machine.run("echo $((1+1))").stdout == "2\n"
     assert machine.run("false", check=False).status == 1
-    assert server.commands == ["sudo -n sh -c true", "sudo -n sh -c 'echo $((1+1))'",
-                               "sudo -n sh -c false"]
+    for line, command in zip(server.commands, ("true", "$((1+1))", "false"), strict=True):
+        assert re.search(rf"; sudo -n sh -c .*{re.escape(command)}", line.replace("\\0047", ""))
 
 
 def test_failing_command_is_an_error_with_its_words(machine):
@@ -102,16 +101,6 @@ def test_a_slow_command_does_not_cost_the_connection(machine):
     assert machine.run("echo there").stdout == "there\n"
 
 
-def test_file_that_is_there_is_not_sent_again(machine, tmp_path):
-    file = tmp_path / "Image"
-    file.write_bytes(b"kernel")
-    stored = tmp_path / "neve" / "store" / file_sha256(file)[:16] / "Image"
-    stored.parent.mkdir(parents=True)
-    stored.touch()
-    assert machine.put(file) == str(stored)
-    assert not machine.uploads
-
-
 def test_unreachable_host_is_one_clear_line(tmp_path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -130,7 +119,7 @@ def test_hostile_words_stay_words(machine, server, sudo):
     word = "$(touch one)`touch two`;touch three\n'\"$HOME* @@sudo"
     before = set(server.folder.iterdir())
     done = subprocess.run(
-        ["sh", "-c", machine._in_terminal(["printf", "%s", word])], cwd=server.folder,
+        ["sh", "-c", machine._as_root(["printf", "%s", word], terminal=True)], cwd=server.folder,
         env={"PATH": f"{server.folder}:{os.environ['PATH']}"}, capture_output=True, text=True,
         check=True)
     assert done.stdout.removeprefix("@@sudo\n") == word

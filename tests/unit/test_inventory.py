@@ -55,7 +55,41 @@ def test_hostile_values_are_refused(change):
         SshHostSpec.model_validate({"name": "a", "address": "b", **change})
 
 
-@pytest.mark.parametrize("address", ["me@a;id", "$(id)@a", "a b", "-oX@a", "@", ""])
+@pytest.mark.parametrize(("text", "parts"), [
+    ("arm1", (None, "arm1", None)), ("me@arm1:2200", ("me", "arm1", 2200)),
+    ("root@[::1]:2200", ("root", "::1", 2200)), ("[::1]", (None, "::1", None)),
+    ("::1", (None, "::1", None)), ("me@fe80::1%eth0", ("me", "fe80::1%eth0", None)),
+    ("me@corp.example@arm1:22", ("me@corp.example", "arm1", 22)),
+])
+def test_addresses_as_people_write_them(text, parts):
+    spec = parse_address(text)
+    assert (spec.user, spec.address, spec.port) == parts
+
+
+@pytest.mark.parametrize("address", ["::1", "fe80::1%eth0", "10.0.0.1", "a_b.c-d"])
+def test_addresses_of_an_inventory(tmp_path, address):
+    assert inventory(tmp_path, f"hosts: [{{name: a, address: '{address}'}}]").hosts[0].port is None
+
+
+@pytest.mark.parametrize(("entry", "complaint"), [
+    ("address: 'localhost:2200'", "'localhost:2200' is no host name and no address; a port goes "
+                                  "into `port`"),
+    ("address: '[::1]:22'", "a port goes into `port`"),
+    ("address: '1:2'", "no host name"), ("address: b, jump: 'gate:99999'", "99999 is no port"),
+    ("address: b, jump: '-x@gate'", "'-x' is no user"),
+    ("address: b, power_cycle: \"ipmi 'on\"", "power_cycle: No closing quotation"),
+    ("address: b, console: ' '", "console: no command"),
+    ("address: b, sudo: {command: \"pass 'x\"}", "No closing quotation"),
+])
+def test_wrong_addresses_and_commands_are_one_clear_line(tmp_path, entry, complaint):
+    with pytest.raises(UserError) as caught:
+        inventory(tmp_path, f"hosts: [{{name: a, {entry}}}]")
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["me@a;id", "$(id)@a", "a b", "-oX@a", "@", "", "a:b", "a:0",
+                                     "me@", "@a", "[a", "[::1]x", "a@-b", "::g", "a\n"])
 def test_hostile_addresses_are_refused(address):
     with pytest.raises(UserError):
         parse_address(address)
@@ -101,22 +135,22 @@ def test_password_comes_from_its_source_and_is_not_shown(monkeypatch):
         return SshHostSpec(name="a", address="b", user="me", sudo=source or None)
 
     monkeypatch.setenv("PASSWORD_OF_A", "horse")
-    assert Sudo.of(host(environment="PASSWORD_OF_A")).password == "horse"
-    assert Sudo.of(host(command="printf 'two words\\n'")).password == "two words"
-    assert "horse" not in repr(Sudo.of(host(environment="PASSWORD_OF_A")))
-    assert Sudo.of(host()).password is None
-    assert Sudo.of(SshHostSpec(name="a", address="b")) is None
+    assert Sudo.of(host(environment="PASSWORD_OF_A"), "me").password == "horse"
+    assert Sudo.of(host(command="printf 'two words\\n'"), "me").password == "two words"
+    assert "horse" not in repr(Sudo.of(host(environment="PASSWORD_OF_A"), "me"))
+    assert Sudo.of(host(), "me").password is None
+    assert Sudo.of(SshHostSpec(name="a", address="b"), "root") is None
     with pytest.raises(UserError, match="NOT_SET is not set"):
-        Sudo.of(host(environment="NOT_SET"))
+        Sudo.of(host(environment="NOT_SET"), "me")
 
 
 def test_a_password_is_asked_for_once_and_goes_along_unseen(monkeypatch):
     questions = []
     monkeypatch.setattr("getpass.getpass", lambda question: questions.append(question) or "horse")
     spec = SshHostSpec(name="a", address="b", user="me", sudo={"prompt": True})
-    assert Sudo.of(spec).password == "horse"
+    assert Sudo.of(spec, "me").password == "horse"
     in_a_worker = pickle.loads(pickle.dumps(spec))
-    assert Sudo.of(in_a_worker).password == "horse"
+    assert Sudo.of(in_a_worker, "me").password == "horse"
     assert questions == ["sudo's password on a: "]
     for shown in (repr(in_a_worker), str(in_a_worker), in_a_worker.model_dump_json(),
                   in_a_worker.sudo.model_dump_json()):

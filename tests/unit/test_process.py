@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from harness.errors import InfrastructureError
-from harness.process import ProcessError, run
+from harness.host.sudo import Sudo
+from harness.inventory import SshHostSpec, SudoPassword
+from harness.process import ProcessError, lab_environment, run
 
 CHILD = "trap 'echo cleaned >> {log}; exit 1' TERM; echo ready >> {log}; while :; do sleep .1; done"
 HARNESS = "from harness.process import mortal, run; run(mortal(['sh', '-c', {child!r}]))"
@@ -51,3 +53,16 @@ def test_error_carries_the_status_the_complaint_and_the_last_lines():
         run(["sh", "-c", "echo out; echo first >&2; echo last >&2; exit 3"])
     error = caught.value
     assert (error.status, error.complaint, error.tail) == (3, "first", "out\nfirst\nlast")
+
+
+def test_agents_and_keyrings_are_for_commands_of_an_inventory_alone(monkeypatch):
+    """`pass`, `secret-tool` and ssh find them by these."""
+    for name in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "GNUPGHOME", "PASSWORD_STORE_DIR",
+                 "SSH_AUTH_SOCK"):
+        monkeypatch.setenv(name, f"the {name}")
+        show = ["sh", "-c", f"echo ${name}"]
+        assert run(show) == "\n"
+        assert run(show, env=lab_environment()) == f"the {name}\n"
+        command = SudoPassword(command=f"sh -c 'echo ${name}'")
+        spec = SshHostSpec(name=name, address="b", sudo=command)
+        assert Sudo.of(spec, "me").password == f"the {name}"
