@@ -120,7 +120,7 @@ def test_what_a_power_cut_of_the_holder_has_left_is_set_right_by_the_next_run(
     server, tmp_path, monkeypatch
 ):
     """Not by what that run finds, which is our own governor."""
-    monkeypatch.setattr(lock, "_END", "exit")
+    monkeypatch.setattr(lock, "_END", "exit\n")
     with as_it_is(server.spec(), tmp_path, 0) as host, locked(host, 0):
         host.run(tuning._SAVE + "\n" + tuning._SET)
         assert governors(server) == ["performance", "performance"]
