@@ -83,6 +83,7 @@ class FabricHost:
         NotNowError if it may do so later.
         """
         self._cause = ""
+        self._compared.clear()  # it may have booted, and its root may have been in memory
         try:
             self._open(self.connection, timeout)
         except _UNREACHABLE as error:

@@ -195,3 +195,16 @@ def test_a_race_is_won_by_nobody(server, victim, tmp_path, attacker, user, pipes
 ])
 def test_a_long_race_is_won_by_nobody(server, victim, tmp_path, attacker, user, pipes):
     race(server, tmp_path, attacker, user, 200, pipes)
+
+
+def test_what_was_compared_is_compared_anew_after_a_boot(server, tmp_path):
+    """Which a server whose root is in memory comes back from without it."""
+    file = tmp_path / "file"
+    file.write_text("content")
+    with as_it_is(server.spec(), tmp_path, 0) as host:
+        place = host.put(file)
+        host.close()
+        server.ssh("rm -rf /var/lib/neve")
+        host.open(20)
+        assert host.put(file) == place
+        assert host.run(f"cat {place}").stdout == "content"
