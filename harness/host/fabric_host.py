@@ -216,8 +216,8 @@ class FabricHost:
         return self._checked(command, Completed(status, stdout, stderr), check)
 
     def _checked(self, command: str, done: Completed, check: bool) -> Completed:
-        if self.guard and done.status == self.guard.refused:
-            raise InfrastructureError(f"host {self.name}: {self.guard.refusal(done.stderr)}")
+        if self.guard and (why := self.guard.refusal(done)):
+            raise InfrastructureError(f"host {self.name}: {why}")
         if check and done.status:
             raise InfrastructureError(
                 f"host {self.name}: {command!r} ended with status {done.status}: "

@@ -13,6 +13,7 @@ come back before the lock counts as left behind.
 import getpass
 import json
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -31,6 +32,7 @@ from harness.document import Model
 from harness.errors import Busy, GuestError, InfrastructureError
 from harness.host import folder
 from harness.host.fabric_host import FabricHost
+from harness.host.protocol import Completed
 from harness.host.tuning import RESTORE
 
 LOCK = f"{folder.STATE}/lock"
@@ -39,6 +41,7 @@ _BEAT_SECONDS = 15
 _SILENCE_SECONDS = 75  # without a sign of life the run is over
 _POLL_SECONDS = 5
 _BUSY = 9
+_REFUSED = 76
 _SILENT = "@@silent"
 _STATE = r"([0-9a-f-]{36})\n(\d+\.\d+) \d+\.\d+\n((?s:.*))"
 # Taken for us alone, and then shared with our commands. The file may be another one by then, if
@@ -76,7 +79,7 @@ for signal in TERM KILL; do
 done
 """
 _BEFORE = """[ -r {file} ] && exec 8<{file} && flock -sn 8 && read -r now <&8 && case $now in
-*{token}*) ;; *) false ;; esac || {{ echo "$now" >&2; exit {refused}; }}
+*{token}*) ;; *) false ;; esac || {{ echo "@@lost-{token} $now" >&2; exit {refused}; }}
 """
 
 
@@ -127,8 +130,6 @@ def _ourselves() -> str:
 class HostLock:
     """The lock of one host, and the guard of what runs there; `abandoned` is the token of a record
     whose owner is gone."""
-
-    refused = 76
 
     def __init__(self, name: str, abandoned: str | None = None) -> None:
         self._name = name
@@ -201,12 +202,13 @@ class HostLock:
                 return
 
     def before(self, command: str) -> str:
-        return _BEFORE.format(file=LOCK, token=self._token, refused=self.refused) + command
+        return _BEFORE.format(file=LOCK, token=self._token, refused=_REFUSED) + command
 
-    def refusal(self, said: str) -> str:
-        """Why a command was not run, of which the server `said` whose the lock is."""
-        record = Record.parse(said.strip().rpartition("\n")[2])  # sudo may have a word first
-        return f"the lock is lost: {record or 'nobody'} has it now"
+    def refusal(self, done: Completed) -> str | None:
+        found = re.search(f"@@lost-{self._token} (.*)", done.stderr)
+        if done.status != _REFUSED or found is None:
+            return None
+        return f"the lock is lost: {Record.parse(found[1]) or 'nobody'} has it now"
 
     def loss(self) -> str:
         if self._program is None:
@@ -231,10 +233,10 @@ class HostLock:
         if (host := self._host) is None:
             return
         host.guard = None
-        done = host.run(f"[ ! -e {LOCK} ] || {{ grep -qs {self._token} {LOCK} && : >{LOCK}; }} || "
-                        f"{{ cat {LOCK} >&2; exit {self.refused}; }}", check=False)
-        if done.status:
-            raise InfrastructureError(f"host {self._name}: {self.refusal(done.stderr)}")
+        # As a command of ours, but for a server that has been cleared by us.
+        done = host.run(f"[ ! -e {LOCK} ] || {{\n{self.before(f': >{LOCK}')}\n}}", check=False)
+        if why := self.refusal(done):
+            raise InfrastructureError(f"host {self._name}: {why}")
         self.let_go()
 
 

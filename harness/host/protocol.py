@@ -61,10 +61,8 @@ class Host(Protocol):
 class Guard(Protocol):
     """What makes sure that root's commands are run only as long as the server is ours."""
 
-    refused: int  # the status of one that was not run
-
-    def refusal(self, said: str) -> str:
-        """Why one was not run; `said` is its standard error."""
+    def refusal(self, done: Completed) -> str | None:
+        """Why a command was not run; None if it was."""
         ...
 
     def before(self, command: str) -> str:

@@ -112,6 +112,12 @@ def test_commands_of_a_run_whose_lock_is_another_ones_are_not_run(server, tmp_pa
     assert server.ssh("ls /srv") == ""
 
 
+def test_a_command_may_end_as_it_likes(server, tmp_path):
+    with as_it_is(server.spec("lab"), tmp_path, 0) as host, locked(host, 0):
+        assert [host.run(f"exit {status}", check=False).status
+                for status in (1, 9, 75, 76, 77, 255)] == [1, 9, 75, 76, 77, 255]
+
+
 def test_a_run_whose_holder_ends_is_over(server, tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.2)
     with (
