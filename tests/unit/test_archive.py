@@ -58,7 +58,7 @@ def test_frame_is_tidy(archive, tmp_path):
     frame = archive.load()
     assert list(frame.columns) == [
         *COLUMNS, "repetition", "started", "state", "playbook", "harness", "emulator", "kernels",
-        "folder", "repeated"]
+        "microbench", "folder", "settings", "repeated"]
     assert list(dict.fromkeys(frame["run_id"])) == ["night-001", "night-002"], "oldest first"
     assert str(frame["started"].dt.tz) == "UTC"
     assert str(frame["started"].iloc[0]) == "2026-01-02 03:00:00+00:00"
@@ -162,9 +162,9 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
     with Database.open(place) as opened:
         Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0002_more.py").write_text(
+    (newer / "versions" / "r0003_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0002', '0001'\n"
+        "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n")
     with monkeypatch.context() as patch:
         patch.setattr(database, "_MIGRATIONS", newer)
@@ -172,7 +172,7 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
             columns = {each["name"] for each in sa.inspect(opened.engine).get_columns("runs")}
             assert "note" in columns
             assert len(Archive(opened).load()) == 3
-    with (pytest.raises(UserError, match=r"newer harness \(its schema is '0002', ours '0001'\)"),
+    with (pytest.raises(UserError, match=r"newer harness \(its schema is '0003', ours '0002'\)"),
           Database.open(place)):
         pass
 
@@ -181,9 +181,9 @@ def test_a_failed_upgrade_changes_nothing(place, tmp_path, monkeypatch):
     with Database.open(place):
         pass
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0002_more.py").write_text(
+    (newer / "versions" / "r0003_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0002', '0001'\n"
+        "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
         "    op.drop_table('nothing')\n")
     with monkeypatch.context() as patch:
@@ -241,7 +241,7 @@ def test_a_server_that_refuses_is_the_users_matter(postgresql_server):
 
 def test_no_history_is_not_made_by_reading(tmp_path):
     with (pytest.raises(UserError, match="neve history import RUNS makes one"),
-          Database.open(str(tmp_path / "h.sqlite"), create=False)):
+          Database.open(str(tmp_path / "h.sqlite"), writable=False)):
         pass
     assert not list(tmp_path.glob("h.sqlite*"))
 

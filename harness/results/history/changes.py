@@ -191,25 +191,30 @@ class Monitor:
 
         `suspects` are then this night's, and `changes` has what it called.
         """
+        self.look(number, first)
+        self.decide(number, again)
+
+    def look(self, number: int, first: Mapping[Key, tuple[str, float]]) -> None:
+        """Take in a night's first measurements: `suspects` ought to be measured again."""
         for key, (unit, value) in first.items():
-            self._add(key, unit, number, value)
+            self.series.setdefault(key, Series(unit)).add(number, value)
         self.prior = noise.pooled([
             each.own_noise for each in self.series.values() if len(each.values) > LEARNING
         ])
         self.suspects = [
             key for key in first if self.series[key].suspicious(self.series[key].noise(self.prior))
         ]
-        for key in first.keys() & again.keys():
-            self._add(key, first[key][0], number, again[key])
+
+    def decide(self, number: int, again: Mapping[Key, float]) -> None:
+        """Take in what the night measured `again`, and call what is certain."""
+        for key in again.keys() & self.series.keys():
+            if self.series[key].nights[-1] == number:
+                self.series[key].add(number, again[key])
         for key in self.suspects:
             series = self.series[key]
             change = series.call(key, series.noise(self.prior))
             if change:
                 self.changes.append(change)
-
-    def _add(self, key: Key, unit: str, number: int, value: float) -> None:
-        series = self.series.setdefault(key, Series(unit))
-        series.add(number, value)
 
 
 def _median(values: Sequence[float]) -> float:
