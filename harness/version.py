@@ -11,7 +11,7 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def harness_version() -> str:
-    """`0.1.0`, in a checkout `0.1.0 (50ed1f3a2b4c)`, with a + where files differ from the commit."""
+    """`0.1.0`, in a checkout `0.1.0 (50ed1f3a2b4c)`, with a + where files differ from that."""
     if not (_CHECKOUT / ".git").exists():
         return __version__
     try:

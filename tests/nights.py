@@ -221,11 +221,11 @@ class Flipping(Gaussian):
 # are allowed: what the product before had with its noise estimate made safe for two values
 # (the larger of Qn and the range of the middle eight tenths), or less.
 KINDS = {
-    Gaussian: (0.002, 0.02), Uneven: (0.005, 0.05), Constant: (0, 0), Missing: (0.002, 0.02),
-    HeavyTails: (0.01, 0.1), Weekdays: (0.01, 0.1),
-    Outliers: (0.15, 1.4), ExponentialTail: (0.19, 1.8), Autoregressive: (0.15, 1.2),
-    NightsShared: (0.15, 1.2), NoiseTriples: (0.59, 7.3), NoisyWeeks: (1.0, 28),
-    Drift: (0.03, 0.2), FastDrift: (0.86, 6), Ticks: (0, 0), TrapsWithTicks: (0.002, 0.02),
+    Gaussian: (0.005, 0.05), Uneven: (0.005, 0.05), Constant: (0, 0), Missing: (0.005, 0.05),
+    HeavyTails: (0.05, 0.5), Weekdays: (0.01, 0.1),
+    Outliers: (0.15, 1.4), ExponentialTail: (0.155, 1.7), Autoregressive: (0.15, 1.2),
+    NightsShared: (0.15, 1.2), NoiseTriples: (0.59, 7.3), NoisyWeeks: (0.96, 22),
+    Drift: (0.03, 0.2), FastDrift: (0.86, 6), Ticks: (0, 0), TrapsWithTicks: (0.005, 0.05),
     Quantized: (0.02, 0.2), TwoValues: (0.10, 1.1), RareValue: (0.24, 4.1),
     NoisyValues: (0.10, 1.1), NoisyRareValue: (0.24, 4.1), Flipping: (0.09, 1.4),
 }

@@ -190,13 +190,15 @@ def _joined(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Measurements with what is known of their runs, and each host's settings."""
     runs = runs.assign(
         started=pd.to_datetime(runs["started"], utc=True),
-        settings=runs["settings"].fillna("{}"), microbench=runs["microbench"].fillna(""),
+        settings=runs["settings"].fillna("{}"),
+        microbench=runs["microbench"].fillna("").astype("str"),
     )
-    table = table.astype({"run_id": "str"}).join(runs.set_axis(runs.index.astype("str")), on="run_id")
+    runs.index = runs.index.astype("str")  # of no runs it is of no type
+    table = table.astype({"run_id": "str"}).join(runs, on="run_id")
     of_hosts = {(run_id, host): text for run_id, settings in runs["settings"].items()
                 for host, text in json.loads(settings).items()}
     pairs = zip(table["run_id"], table["host"], strict=True)
-    table["settings"] = [of_hosts.get(pair, "") for pair in pairs]
+    table["settings"] = pd.Series([of_hosts.get(pair, "") for pair in pairs], dtype="str")
     table["repeated"] = table["repetition"] > table["repetitions"]
     types = {"value": "float64", "stdev": "float64", "repeated": "bool"}
     return table.astype(types).drop(columns="repetitions")

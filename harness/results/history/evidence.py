@@ -18,7 +18,7 @@ from scipy import special
 Values = NDArray[np.float64]
 
 _CHANCE = 1e-3      # of as many old values as far out as the new ones, were they all alike
-_CORRELATED = 1.0   # standard errors of a correlation: chance exceeds that in a sixth of all series
+_CORRELATED = 0.9   # standard errors of a correlation: chance exceeds that in a fifth of series
 _MOST = 0.9         # correlation that is believed
 _EXACT = 400        # pairs of values above which the normal approximation is good enough
 
