@@ -32,6 +32,8 @@ from harness.results.store import CellRecord, RunFolder, run_folders
 RUN_COLUMNS = ["started", "state", "playbook", "repetitions", "harness", "emulator", "kernels",
                "microbench", "folder", "settings"]
 
+_EMPTY = {"microbench": "", "settings": "{}"}  # where an older schema has no such column
+
 
 class Outcome(StrEnum):
     """What an import did."""
@@ -145,13 +147,15 @@ class Archive:
             query = query.where(measurements.c[name] == value)
         if not reasons:
             query = query.where(measurements.c.reason == "")
-        # An older schema, which reading does not upgrade, lacks columns: they are empty.
+        # An older schema, which reading does not upgrade, lacks columns.
         there = [name for name in RUN_COLUMNS if name in self.database.columns["runs"]]
         with self.database.reading() as connection:
             table = _frame(connection.execute(query), names)
             of_runs = pd.DataFrame(
                 connection.execute(sa.select(*(runs.c[name] for name in ["id", *there]))).all(),
-                columns=["id", *there]).set_index("id").reindex(columns=RUN_COLUMNS)
+                columns=["id", *there]).set_index("id")
+            for name in set(RUN_COLUMNS) - set(there):
+                of_runs[name] = _EMPTY[name]
         return _joined(table, of_runs)
 
     def accept(self, series: Iterable[Mapping[str, str]], until: datetime, note: str) -> None:
@@ -188,11 +192,7 @@ def _frame(rows: Iterable[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
 
 def _joined(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Measurements with what is known of their runs, and each host's settings."""
-    runs = runs.assign(
-        started=pd.to_datetime(runs["started"], utc=True),
-        settings=runs["settings"].fillna("{}"),
-        microbench=runs["microbench"].fillna("").astype("str"),
-    )
+    runs = runs.assign(started=pd.to_datetime(runs["started"], utc=True))[RUN_COLUMNS]
     runs.index = runs.index.astype("str")  # of no runs it is of no type
     table = table.astype({"run_id": "str"}).join(runs, on="run_id")
     of_hosts = {(run_id, host): text for run_id, settings in runs["settings"].items()
