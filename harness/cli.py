@@ -189,7 +189,7 @@ def runs(as_json: bool) -> None:
 def history(
     context: click.Context, database: str | None, only: str | None, as_json: bool
 ) -> None:
-    """Say of every series what it was last, its noise, and whether it has changed."""
+    """Show every series: its last value, its noise, and whether it has changed."""
     context.obj = database
     if context.invoked_subcommand:
         return
@@ -199,7 +199,7 @@ def history(
     if as_json:
         _print_json(json.loads(table.to_json(orient="records")))
     else:
-        click.echo(commands.readable(table).to_markdown(index=False, disable_numparse=True))
+        click.echo(commands.readable(table))
 
 
 @history.command("import")
@@ -218,6 +218,19 @@ def history_import(database: str | None, runs: tuple[Path, ...]) -> None:
             click.echo(f"{folder.name}  {outcome}")
     if refused:
         sys.exit(UserError.exit_code)
+
+
+@history.command("accept")
+@click.option("--only", **_parts, help="Not all that has regressed: benchmark=…,metric=cost")
+@click.option("--note", default="", metavar="TEXT", help="Why; it is kept in the history.")
+@click.pass_obj
+def history_accept(database: str | None, only: str | None, note: str) -> None:
+    """Accept the levels of what has regressed: they are the new normal, and fail no run."""
+    from harness.commands import history as commands
+
+    for row in commands.accept(database, RUNS, only, note):
+        click.echo(f"{row['host']}, {row['benchmark']}, {row['configuration']}: {row['metric']} "
+                   f"{row['level']:,.6g} {row['unit']} is accepted")
 
 
 @history.command("report")

@@ -12,8 +12,8 @@ FIRST = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 
 
 def measurement(run_id, value, *, host="server", configuration="vm", benchmark="hypercall",
-                metric="cost", unit="instructions", reason=""):
-    return Measurement(run_id, host, "v4.10", "cortex-a57", 3, configuration, "none", benchmark,
+                metric="cost", unit="instructions", reason="", cpu="cortex-a57"):
+    return Measurement(run_id, host, "v4.10", cpu, 3, configuration, "none", benchmark,
                        metric, unit, value, None, 1000, reason)
 
 
@@ -25,7 +25,8 @@ def metadata(run_id, number=0, **more):
             "kernels": {"l0": {"version": "4.10.0", "key": "k1"}}, **more}
 
 
-def write_run(runs, number, values, *, again=None, host="server", name=None, **more):
+def write_run(runs, number, values, *, again=None, host="server", name=None,
+              cpu="cortex-a57", **more):
     """A night. `values` and `again` (its repetition) are {benchmark: cost in instructions}."""
     run_id = name or f"night-{number:03}"
     folder = runs / run_id
@@ -33,11 +34,11 @@ def write_run(runs, number, values, *, again=None, host="server", name=None, **m
     (folder / "metadata.json").write_text(json.dumps(metadata(run_id, number, **more)))
     records = [
         CellRecord(f"{host}/vm/{repetition}/{benchmark}", "passed", 1.0, (
-            measurement(run_id, float(value), host=host, benchmark=benchmark),
+            measurement(run_id, float(value), host=host, benchmark=benchmark, cpu=cpu),
             measurement(run_id, 1.0, host=host, benchmark=benchmark, metric="traps",
-                        unit="exits"),
+                        unit="exits", cpu=cpu),
             measurement(run_id, 1.0, host=host, benchmark=benchmark, metric="traps",
-                        unit="exits", reason="HVC64")))
+                        unit="exits", reason="HVC64", cpu=cpu)))
         for repetition, measured in ((1, values), (2, again or {}))
         for benchmark, value in measured.items()
     ]

@@ -4,6 +4,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,17 @@ from harness.playbook import Benchmark, Cell, Configuration, Playbook, selection
 from harness.results.history import verdicts
 from harness.results.history.archive import Archive, Outcome, find
 from harness.results.history.database import Database, locate
-from harness.results.history.verdicts import History
+from harness.results.history.verdicts import KEY, History, in_words
 from harness.results.store import RunFolder
 from harness.results.tables import records
 
-_SELECTABLE = ("host", "configuration", "benchmark", "metric", "track")
-_KEPT = ("host", "configuration", "benchmark", "metric", "unit", "last", "level", "noise",
-         "verdict", "effect", "confidence")
+_KEPT = ("host", "configuration", "benchmark", "metric", "unit", "settings", "last", "level",
+         "since", "before", "noise", "verdict", "effect", "confidence")
 
 
 @contextmanager
-def _archive(database: str | None, runs: Path, *, create: bool) -> Iterator[Archive]:
-    with Database.open(locate(database, runs), create=create) as opened:
+def _archive(database: str | None, runs: Path, *, writable: bool) -> Iterator[Archive]:
+    with Database.open(locate(database, runs), writable=writable) as opened:
         yield Archive(opened)
 
 
@@ -34,7 +34,7 @@ def import_runs(
 ) -> Iterator[tuple[Path, Outcome | UserError]]:
     """Import every run folder at or in `paths`: what became of each. One that is none, or is
     damaged, keeps no other from being imported."""
-    with _archive(database, runs, create=True) as archive:
+    with _archive(database, runs, writable=True) as archive:
         for path in paths:
             try:
                 folders = find(path)
@@ -49,18 +49,56 @@ def import_runs(
 
 
 def table(database: str | None, runs: Path, only: str | None) -> pd.DataFrame:
-    """`verdicts.table` of what `only` selects."""
-    with _archive(database, runs, create=False) as archive:
-        judged = verdicts.table(History.of(archive.load(reasons=False)))
-    for name, values in selection(only, _SELECTABLE).items() if only else ():
-        judged = judged[judged[name].isin(values)]
-    return judged
+    """`verdicts.table` of what `only` selects. Raises UserError if that is nothing."""
+    with _archive(database, runs, writable=False) as archive:
+        return _selected(verdicts.table(_history(archive)), only)
 
 
-def readable(judged: pd.DataFrame) -> pd.DataFrame:
+def _history(archive: Archive) -> History:
+    return History.of(archive.load(reasons=False), archive.accepted())
+
+
+def _selected(judged: pd.DataFrame, only: str | None) -> pd.DataFrame:
+    """The rows of `judged` that `only` selects, by any column of a series' name."""
+    for name, values in selection(only, KEY).items() if only else ():
+        there = judged[name].unique().tolist()
+        unknown = [value for value in values if value not in there]
+        if unknown:
+            raise UserError(f"--only {name}={unknown[0]}: the history has "
+                            f"{', '.join(sorted(there)) or 'nothing yet'}")
+    chosen = judged
+    for name, values in selection(only, KEY).items() if only else ():
+        chosen = chosen[chosen[name].isin(values)]
+    if only and chosen.empty:
+        raise UserError(f"--only {only}: the history has each of these, but no series with all")
+    return chosen
+
+
+def accept(
+    database: str | None, runs: Path, only: str | None, note: str
+) -> list[dict[str, Any]]:
+    """Make the levels of what has regressed, and `only` selects, their new normal: the rows of
+    `verdicts.table` that were accepted. Raises UserError if there are none."""
+    with _archive(database, runs, writable=True) as archive:
+        history = _history(archive)
+        judged = _selected(verdicts.table(history), only)
+        chosen = records(judged[judged["verdict"] == verdicts.Verdict.REGRESSED])
+        if not chosen:
+            raise UserError("nothing to accept: no series"
+                            f"{f' of {only}' if only else ''} has regressed")
+        archive.accept([{name: row[name] for name in KEY} for row in chosen],
+                       history.nights[-1].started.to_pydatetime(), note)
+    return chosen
+
+
+def readable(judged: pd.DataFrame) -> str:
     """The table as text."""
+    if judged.empty:
+        return "the history has no runs yet: neve history import RUNS"
+    apart = verdicts.distinguished(judged)
     return pd.DataFrame({
         **{name: judged[name] for name in ("host", "configuration", "benchmark", "metric")},
+        **({"of": apart} if any(apart) else {}),
         "runs": judged["runs"],
         "last": judged["last"].map("{:,.6g}".format),
         "unit": judged["unit"],
@@ -68,55 +106,71 @@ def readable(judged: pd.DataFrame) -> pd.DataFrame:
         "noise": judged["noise"].map("{:.3%}".format),
         "verdict": judged["verdict"],
         "newest change": [
-            f"{_percent(row['effect'])} since {row['since']} ({_certainty(row['confidence'])})"
+            f"{in_words(row['effect'], row['before'], row['level'])} since {row['since']} "
+            f"({_certainty(row['confidence'])})"
             if pd.notna(row["confidence"]) else "" for row in records(judged)
         ],
-    })
+    }).to_markdown(index=False, disable_numparse=True)
 
 
 def write_page(database: str | None, runs: Path, file: Path) -> Path:
     """Write the history page to `file`."""
     from harness.results.history import page  # matplotlib: half a second that only this needs
 
-    with _archive(database, runs, create=False) as archive:
-        measured = archive.load(reasons=False)
+    with _archive(database, runs, writable=False) as archive:
+        measured, accepted = archive.load(reasons=False), archive.accepted()
     folders = measured.drop_duplicates("run_id").set_index("run_id")["folder"].to_dict()
-    page.write(History.of(measured), {str(run): str(path) for run, path in folders.items()}, file)
+    history = History.of(measured, accepted)
+    page.write(history, {str(run): str(path) for run, path in folders.items()}, file)
     return file
 
 
 def probe(database: str | None, runs: Path) -> None:
     """Raise now what would be wrong with the database after the run."""
-    with _archive(database, runs, create=True):
+    with _archive(database, runs, writable=True):
         pass
 
 
-def suspicious(
-    database: str | None, runs: Path, folder: RunFolder, playbook: Playbook
-) -> list[Cell]:
-    """The cells of the run that look changed against their hosts' history, each as further
-    repetitions: what is to be measured again before a change is called."""
-    with _archive(database, runs, create=True) as archive:
-        archive.take(folder.path)
-        history = History.of(archive.load(reasons=False))
-    again = range(playbook.repetitions + 1, 2 * playbook.repetitions + 1)
-    cells = [Cell(host, Configuration(configuration), repetition, Benchmark(benchmark))
-             for host, configuration, benchmark in verdicts.suspicious(history, folder.id)
-             for repetition in again]
-    measured = {record.id for record in folder.records()}
-    return [cell for cell in cells if cell.id not in measured]
+@dataclass
+class Check:
+    """A run that goes into the history and, if it is `judged`, is judged by it. The history is
+    read and replayed once, up to what the run measured first."""
 
+    database: str | None
+    runs: Path
+    folder: RunFolder
+    judged: bool
+    history: History = field(default_factory=History)
 
-def conclude(database: str | None, runs: Path, folder: RunFolder, *, check: bool) -> None:
-    """Import the run, and with `check` write into its metadata what has changed."""
-    with _archive(database, runs, create=True) as archive:
-        archive.take(folder.path)
-        if check:
-            history = History.of(archive.load(reasons=False))
-            folder.update(changes=[
-                {name: _finite(row[name]) for name in _KEPT}
-                for row in verdicts.judge(history, folder.id)
-            ])
+    def suspicious(self, playbook: Playbook) -> list[Cell]:
+        """The cells of the run that look changed against their hosts' history, each as further
+        repetitions: what is to be measured again before a change is called."""
+        if not self.judged:
+            return []
+        with _archive(self.database, self.runs, writable=True) as archive:
+            archive.take(self.folder.path)
+            measured = archive.load(reasons=False)
+            mine = measured["run_id"] == self.folder.id
+            self.history = History.of(measured[~mine], archive.accepted())
+        self.history.look(measured[mine])
+        again = range(playbook.repetitions + 1, 2 * playbook.repetitions + 1)
+        cells = [Cell(host, Configuration(configuration), repetition, Benchmark(benchmark))
+                 for host, configuration, benchmark in verdicts.suspicious(self.history)
+                 for repetition in again]
+        measured_cells = {record.id for record in self.folder.records()}
+        return [cell for cell in cells if cell.id not in measured_cells]
+
+    def conclude(self) -> None:
+        """Import the run, and write into its metadata what has changed."""
+        with _archive(self.database, self.runs, writable=True) as archive:
+            archive.take(self.folder.path)
+            if not self.judged:
+                return
+            self.history.decide(archive.load(reasons=False, run_id=self.folder.id))
+        self.folder.update(changes=[
+            {name: _finite(row[name]) for name in _KEPT}
+            for row in verdicts.judge(self.history, self.folder.id)
+        ])
 
 
 def regressions(folder: RunFolder) -> list[str]:

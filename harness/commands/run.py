@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness import __version__, levels
+from harness import levels
 from harness.artifacts import Artifacts, artifacts_of
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, UserError
@@ -36,6 +36,7 @@ from harness.playbook import (
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
+from harness.version import harness_version
 
 
 def read_playbook(
@@ -115,7 +116,7 @@ def run(
         folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
     finished = {record.id for record in folder.records() if record.passed}
     cells = [cell for cell in plan(playbook) if cell.id not in finished]
-    check = playbook.check if check is None else check
+    judge = history.Check(database, runs, folder, playbook.check if check is None else check)
     folder.update(state="unfinished", planned=[cell.id for cell in plan(playbook)])
 
     def execute(cells: Sequence[Cell]) -> None:
@@ -130,7 +131,7 @@ def run(
 
     try:
         execute(cells)
-        again = history.suspicious(database, runs, folder, playbook) if check else []
+        again = judge.suspicious(playbook)
         for cell in again:
             progress.note(f"{cell.id}: looks changed, so it is measured again")
         execute(again)
@@ -144,7 +145,7 @@ def run(
     finally:
         folder.update(durations=progress.durations, ended=datetime.now(UTC).isoformat())
     try:
-        history.conclude(database, runs, folder, check=check)
+        judge.conclude()
     finally:
         report.write(folder)
     return folder
@@ -179,7 +180,7 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
     }
     qemu = emulator(cache) if machines else None
     return {
-        "harness": __version__,
+        "harness": harness_version(),
         "track": playbook.track,
         "playbook": playbook.model_dump(mode="json"),
         "skipped": skipped(playbook),

@@ -18,7 +18,8 @@ def load(database: str | None = None, *, reasons: bool = True, **where: str) -> 
     Columns: those of results.csv, with its units (`value` in `unit` per operation); `repetition`
     (from 1), `repeated` (bool: measured a second time because the first looked changed); and of
     the run `started` (UTC), `state`, `playbook` (its name), `harness`, `emulator`, `kernels`
-    (`name: version key; …`) and `folder`. What a run did not say is empty or None, `stdev` NaN.
+    (`name: version key; …`), `microbench` (its hash), `folder` and `settings` (what the playbook
+    sets, `iterations=500 …`). What a run did not say is empty or None, `stdev` NaN.
 
     Raises UserError if there is no such database or column, InfrastructureError if its server
     does not answer.
@@ -26,5 +27,5 @@ def load(database: str | None = None, *, reasons: bool = True, **where: str) -> 
     from harness.results.history.archive import Archive
     from harness.results.history.database import Database, locate
 
-    with Database.open(locate(database, Path("runs")), create=False) as opened:
+    with Database.open(locate(database, Path("runs")), writable=False) as opened:
         return Archive(opened).load(reasons=reasons, **where)

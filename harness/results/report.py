@@ -355,9 +355,11 @@ def change_in_words(change: Mapping[str, Any]) -> str:
     if change["verdict"] == "suspicious":
         return (f"{what} looks changed, which a second measurement did not confirm "
                 f"(level {number(change['level'], 2)})")
-    effect = "from 0" if change["effect"] is None else f"{change['effect']:+.2%}"
+    effect = (f"{change['effect']:+.2%}" if change["effect"] is not None
+              else f"from {number(change['before'], 2)}")
+    since = f" since {change['since']}" if "since" in change else ""
     sure = min(float(change["confidence"]), 0.999999)
-    return (f"{what} has {change['verdict']}, {effect} (noise {change['noise']:.2%}, "
+    return (f"{what} has {change['verdict']}{since}, {effect} (noise {change['noise']:.2%}, "
             f"confidence {sure:.4%})")
 
 

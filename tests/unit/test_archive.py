@@ -8,17 +8,23 @@ import select
 import signal
 import sqlite3
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import islice
 from shutil import copytree
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from harness import results
 from harness.errors import InfrastructureError, UserError
+from harness.playbook import Playbook
 from harness.results.history import database
 from harness.results.history.archive import Archive, Outcome, find
 from harness.results.history.database import Database
@@ -58,7 +64,7 @@ def test_frame_is_tidy(archive, tmp_path):
     frame = archive.load()
     assert list(frame.columns) == [
         *COLUMNS, "repetition", "started", "state", "playbook", "harness", "emulator", "kernels",
-        "folder", "repeated"]
+        "microbench", "folder", "settings", "repeated"]
     assert list(dict.fromkeys(frame["run_id"])) == ["night-001", "night-002"], "oldest first"
     assert str(frame["started"].dt.tz) == "UTC"
     assert str(frame["started"].iloc[0]) == "2026-01-02 03:00:00+00:00"
@@ -162,9 +168,9 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
     with Database.open(place) as opened:
         Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0002_more.py").write_text(
+    (newer / "versions" / "r0003_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0002', '0001'\n"
+        "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n")
     with monkeypatch.context() as patch:
         patch.setattr(database, "_MIGRATIONS", newer)
@@ -172,18 +178,20 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
             columns = {each["name"] for each in sa.inspect(opened.engine).get_columns("runs")}
             assert "note" in columns
             assert len(Archive(opened).load()) == 3
-    with (pytest.raises(UserError, match=r"newer harness \(its schema is '0002', ours '0001'\)"),
-          Database.open(place)):
-        pass
+    for writable in (True, False):
+        with (pytest.raises(
+                UserError, match=r"newer harness \(its schema is '0003', ours '0002'\)"),
+              Database.open(place, writable=writable)):
+            pass
 
 
 def test_a_failed_upgrade_changes_nothing(place, tmp_path, monkeypatch):
     with Database.open(place):
         pass
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0002_more.py").write_text(
+    (newer / "versions" / "r0003_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0002', '0001'\n"
+        "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
         "    op.drop_table('nothing')\n")
     with monkeypatch.context() as patch:
@@ -241,9 +249,119 @@ def test_a_server_that_refuses_is_the_users_matter(postgresql_server):
 
 def test_no_history_is_not_made_by_reading(tmp_path):
     with (pytest.raises(UserError, match="neve history import RUNS makes one"),
-          Database.open(str(tmp_path / "h.sqlite"), create=False)):
+          Database.open(str(tmp_path / "h.sqlite"), writable=False)):
         pass
     assert not list(tmp_path.glob("h.sqlite*"))
+
+
+def test_reading_changes_nothing(tmp_path):
+    """A colleague's history, on a file system that is theirs alone."""
+    folder = tmp_path / "theirs"
+    with Database.open(str(folder / "h.sqlite")) as opened:
+        Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
+        assert len(Archive(opened).load()) == 3
+    before = (folder / "h.sqlite").read_bytes()
+    for path, mode in ((folder / "h.sqlite", 0o444), (folder, 0o555), (tmp_path, 0o755)):
+        path.chmod(mode)
+    for parent in folder.parents:  # pytest's folders are for one user alone
+        if parent.stat().st_uid == os.getuid() and parent.stat().st_mode & 0o011 != 0o011:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.getuid() == 0:  # who may write everywhere
+                os.setuid(65533)
+            assert not os.access(folder, os.W_OK)
+            assert len(results.load(str(folder / "h.sqlite"))) == 3
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    folder.chmod(0o755)
+    assert [path.name for path in folder.iterdir()] == ["h.sqlite"]
+    assert (folder / "h.sqlite").read_bytes() == before
+
+
+def older(place):
+    """A database of the first schema, with a run."""
+    config = Config()
+    config.set_main_option("script_location", str(database._MIGRATIONS))
+    engine = sa.create_engine(database.parse(place))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(sa.text(
+            "INSERT INTO runs (id, started, state, playbook, repetitions, harness, kernels, "
+            "folder, digest) VALUES ('night-001', '2026-01-02 03:00:00.000000', 'finished', "
+            "'nightly', 1, '0.1.0', 'l0: 4.10.0 k1', '/x', 'd')"))
+        connection.execute(sa.text(
+            "INSERT INTO measurements VALUES ('night-001', 'server', 'v4.10', 'cortex-a57', 3, "
+            "'vm', 'none', 'hypercall', 1, 'cost', 'instructions', 1000, NULL, 1000, '')"))
+    engine.dispose()
+
+
+def revision(place):
+    engine = sa.create_engine(database.parse(place))
+    with engine.connect() as connection:
+        found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    engine.dispose()
+    return found
+
+
+def test_reading_does_not_migrate_and_writing_does(place, tmp_path):
+    older(place)
+    with Database.open(place, writable=False) as opened:
+        frame = Archive(opened).load()
+        assert Archive(opened).accepted() == []
+    assert frame[["value", "settings", "microbench"]].to_numpy().tolist() == [[1000.0, "", ""]]
+    assert revision(place) == "0001", "an older harness can still write"
+    with Database.open(place) as opened:
+        assert Archive(opened).load().equals(frame)
+        assert Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000})) is Outcome.UPDATED
+    assert revision(place) == "0002"
+
+
+def test_what_is_accepted_is_kept(place):
+    moment = datetime(2026, 1, 2, 3, tzinfo=UTC)
+    with Database.open(place) as opened:
+        for note in ("first", "again"):
+            Archive(opened).accept([{"host": HOSTILE}], moment, note)
+        assert Archive(opened).accepted() == [({"host": HOSTILE}, pd.Timestamp(moment))]
+
+
+def test_settings_are_what_is_not_the_default(archive, tmp_path):
+    playbook = Playbook.model_validate({
+        "configurations": ["vm"], "benchmarks": ["hypercall"], "iterations": 500, "kernel": "7.2",
+        "check": True, "hosts": [{"kind": "tcg", "name": "small"},
+                                 {"kind": "tcg", "name": "large", "memory": 8192, "cpu": "max"}],
+    }).model_dump(mode="json")
+    for host in ("small", "large"):
+        archive.take(write_run(tmp_path, 1, {"hypercall": 1000}, host=host, name=host,
+                               playbook=playbook, microbench={"sha256": "abc"}))
+    frame = archive.load(metric="cost")
+    assert frame.set_index("host")["settings"].to_dict() == {
+        "small": "iterations=500 kernel=7.2", "large": "iterations=500 kernel=7.2 memory=8192"}
+    assert set(frame["microbench"]) == {"abc"}
+
+
+def damage_page(file):
+    """The database is one no longer: its first page's tree points to nowhere."""
+    data = bytearray(file.read_bytes())
+    data[100:400] = b"\xff" * 300
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_malformed_database_is_the_users_matter(tmp_path, writable):
+    file = tmp_path / "h.sqlite"
+    with Database.open(str(file)) as opened:
+        Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
+    damage_page(file)
+    with (pytest.raises(UserError, match="malformed; move it away") as caught,
+          Database.open(str(file), writable=writable) as opened):
+        Archive(opened).load()
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):

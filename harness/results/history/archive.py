@@ -2,7 +2,7 @@
 """Run folders into the database, and frames out of it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,13 +23,16 @@ from pydantic import (
 
 from harness.cache import content_key
 from harness.errors import UserError
+from harness.results.history import settings
 from harness.results.history.database import Database
-from harness.results.history.models import StoredMeasurement, StoredRun
+from harness.results.history.models import StoredAcceptance, StoredMeasurement, StoredRun
 from harness.results.schema import COLUMNS
 from harness.results.store import CellRecord, RunFolder, run_folders
 
 RUN_COLUMNS = ["started", "state", "playbook", "repetitions", "harness", "emulator", "kernels",
-               "folder"]
+               "microbench", "folder", "settings"]
+
+_EMPTY = {"microbench": "", "settings": "{}"}  # where an older schema has no such column
 
 
 class Outcome(StrEnum):
@@ -49,7 +52,8 @@ def _storable(text: str) -> str:
     return text
 
 
-_Text = Annotated[str, Field(max_length=4096), AfterValidator(_storable)]
+_Long = Annotated[str, Field(max_length=2**20), AfterValidator(_storable)]
+_Text = Annotated[_Long, Field(max_length=4096)]
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -66,6 +70,8 @@ class _Run(BaseModel):
     harness: _Text = ""
     emulator: _Text | None = None
     kernels: _Text = ""
+    microbench: _Text = ""
+    settings: _Long = "{}"
     folder: _Text
 
 
@@ -126,27 +132,82 @@ class Archive:
 
     def load(self, *, reasons: bool = True, **where: str) -> pd.DataFrame:
         """See `harness.results.load`."""
+        unknown = [name for name in where if name not in COLUMNS]
+        if unknown:
+            raise UserError(f"the history has no column {unknown[0]!r}: {', '.join(COLUMNS)}")
         runs, measurements = StoredRun.__table__, StoredMeasurement.__table__
-        columns = [*(measurements.c[name] for name in COLUMNS), measurements.c.repetition,
-                   *(runs.c[name] for name in RUN_COLUMNS)]
-        query = sa.select(*columns).join_from(measurements, runs).order_by(
+        names = [*COLUMNS, "repetition"]
+        query = sa.select(*(measurements.c[name] for name in names)).join_from(
+            measurements, runs).order_by(
             runs.c.started, runs.c.id, measurements.c.host, measurements.c.configuration,
             measurements.c.benchmark, measurements.c.repetition, measurements.c.metric,
             measurements.c.reason,
         )
         for name, value in where.items():
-            if name not in COLUMNS:
-                raise UserError(f"the history has no column {name!r}: {', '.join(COLUMNS)}")
             query = query.where(measurements.c[name] == value)
         if not reasons:
             query = query.where(measurements.c.reason == "")
+        # An older schema, which reading does not upgrade, lacks columns.
+        there = [name for name in RUN_COLUMNS if name in self.database.columns["runs"]]
+        with self.database.reading() as connection:
+            table = _frame(connection.execute(query), names)
+            of_runs = pd.DataFrame(
+                connection.execute(sa.select(*(runs.c[name] for name in ["id", *there]))).all(),
+                columns=["id", *there]).set_index("id")
+            for name in set(RUN_COLUMNS) - set(there):
+                of_runs[name] = _EMPTY[name]
+        return _joined(table, of_runs)
+
+    def accept(self, series: Iterable[Mapping[str, str]], until: datetime, note: str) -> None:
+        """What changed in `series`, each by what names it, up to the run that started at `until`
+        is the new normal."""
+        rows = [{"series": json.dumps(dict(each), sort_keys=True), "until": until, "note": note}
+                for each in series]
+        accepted = StoredAcceptance.__table__
+        with self.database.writing() as connection:
+            for row in rows:
+                connection.execute(sa.delete(StoredAcceptance).where(
+                    accepted.c.series == row["series"], accepted.c.until == until))
+            connection.execute(sa.insert(StoredAcceptance), rows)
+
+    def accepted(self) -> list[tuple[dict[str, str], pd.Timestamp]]:
+        """What `accept` was told: the names of a series, and until when."""
+        if "acceptances" not in self.database.columns:
+            return []
+        query = sa.select(StoredAcceptance.series, StoredAcceptance.until)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        table = pd.DataFrame(rows, columns=[column.name for column in columns])
-        table["started"] = pd.to_datetime(table["started"], utc=True)
-        table["repeated"] = table["repetition"] > table["repetitions"]
-        types = {"value": "float64", "stdev": "float64", "repeated": "bool"}
-        return table.astype(types).drop(columns="repetitions")
+        return [(json.loads(series), _utc(until)) for series, until in rows]
+
+
+def _frame(rows: Iterable[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
+    """The rows as a frame; the same text is one object, of which there are few."""
+    known: dict[str, str] = {}
+    columns: list[list[Any]] = [[] for _ in names]
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            column.append(known.setdefault(value, value) if isinstance(value, str) else value)
+    return pd.DataFrame(dict(zip(names, columns, strict=True)), columns=list(names))
+
+
+def _joined(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Measurements with what is known of their runs, and each host's settings."""
+    runs = runs.assign(started=pd.to_datetime(runs["started"], utc=True))[RUN_COLUMNS]
+    runs.index = runs.index.astype("str")  # of no runs it is of no type
+    table = table.astype({"run_id": "str"}).join(runs, on="run_id")
+    of_hosts = {(run_id, host): text for run_id, settings in runs["settings"].items()
+                for host, text in json.loads(settings).items()}
+    pairs = zip(table["run_id"], table["host"], strict=True)
+    table["settings"] = pd.Series([of_hosts.get(pair, "") for pair in pairs], dtype="str")
+    table["repeated"] = table["repetition"] > table["repetitions"]
+    types = {"value": "float64", "stdev": "float64", "repeated": "bool"}
+    return table.astype(types).drop(columns="repetitions")
+
+
+def _utc(moment: datetime) -> pd.Timestamp:
+    """SQLite forgets that it is UTC."""
+    stamp = pd.Timestamp(moment)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
 def _read(path: Path) -> tuple[_Run, list[_Measurement]]:
@@ -180,6 +241,8 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "playbook": playbook.get("name"), "repetitions": playbook.get("repetitions"),
         "state": metadata.get("state"), "harness": metadata.get("harness"),
         "emulator": metadata.get("emulator"), "folder": str(folder.path),
+        "microbench": (metadata.get("microbench") or {}).get("sha256"),
+        "settings": json.dumps(settings.by_host(playbook), sort_keys=True),
         "kernels": "; ".join(
             f"{name}: {kernel['version']} {kernel['key']}"
             for name, kernel in sorted(kernels.items())

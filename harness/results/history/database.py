@@ -3,13 +3,16 @@
 
 SQLite runs in WAL mode with full synchronization: what was committed outlives a kill -9 and a
 power cut, and readers never wait for a writer.
+
+Only who writes makes, sets up or upgrades a database. Reading changes nothing: a colleague's
+history can be read, and a newer harness that reads locks no older one out.
 """
 
 import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,30 +47,33 @@ def locate(database: str | None, runs: Path) -> str:
 
 @dataclass(frozen=True)
 class Database:
-    """An open database whose schema is the newest."""
+    """An open database. `columns` are those of its tables: an older schema has fewer."""
 
     engine: Engine
+    columns: Mapping[str, frozenset[str]]
 
     @classmethod
     @contextmanager
-    def open(cls, place: str, *, create: bool = True) -> Iterator["Database"]:
+    def open(cls, place: str, *, writable: bool = True) -> Iterator["Database"]:
         """The database at `place`, a URL or the name of an SQLite file.
 
-        An older schema is upgraded. Raises UserError for a place that can't be one, a missing
-        file unless `create`, a newer schema; InfrastructureError for a server that is away.
+        One that is `writable` is made if it is missing, and an older schema is upgraded. Raises
+        UserError for a place that can't be one, nothing to read, a newer schema;
+        InfrastructureError for a server that is away.
         """
         url = parse(place)
-        if url.get_backend_name() == "sqlite" and url.database:
-            file = Path(url.database)
-            if not create and not file.exists():
-                raise UserError(f"no history in {file}: neve history import RUNS makes one")
-            if create:
-                file.parent.mkdir(parents=True, exist_ok=True)
+        if url.get_backend_name() == "sqlite" and url.database and writable:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        elif url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            raise _nothing(url)
         with _explained(url):
-            engine = _engine(url)
+            engine = _engine(url, writable)
             try:
-                _migrate(engine, url)
-                yield cls(engine)
+                if writable:
+                    _migrate(engine, url)
+                elif _found(engine, url) is None:
+                    raise _nothing(url)
+                yield cls(engine, _columns(engine))
             finally:
                 engine.dispose()
 
@@ -82,6 +88,16 @@ class Database:
         """A transaction that is committed as a whole, or not at all."""
         with _writing(self.engine) as connection:
             yield connection
+
+
+def _nothing(url: URL) -> UserError:
+    return UserError(f"no history in {_shown(url)}: neve history import RUNS makes one")
+
+
+def _columns(engine: Engine) -> dict[str, frozenset[str]]:
+    inspected = sa.inspect(engine)
+    return {table: frozenset(column["name"] for column in inspected.get_columns(table))
+            for table in inspected.get_table_names()}
 
 
 def parse(place: str) -> URL:
@@ -100,16 +116,29 @@ def parse(place: str) -> URL:
     raise UserError(f"no database of kind {backend!r}: " + _EXPECTED)
 
 
+_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_PROTOCOL")
 _EXPECTED = "expected a file, sqlite:///FILE or postgresql://USER@HOST/NAME"
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, writable: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, connect_args={"connect_timeout": _CONNECT_SECONDS})
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
-    sa.event.listen(engine, "connect", _configure_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
+    if writable:
+        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        sa.event.listen(engine, "connect", _configure_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    name = _read_only(Path(url.database or ""))
+    return sa.create_engine(url, creator=lambda: sqlite3.connect(
+        name, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False))
+
+
+def _read_only(file: Path) -> str:
+    """A URI that reads `file`. In WAL mode SQLite makes files beside it even then; where we may
+    make none, nobody is writing as long as there is no log."""
+    logged = file.with_name(f"{file.name}-wal").exists()
+    immutable = not logged and not os.access(file.parent, os.W_OK)
+    return f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -149,19 +178,35 @@ def _writing(engine: Engine) -> Iterator[Connection]:
 
 def _migrate(engine: Engine, url: URL) -> None:
     """Bring the schema to the newest revision; several processes may open at once."""
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    if _found(engine, url) == _known()[0]:
+        return
+    with _writing(engine) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _found(engine: Engine, url: URL) -> str | None:
+    """The revision of the schema; None where there is none. Raises UserError for a newer one."""
     with engine.connect() as connection:
         found = _revision(connection)
-    if found == known[0]:
-        return
+    known = _known()
     if found is not None and found not in known:
         raise UserError(f"{_shown(url)} was made by a newer harness (its schema is {found!r}, "
                         f"ours {known[0]!r}): upgrade this one")
-    with _writing(engine) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    return found
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def _known() -> list[str]:
+    """All revisions, newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in scripts.walk_revisions()]
 
 
 def _revision(connection: Connection) -> str | None:
@@ -183,12 +228,15 @@ def _explained(url: URL) -> Iterator[None]:
         line = " ".join(str(cause).split("\n\n")[0].split())
         if url.password:
             line = line.replace(str(url.password), "***")
+        if getattr(cause, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+            line += "; move it away, and neve history import RUNS makes a new one"
         raise _meaning(url, line, cause)(f"database {_shown(url)}: {line}") from error
 
 
 def _meaning(url: URL, line: str, cause: object) -> type[HarnessError]:
     if url.get_backend_name() == "sqlite":
-        return InfrastructureError if "locked" in line or "disk" in line else UserError
+        name = getattr(cause, "sqlite_errorname", None) or ""
+        return InfrastructureError if name.startswith(_TRANSIENT) else UserError
     state = str(getattr(cause, "sqlstate", None) or "")
     refused = any(words in line for words in _REFUSALS) or state[:2] in ("28", "3D", "42")
     return UserError if refused else InfrastructureError

@@ -23,7 +23,8 @@ class Base(DeclarativeBase):
 class StoredRun(Base):
     """A run folder. `repetitions` is what the playbook asked for: a measurement with a higher
     repetition was repeated because the first looked changed. `digest` names the content of the
-    folder when it was read; `kernels` are `name: version key`, with semicolons between."""
+    folder when it was read; `kernels` are `name: version key`, with semicolons between;
+    `settings` is a JSON object of what the playbook sets by host; `microbench` a hash."""
 
     __tablename__ = "runs"
 
@@ -37,6 +38,8 @@ class StoredRun(Base):
     kernels: Mapped[str]
     folder: Mapped[str]
     digest: Mapped[str]
+    settings: Mapped[str]
+    microbench: Mapped[str]
 
 
 class StoredMeasurement(Base):
@@ -60,3 +63,14 @@ class StoredMeasurement(Base):
     stdev: Mapped[float | None]
     iterations: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str] = mapped_column(primary_key=True)
+
+
+class StoredAcceptance(Base):
+    """What changed for the worse in a series, up to the run that started at `until`, is its new
+    normal. `series` is a JSON object of what names it."""
+
+    __tablename__ = "acceptances"
+
+    series: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime] = mapped_column(primary_key=True)
+    note: Mapped[str]

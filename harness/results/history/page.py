@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """history.html: a chart per host, benchmark and configuration, every night linked to its run."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +16,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.bench.application import applications
 from harness.cache import write_atomically
 from harness.results.chart import svg
 from harness.results.history import verdicts
 from harness.results.history.changes import LEARNING, Change, Key, Series
-from harness.results.history.verdicts import KEY, History, Night
+from harness.results.history.verdicts import KEY, History, Night, in_words
 from harness.results.tables import records
 
 _POINT, _LEVEL, _BAND = "#2f6f9f", "#222222", "#e6e2d8"
 _WORSE, _BETTER = "#b04a4a", "#5b9a5b"
 _SIGMAS = 2  # of the band
-_UNITS = {"instructions", "cycles", "ticks", "exits"}  # only what is known goes into a chart
+# Only what is known goes into a chart.
+_KNOWN = {"cost", "traps", "cpu", "instructions", "cycles", "ticks", "exits", "exits per second",
+          "CPUs", *(unit for each in applications().values() for unit in (each.metric, each.unit))}
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class _Panel:
     """One metric of a cell."""
 
     key: Key
+    of: str
     series: Series
     sigma: float
     changes: list[Change]
@@ -47,11 +52,15 @@ def write(history: History, folders: dict[str, str], file: Path) -> None:
         loader=jinja2.PackageLoader("harness.results"), undefined=jinja2.StrictUndefined,
         autoescape=True, trim_blocks=True, keep_trailing_newline=True,
     )
+    judged = verdicts.table(history)
+    keys = [key for key, _, _ in history.series()]
+    apart = dict(zip(keys, verdicts.distinguished(judged), strict=True))
     text = environment.get_template("history.html.j2").render(
         nights=history.nights, learning=LEARNING, sigmas=_SIGMAS,
-        changes=[_described(history, change, links) for change in history.changes()],
-        floors=records(verdicts.noise_floors(history)),
-        cells=_cells(history, links),
+        alarms=records(judged[judged["verdict"] == verdicts.Verdict.REGRESSED]),
+        changes=[_described(history, change, links, apart) for change in history.changes()],
+        floors=records(verdicts.noise_floors(judged)),
+        cells=_cells(history, links, apart),
     )
     write_atomically(file, text)
 
@@ -65,34 +74,42 @@ def _link(folder: Path, file: Path) -> str:
     return "./" + "/".join(quote(part, safe="") for part in Path(way).parts) + "/report.html"
 
 
-def _described(history: History, change: Change, links: dict[str, str]) -> dict[str, Any]:
+def _described(
+    history: History, change: Change, links: dict[str, str], apart: dict[Key, str]
+) -> dict[str, Any]:
     start, called = history.nights[change.start], history.nights[change.called]
+    series = history.of_change(change)
+    seen = [night for night in series.nights if change.start <= night <= change.called]
     return {
-        **dict(zip(KEY, change.key, strict=True)),
+        **dict(zip(KEY, change.key, strict=True)), "of": apart[change.key],
         "since": start.run_id, "date": f"{start.started:%Y-%m-%d}",
         "link": links.get(start.run_id, ""),
-        "called": called.run_id, "nights": change.called - change.start + 1,
-        "before": change.before, "after": change.after, "effect": change.effect,
-        "confidence": change.confidence, "worse": verdicts.worse(change),
-        "differences": history.differences(change),
+        "called": called.run_id, "measurements": len(seen), "runs": len(set(seen)),
+        "before": change.before, "after": change.after, "confidence": change.confidence,
+        "effect": in_words(change.effect, change.before, change.after),
+        "worse": verdicts.worse(change), "differences": history.differences(change),
     }
 
 
-def _cells(history: History, links: dict[str, str]) -> list[dict[str, Any]]:
-    """Per host, benchmark and configuration: a heading and the chart of its metrics."""
-    panels: dict[tuple[str, str, str], list[_Panel]] = {}
+def _cells(
+    history: History, links: dict[str, str], apart: dict[Key, str]
+) -> list[dict[str, Any]]:
+    """Per host, benchmark, configuration and settings: a heading and the chart of its metrics."""
+    panels: dict[tuple[str, ...], list[_Panel]] = {}
+    changes: dict[Key, list[Change]] = {}
+    for change in history.changes():
+        changes.setdefault(change.key, []).append(change)
     for key, series, monitor in history.series():
         named = dict(zip(KEY, key, strict=True))
-        cell = (named["host"], named["benchmark"], named["configuration"])
+        cell = (named["host"], named["benchmark"], named["configuration"],
+                *(value for name, value in named.items() if name not in ("metric", "unit")))
         panels.setdefault(cell, []).append(_Panel(
-            key, series, series.noise(monitor.prior).sigma,
-            [change for change in monitor.changes if change.key == key],
-        ))
+            key, apart[key], series, series.noise(monitor.prior).sigma, changes.get(key, [])))
     return [
-        {"host": host, "benchmark": benchmark, "configuration": configuration,
-         "rows": [_row(panel) for panel in mine],
+        {"host": cell[0], "benchmark": cell[1], "configuration": cell[2], "of": mine[0].of,
+         "rows": [_row(panel) for panel in mine], "anchor": f"series-{number}",
          "chart": svg(_figure(history.nights, mine, links))}
-        for (host, benchmark, configuration), mine in sorted(panels.items())
+        for number, (cell, mine) in enumerate(sorted(panels.items()), 1)
     ]
 
 
@@ -133,13 +150,14 @@ def _draw(
         color = _WORSE if verdicts.worse(change) else _BETTER
         axes.axvline(days[change.start], color=color, linewidth=1.2)
         axes.annotate(
-            f"{change.effect:+.1%}", (days[change.start], 1.0),
+            f"{change.effect:+.1%}" if math.isfinite(change.effect) else "",
+            (days[change.start], 1.0),
             xycoords=("data", "axes fraction"), xytext=(3, -9), textcoords="offset points",
             color=color, fontsize=8,
         )
     named = dict(zip(KEY, panel.key, strict=True))
-    unit = named["unit"] if named["unit"] in _UNITS else ""
-    axes.set_ylabel(unit, fontsize=8)
+    metric, unit = (named[name] if named[name] in _KNOWN else "" for name in ("metric", "unit"))
+    axes.set_ylabel(f"{metric} ({unit})" if metric and unit else "", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.ticklabel_format(axis="y", useOffset=False)
     locator = mdates.AutoDateLocator()  # type: ignore[no-untyped-call]
