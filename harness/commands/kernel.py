@@ -59,7 +59,8 @@ def edit_series(
 
 def save_series(track: str, folder: Path) -> Saved:
     """Bring the commits of the repository in `folder` back into the series."""
-    return save(Track.load(track), folder)
+    with Progress().stage("patches of the commits"):
+        return save(Track.load(track), folder)
 
 
 def changed_files(track: str, wanted: str | None) -> list[str]:

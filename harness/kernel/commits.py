@@ -61,7 +61,8 @@ def opened(folder: Path, track: str) -> tuple[Repository, Base, str]:
         dirty = repository.git("status", "--porcelain", "--untracked-files=no").split()
         merges = repository.git("rev-list", "--merges", f"{root}..HEAD").split()
     except ProcessError as error:
-        raise UserError(f"{folder} is no tree of `neve kernel edit {track}`") from error
+        raise UserError(
+            f"{folder} is no tree of `neve kernel edit {track}`: {error.complaint}") from error
     if base is None or base.track != track:
         raise UserError(f"{folder} is no tree of `neve kernel edit {track}`"
                         + (f", but of track {base.track}" if base else ""))
