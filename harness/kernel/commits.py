@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.kernel import message
 from harness.kernel.edit import Base
-from harness.kernel.repository import Repository
+from harness.kernel.repository import Identity, Repository
 from harness.process import ProcessError
 
 _UNFIT = {
@@ -75,23 +75,19 @@ def opened(folder: Path, track: str) -> tuple[Repository, Base, str]:
     return repository, base, root
 
 
-def author(repository: Repository, commit: str) -> str:
-    """Who wrote `commit`."""
-    return repository.git("log", "-1", "--format=%an <%ae>", commit).strip()
-
-
-def read(repository: Repository, root: str, ids: Sequence[str], user: str) -> list[Commit]:
+def read(repository: Repository, root: str, ids: Sequence[str]) -> list[Commit]:
     """The commits `ids`, of which the first one is on top of `root`, and each on the one before.
-    Those of the `user` don't say who wrote them.
+    Those of the author of `root` don't say who wrote them.
 
     Raises UserError if one can't be a patch.
     """
+    user = repository.author(root)
     return [_commit(repository, parent, each, user)
             for parent, each in zip([root, *ids], ids, strict=False)]
 
 
-def _commit(repository: Repository, parent: str, commit: str, user: str) -> Commit:
-    who, _, text = repository.git("log", "-1", "--format=%an <%ae>%n%B", commit).partition("\n")
+def _commit(repository: Repository, parent: str, commit: str, user: Identity) -> Commit:
+    text, who = repository.git("log", "-1", "--format=%B", commit), repository.author(commit)
     name = f"commit {commit[:12]} ({text.partition(chr(10))[0]})"
     diff = repository.diff(parent, commit)
     if problem := _problem(text, diff):
@@ -100,7 +96,7 @@ def _commit(repository: Repository, parent: str, commit: str, user: str) -> Comm
            if re.match(r"diff --git .*\nnew file mode ", part)]
     slugs = re.findall(rf"^{message.NAME}: ([a-z0-9][a-z0-9-]*) *$", text, re.M)
     return Commit(
-        name, message.stored(message.without_name(text), None if who == user else who),
+        name, message.stored(message.without_name(text), None if who == user else str(who)),
         {path: part for path, part in diff.items() if path not in new},
         {path: repository.git("show", f"{commit}:{path}") for path in new},
         slugs[-1] if slugs else None,

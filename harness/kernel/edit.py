@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.kernel import message
 from harness.kernel.patches import Patch, Series, Value
-from harness.kernel.repository import Repository, identity
+from harness.kernel.repository import Identity, Repository, identity
 from harness.kernel.source import Source, extract
 from harness.kernel.switch import apply
 
@@ -91,12 +91,13 @@ def _initialized(tree: Path, text: str) -> Repository:
 def lay_out(
     repository: Repository, base: str, version: str, patches: Sequence[Patch]
 ) -> list[str]:
-    """The commits of `patches` on top of `base`, applied as `neve kernel build` does. No branch
-    and no file of the work tree changes.
+    """The commits of `patches` on top of `base`, applied as `neve kernel build` does, by its author
+    where they don't name another. No branch and no file of the work tree changes.
 
     Raises UserError naming the patch that does not apply.
     """
     commits: list[str] = []
+    user = repository.author(base)
     with tempfile.TemporaryDirectory(prefix="neve-patch-") as temporary:
         work = Path(temporary)
         checkout(repository, base, {file for patch in patches for file in patch.files}, work)
@@ -106,7 +107,7 @@ def lay_out(
                 repository.git("add", "--all", "--force", "--", *patch.files, env=env)
                 tree = repository.git("write-tree", env=env).strip()
                 parent = commits[-1] if commits else base
-                commits.append(_committed(repository, patch, tree, parent))
+                commits.append(_committed(repository, patch, tree, parent, user))
     return commits
 
 
@@ -117,11 +118,13 @@ def checkout(repository: Repository, commit: str, files: set[str], into: Path) -
         repository.git("checkout-index", "-z", "--stdin", stdin=known, env=env)
 
 
-def _committed(repository: Repository, patch: Patch, tree: str, parent: str) -> str:
+def _committed(
+    repository: Repository, patch: Patch, tree: str, parent: str, user: Identity
+) -> str:
     text = message.with_trailer(message.plain(patch.head), f"{message.NAME}: {patch.slug}")
-    env = {}
-    if author := message.author(patch.head):
-        name, _, email = author.rpartition(" <")
-        env = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email.rstrip(">")}
+    author = message.author(patch.head)
+    writer = Identity.of(author) if author else user
+    env = {"GIT_AUTHOR_NAME": writer.name, "GIT_AUTHOR_EMAIL": writer.email,
+           "GIT_COMMITTER_NAME": user.name, "GIT_COMMITTER_EMAIL": user.email}
     return repository.git("commit-tree", "--no-gpg-sign", tree, "-p", parent, "-F", "-",
                           stdin=text, env=env).strip()

@@ -40,7 +40,7 @@ def mails(
         text = f"{body}---\n{diffstat([patch])}\n\n{_diff(patch)}"
         writer = message.author(patch.head)
         yield f"{number:04d}-{patch.slug}", _mail(
-            _identity(writer) if writer else author, now + number, place + subject, text)
+            Identity.of(writer) if writer else author, now + number, place + subject, text)
 
 
 def diffstat(patches: Sequence[Patch]) -> str:
@@ -77,11 +77,6 @@ def _subject(patch: Patch) -> str:
 
 def _diff(patch: Patch) -> str:
     return patch.text.partition("\n---\n")[2]
-
-
-def _identity(text: str) -> Identity:
-    name, _, email = text.rpartition(" <")
-    return Identity(name, email.rstrip(">"))
 
 
 def _mail(author: Identity, seconds: float, subject: str, text: str) -> str:

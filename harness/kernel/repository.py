@@ -15,8 +15,8 @@ from harness.process import ProcessError, require, run
 # The form of diffs in a series, whatever the user's configuration says.
 _DIFF = ("-p", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=3",
          "--diff-algorithm=myers", "--indent-heuristic", "--src-prefix=a/", "--dst-prefix=b/")
-_PASSED_ON = ("XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM",
-              "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+# Where git finds its configuration, beside $HOME.
+_PASSED_ON = ("XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,12 @@ class Identity:
 
     name: str
     email: str
+
+    @classmethod
+    def of(cls, text: str) -> "Identity":
+        """From `A Developer <dev@example.org>`, and whatever git puts behind that."""
+        name, _, rest = text.partition(" <")
+        return cls(name, rest.partition(">")[0])
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>"
@@ -42,6 +48,10 @@ class Repository:
         """What git answers. Raises ProcessError with its complaint."""
         where = (env or {}).get("GIT_WORK_TREE", str(self.path))
         return _git("-C", where, "--literal-pathspecs", *arguments, stdin=stdin, env=env)
+
+    def author(self, commit: str) -> Identity:
+        """Who wrote `commit`."""
+        return Identity.of(self.git("log", "-1", "--format=%an <%ae>", commit))
 
     def diff(self, old: str, new: str) -> dict[str, str]:
         """{path: its diff} between two commits, in the form that a series has: without the hashes
@@ -73,7 +83,7 @@ def sections(diff: str) -> dict[str, str]:
 
 
 def identity() -> Identity:
-    """The user, by git's configuration. Raises UserError if it doesn't name one."""
+    """The user, by git's configuration alone. Raises UserError if it names none."""
     try:
         text = _git("-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT")
     except ProcessError as error:
@@ -81,9 +91,7 @@ def identity() -> Identity:
             "git doesn't know who you are, for the author and the sign-off of the patches: "
             'git config --global user.name "Your Name"; git config --global user.email you@example'
         ) from error
-    match = re.match(r"(.*) <(.*)> ", text)
-    assert match, text
-    return Identity(match[1], match[2])
+    return Identity.of(text)
 
 
 def _git(*arguments: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:

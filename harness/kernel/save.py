@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.kernel.commits import author, opened, read
+from harness.kernel.commits import opened, read
 from harness.kernel.edit import Base, checkout, lay_out
 from harness.kernel.manifest import Manifest
 from harness.kernel.patches import Series
-from harness.kernel.repository import Repository, identity
+from harness.kernel.repository import Repository
 from harness.kernel.staging import Saved, Staging
 from harness.kernel.switch import apply
 from harness.kernel.track import Track
@@ -33,10 +33,9 @@ def save(track: Track, folder: Path) -> Saved:
     repository, base, root = opened(folder, track.name)
     series = track.series
     patches = series.render(base.version, series.values(base.settings))
-    before = read(repository, root, lay_out(repository, root, base.version, patches),
-                  str(identity()))
+    before = read(repository, root, lay_out(repository, root, base.version, patches))
     ids = repository.git("rev-list", "--reverse", f"{root}..HEAD").split()
-    after = read(repository, root, ids, author(repository, root))
+    after = read(repository, root, ids)
     # Where hunks are matters only if they would be found in a wrong place.
     for exact in (False, True):
         with tempfile.TemporaryDirectory(prefix="neve-series-") as temporary:

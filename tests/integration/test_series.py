@@ -156,9 +156,9 @@ def archived(folder, version, track, path):
 def test_repository_is_what_a_build_applies_and_comes_back_byte_for_byte(
     trees, tmp_path, monkeypatch
 ):
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", DEVELOPER.name)
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", DEVELOPER.email)
+    (tmp_path / "gitconfig").write_text(
+        f"[user]\nname = {DEVELOPER.name}\nemail = {DEVELOPER.email}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     track, folders = trees
     copy = tmp_path / track.name
     shutil.copytree(track.series.folder, copy)

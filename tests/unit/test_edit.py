@@ -75,8 +75,7 @@ FILES = {
 @pytest.fixture(autouse=True)
 def _user(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("GIT_CONFIG_GLOBAL", "XDG_CONFIG_HOME", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL",
-                 "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+    for name in ("GIT_CONFIG_GLOBAL", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / ".gitconfig").write_text(
         "[user]\nname = A Developer\nemail = dev@example.org\n"
@@ -325,6 +324,17 @@ def test_others_stay_the_authors_of_their_commits(series, lay_out, source, tmp_p
     edit(source, loaded, loaded.values({}), again)
     assert git(again, "log", "-1", "--format=%an, %cn") == "Jürgen Groß, A Developer\n"
     assert str(save(track(series), again)) == "nothing changed"
+
+
+def test_name_of_another_user_or_place_makes_no_difference(series, lay_out, tmp_path):
+    folder = lay_out()
+    (tmp_path / ".gitconfig").write_text("")
+    git(folder, "config", "user.name", "Another Developer")
+    git(folder, "config", "user.email", "another@example.org")
+    assert str(save(track(series), folder)) == "nothing changed"
+    amend(folder, "kvm: First", "first", "changed")
+    assert str(save(track(series), folder)) == "changed 0001-first"
+    assert "From:" not in contents(series)["0001-first.patch"]
 
 
 def uncommitted(folder):
