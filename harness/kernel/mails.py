@@ -26,7 +26,7 @@ def mails(
     patch, signed off by `author`."""
     total, now = len(patches), time.time()
     cover = folder / _COVER_TEXT
-    if cover.exists():
+    if cover.exists() and patches:
         subject, _, body = cover.read_text().partition("\n\n")
         text = (f"{body.strip()}\n\n{author.name} ({total}):\n"
                 + "".join(f"  {_subject(patch)}\n" for patch in patches)

@@ -175,6 +175,11 @@ def test_patches_have_names_of_their_own(series):
             {"name": "0001-five", "adds": ["dir/new.c"]}, {"name": "0002-five"}]})
 
 
+def test_series_without_a_patch_has_no_mails(series):
+    (series.folder / "cover-letter.txt").write_text("A series\n\nWhat it is.\n")
+    assert list(mails(series.folder, [], Identity("A", "a@b"), "7.3.4")) == []
+
+
 @pytest.mark.parametrize("name", ["A Developer", "Jürgen Groß", "A. B. Developer"])
 def test_mails_are_what_git_am_takes(series, tree, name):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
