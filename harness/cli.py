@@ -276,11 +276,12 @@ def kernel_patches(
     if files:
         click.echo("\n".join(commands.changed_files(track, wanted)))
         return
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
     mails = commands.render_patches(track, settings, wanted, cover=output is not None)
     if output is None:
         click.echo("".join(mails.values()), nl=False)
         return
-    output.mkdir(parents=True, exist_ok=True)
     for name, text in mails.items():
         (output / name).write_text(text, encoding="utf-8")
         click.echo(output / name)

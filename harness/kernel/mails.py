@@ -27,7 +27,7 @@ def mails(
     total, now = len(patches), time.time()
     cover = folder / _COVER_TEXT
     if cover.exists() and patches:
-        subject, _, body = cover.read_text().partition("\n\n")
+        subject, _, body = cover.read_text(encoding="utf-8").partition("\n\n")
         text = (f"{body.strip()}\n\n{author.name} ({total}):\n"
                 + "".join(f"  {_subject(patch)}\n" for patch in patches)
                 + f"\n{diffstat(patches)}\n\nbased on Linux {version}\n")

@@ -35,9 +35,10 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Replace the list in the file, below the comments that it begins with."""
-        comments = [line for line in path.read_text().splitlines() if line[:1] == "#"]
+        present = path.read_text(encoding="utf-8").splitlines()
+        comments = [line for line in present if line[:1] == "#"]
         lines = [f"{sha256}  {name}" for name, sha256 in self.hashes.items()]
-        path.write_text("\n".join([*comments, *lines]) + "\n")
+        path.write_text("\n".join([*comments, *lines]) + "\n", encoding="utf-8")
 
     def check(self, archive: Path, what: str) -> None:
         """Raise UserError naming the files of `archive` that are missing or not as they must be."""

@@ -21,18 +21,19 @@ def merged(template: str, before: str, after: str, file: str, what: str) -> str:
     with tempfile.TemporaryDirectory(prefix="neve-merge-") as folder:
         paths = [Path(folder, name) for name in ("template", "before", "after")]
         for path, text in zip(paths, (template, before, after), strict=True):
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
         try:
             run([require("git", "git"), "merge-file", "--diff3", *map(str, paths)])
         except ProcessError as error:
             if not 0 < error.status <= _MOST_CONFLICTS:
                 raise
-            line = _line_of_conflict(template.split("\n"), paths[0].read_text().split("\n"))
+            marked = paths[0].read_text(encoding="utf-8")
+            line = _line_of_conflict(template.split("\n"), marked.split("\n"))
             raise UserError(
                 f"{file}:{line}: {what} changes what the template makes here of parameters or "
                 "tables: make that change in the template, then save again; nothing was saved"
             ) from error
-        return paths[0].read_text()
+        return paths[0].read_text(encoding="utf-8")
 
 
 def _line_of_conflict(template: list[str], marked: list[str]) -> int:

@@ -137,7 +137,7 @@ class Series:
     @classmethod
     def load(cls, folder: Path) -> "Series":
         """That of the series.toml in `folder`."""
-        return cls.of(folder, tomllib.loads((folder / "series.toml").read_text()))
+        return cls.of(folder, tomllib.loads((folder / "series.toml").read_text(encoding="utf-8")))
 
     @classmethod
     def of(cls, folder: Path, data: Mapping[str, Any]) -> "Series":
@@ -220,7 +220,7 @@ class Series:
         def text(file: str) -> str:
             path = self.stored(file)
             if path.suffix != TEMPLATE:
-                return path.read_text()
+                return path.read_text(encoding="utf-8")
             return environment.get_template(f"{file}{TEMPLATE}").render(context)
 
         try:

@@ -85,8 +85,8 @@ def _check_variants(repository: Repository, root: str, version: str, series: Ser
 
 
 def _update_manifest(repository: Repository, root: str, version: str, series: Series) -> None:
-    name = tomllib.loads((series.folder / "series.toml").read_text()).get("manifest")
-    if name:
+    data = tomllib.loads((series.folder / "series.toml").read_text(encoding="utf-8"))
+    if name := data.get("manifest"):
         files = series.changed_files(version)
         with tempfile.TemporaryDirectory(prefix="neve-manifest-") as pristine:
             checkout(repository, root, set(files), Path(pristine))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A copy of a series into which commits are written."""
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +66,7 @@ class Staging:
             self._write_patch(slug, names[slug], text)
         listed = [self._entry(slug, names[slug], by_slug.get(slug)) for slug in order]
         toml = self._folder / "series.toml"
-        toml.write_text(rewrite(toml.read_text(), listed))
+        toml.write_text(rewrite(toml.read_text(encoding="utf-8"), listed), encoding="utf-8")
         return Saved(
             [names[slug] for slug in changed if slug in self._old],
             [names[slug] for slug in changed if slug not in self._old],
@@ -124,17 +125,20 @@ class Staging:
         ]
         head = patch.head if commit.head == old.head else commit.head
         path = self._series.stored(self._entries[slug].file)
-        return merged(path.read_text(), patch.stored, f"{head}---\n{''.join(parts)}", str(path),
-                      commit.name)
+        return merged(path.read_text(encoding="utf-8"), patch.stored,
+                      f"{head}---\n{''.join(parts)}", str(path), commit.name)
 
     def _write_patch(self, slug: str, name: str, text: str | None) -> None:
         """The file of a patch; its own one where `text` is None."""
         if slug not in self._entries:
-            (self._folder / f"{name}.patch").write_text(text or "")
+            (self._folder / f"{name}.patch").write_text(text or "", encoding="utf-8")
             return
         source = self._series.stored(self._entries[slug].file)
         target = self._folder / source.name.replace(self._entries[slug].name, name, 1)
-        target.write_text(source.read_text() if text is None else text)
+        if text is None:
+            shutil.copyfile(source, target)
+        else:
+            target.write_text(text, encoding="utf-8")
 
     def _write_files(self, commits: Mapping[str, Commit], changed: Sequence[str]) -> None:
         """The new files of the series, each with what its commit has."""
@@ -154,11 +158,11 @@ class Staging:
         file = f"{FILES}/{path}"
         if not any(path in entry.adds for entry in self._entries.values()):
             (self._folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (self._folder / file).write_text(text)
+            (self._folder / file).write_text(text, encoding="utf-8")
         elif text != (before := self._contents.get(path, "")):
             source = self._series.stored(file)
-            self._staged(file).write_text(
-                merged(source.read_text(), before, text, str(source), what))
+            new = merged(source.read_text(encoding="utf-8"), before, text, str(source), what)
+            self._staged(file).write_text(new, encoding="utf-8")
 
     def _entry(self, slug: str, name: str, commit: Commit | None) -> tuple[str | None, Entry]:
         """The entry's name as it was, if it was, and what it is now."""
