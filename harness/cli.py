@@ -283,20 +283,47 @@ def kernel_build(
 def kernel_patches(
     track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None, files: bool
 ) -> None:
-    """Print the rendered series of TRACK as mails for `git am`, or export it."""
+    """Print the rendered series of TRACK as mails for `git am`, or export it, signed off by you."""
     from harness.commands import kernel as commands
 
     if files:
         click.echo("\n".join(commands.changed_files(track, wanted)))
         return
-    mails = commands.render_patches(track, settings, wanted)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    mails = commands.render_patches(track, settings, wanted, cover=output is not None)
     if output is None:
         click.echo("".join(mails.values()), nl=False)
         return
-    output.mkdir(parents=True, exist_ok=True)
     for name, text in mails.items():
         (output / name).write_text(text, encoding="utf-8")
         click.echo(output / name)
+
+
+@kernel.command("edit")
+@click.argument("track")
+@_set
+@click.option("--version", "wanted", help="Of this Linux; default the newest in the cache.")
+@click.option("--output", type=Path, help="A new folder; default linux-TRACK.")
+def kernel_edit(
+    track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None
+) -> None:
+    """Lay TRACK's series out as a git repository: the release, then a commit for each patch."""
+    from harness.commands import kernel as commands
+
+    folder, version, number = commands.edit_series(track, settings, wanted, output)
+    click.echo(f"{folder}: Linux {version} and {number} patches; once its commits are as you want "
+               f"them: neve kernel save {track} {folder}")
+
+
+@kernel.command("save")
+@click.argument("track")
+@click.argument("folder", type=Path)
+def kernel_save(track: str, folder: Path) -> None:
+    """Bring the commits of FOLDER, which `neve kernel edit` made, back into TRACK's series."""
+    from harness.commands import kernel as commands
+
+    click.echo(str(commands.save_series(track, folder)))
 
 
 @kernel.command("import")

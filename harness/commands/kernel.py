@@ -8,7 +8,12 @@ from pathlib import Path
 from harness.cache import Cache
 from harness.errors import UserError
 from harness.kernel.build import Kernel, build
+from harness.kernel.edit import edit
+from harness.kernel.mails import COVER, mails
+from harness.kernel.repository import identity
+from harness.kernel.save import save
 from harness.kernel.source import Source, find, import_source, sources
+from harness.kernel.staging import Saved
 from harness.kernel.track import Track, track_names
 from harness.progress import Progress
 
@@ -26,15 +31,36 @@ def build_kernel(
         return build(cache, source, line, chosen)
 
 
-def render_patches(track: str, settings: Sequence[str], wanted: str | None) -> dict[str, str]:
-    """{file name: mail} of the series, for Linux `wanted` or the newest source in the cache."""
+def render_patches(
+    track: str, settings: Sequence[str], wanted: str | None, *, cover: bool
+) -> dict[str, str]:
+    """{file name: mail} of the series, for Linux `wanted` or the newest source in the cache, with
+    its `cover` letter or without."""
     line = Track.load(track)
     version = _version(line, wanted)
     patches = line.series.render(version, line.series.values(_settings(settings)))
-    return {
-        patch.name: patch.mail(number, len(patches))
-        for number, patch in enumerate(patches, start=1)
-    }
+    found = mails(line.series.folder, patches, identity(), version)
+    return {f"{name}.patch": text for name, text in found if cover or name != COVER}
+
+
+def edit_series(
+    track: str, settings: Sequence[str], wanted: str | None, output: Path | None
+) -> tuple[Path, str, int]:
+    """Lay the series out as a git repository: its folder, the version, the number of patches."""
+    line, progress = Track.load(track), Progress()
+    values = line.series.values(_settings(settings))
+    folder = output or Path(f"linux-{track}")
+    with progress.stage("kernel source"):
+        source = find(Cache.default(), line, wanted=wanted)
+    with progress.stage(f"repository of Linux {source.version}"):
+        patches = edit(source, line.series, values, folder)
+    return folder, source.version, len(patches)
+
+
+def save_series(track: str, folder: Path) -> Saved:
+    """Bring the commits of the repository in `folder` back into the series."""
+    with Progress().stage("patches of the commits"):
+        return save(Track.load(track), folder)
 
 
 def changed_files(track: str, wanted: str | None) -> list[str]:

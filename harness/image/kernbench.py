@@ -9,8 +9,8 @@ from pathlib import Path
 from harness.cache import Cache, content_key
 from harness.errors import InfrastructureError
 from harness.kernel.build import kbuild
-from harness.kernel.patches import switch
 from harness.kernel.source import Source, unpack
+from harness.kernel.switch import switch
 from harness.paths import IMAGES
 from harness.process import ProcessError
 from harness.toolchain import Toolchain

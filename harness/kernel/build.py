@@ -11,8 +11,9 @@ from pathlib import Path
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import InfrastructureError
 from harness.kernel import config
-from harness.kernel.patches import Patch, switch
+from harness.kernel.patches import Patch
 from harness.kernel.source import Source, unpack
+from harness.kernel.switch import switch
 from harness.kernel.track import Track
 from harness.process import ProcessError, mortal, require, run
 from harness.toolchain import Toolchain

@@ -6,6 +6,7 @@ It tells an untouched release from a tree with changes of somebody's own, howeve
 
 import hashlib
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,19 @@ class Manifest:
         text = path.read_text(encoding="utf-8")
         lines = (line.split() for line in text.splitlines() if line[:1] != "#")
         return cls({name: sha256 for sha256, name in lines})
+
+    @classmethod
+    def of(cls, tree: Path, files: Iterable[str]) -> "Manifest":
+        """Of `files` as they are in `tree`."""
+        return cls({name: hashlib.sha256((tree / name).read_bytes()).hexdigest()
+                    for name in files})
+
+    def write(self, path: Path) -> None:
+        """Replace the list in the file, below the comments that it begins with."""
+        present = path.read_text(encoding="utf-8").splitlines()
+        comments = [line for line in present if line[:1] == "#"]
+        lines = [f"{sha256}  {name}" for name, sha256 in self.hashes.items()]
+        path.write_text("\n".join([*comments, *lines]) + "\n", encoding="utf-8")
 
     def check(self, archive: Path, what: str) -> None:
         """Raise UserError naming the files of `archive` that are missing or not as they must be."""

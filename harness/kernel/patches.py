@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Patch series as templates: rendered by jinja2, applied with fuzz 0, exported as mails.
+"""Patch series: files in git's own form, templates of jinja2 where a parameter or a table decides.
 
-`kernel-patches/<track>/series.toml` names the patches in order, with the versions that each
-is for, and the parameters with their allowed values. A patch template is a mail without its
-envelope: `Subject:`, message, `---`, diff. `files/` holds new files, templates too, by their
-path in the kernel tree; each is added by the patch whose `adds` names it.
+`kernel-patches/<track>/series.toml` names the patches in order, with the versions and variants
+that each is for, and the parameters with their allowed values. `NNNN-name.patch` is a mail without
+its envelope: `Subject:`, message, `---`, diff. `files/` holds new files by their path in the
+kernel tree; each is added by the patch whose `adds` names it. What is rendered is named `….j2`.
 """
 
 import difflib
-import re
-import shutil
-import tempfile
+import io
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -23,15 +22,11 @@ from unidiff.patch import PatchSet
 
 from harness.errors import UserError
 from harness.kernel import id_registers, operations
-from harness.kernel.version import VersionRange
-from harness.process import ProcessError, require, run
+from harness.kernel.version import ALL_VERSIONS, VersionRange
 
 Value = bool | str
-_ENVELOPE = (
-    "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n"
-    "From: NEVE harness <neve@localhost>\n"
-    "Date: Thu, 1 Jan 1970 00:00:00 +0000\n"
-)
+TEMPLATE = ".j2"
+FILES = "files"
 
 
 @dataclass(frozen=True)
@@ -66,10 +61,27 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Patch:
-    """A rendered patch: the mail's subject and body, and the diff below them."""
+    """A rendered patch: `stored`, its own file with message and diff, and the contents of the
+    files that it `adds`, by path; none is empty."""
 
     name: str
-    text: str
+    stored: str
+    adds: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The message, and the whole diff below it."""
+        return self.stored + "".join(_new_file(*item) for item in self.adds.items())
+
+    @property
+    def slug(self) -> str:
+        """What the patch is called wherever it is in the series."""
+        return slug_of(self.name)
+
+    @property
+    def head(self) -> str:
+        """The message as it is stored, without the line that ends it."""
+        return self.stored.partition("\n---\n")[0] + "\n"
 
     @property
     def files(self) -> list[str]:
@@ -88,20 +100,30 @@ class Patch:
         except UnidiffParseError as error:
             raise UserError(f"{self.name} is not a patch: {error}") from error
 
-    def mail(self, number: int, total: int) -> str:
-        """The patch as `git am` takes it."""
-        text = re.sub(r"\ASubject: ", f"Subject: [PATCH {number}/{total}] ", self.text)
-        # The last line may be a context line that is empty but for its blank.
-        return _ENVELOPE + text.rstrip("\n") + "\n-- \nneve\n\n"
-
 
 @dataclass(frozen=True)
 class Entry:
-    """A patch's template, the versions that it is for, and the new files that it adds."""
+    """A patch of the series by its name, the versions and parameters that it is for, and the new
+    files that it adds."""
 
-    template: str
-    versions: VersionRange
-    adds: tuple[str, ...]
+    name: str
+    versions: VersionRange = ALL_VERSIONS
+    adds: tuple[str, ...] = ()
+    when: Mapping[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Entry":
+        return cls(data["name"], VersionRange.of(data), tuple(data.get("adds", ())),
+                   data.get("when", {}))
+
+    @property
+    def file(self) -> str:
+        """Where it lies in the folder of the series, but for the suffix of a template."""
+        return f"{self.name}.patch"
+
+    def belongs(self, version: str, values: Mapping[str, Value]) -> bool:
+        """Whether it is for Linux `version` with the series' parameters at `values`."""
+        return version in self.versions and self.when.items() <= values.items()
 
 
 @dataclass(frozen=True)
@@ -113,23 +135,30 @@ class Series:
     parameters: tuple[Parameter, ...]
 
     @classmethod
+    def load(cls, folder: Path) -> "Series":
+        """That of the series.toml in `folder`."""
+        return cls.of(folder, tomllib.loads((folder / "series.toml").read_text(encoding="utf-8")))
+
+    @classmethod
     def of(cls, folder: Path, data: Mapping[str, Any]) -> "Series":
         """From the keys `patches` and `parameters` of a series.toml in `folder`.
 
-        Raises UserError if a file below `files/` is added by no patch, or by two.
+        Raises UserError if a file below `files/` is added by no patch, or by two, or if two patches
+        have the same name but for their numbers.
         """
-        entries = tuple(
-            Entry(item["file"], VersionRange.of(item), tuple(item.get("adds", ())))
-            for item in data.get("patches", ())
-        )
-        files = folder / "files"
+        entries = tuple(Entry.of(item) for item in data.get("patches", ()))
+        files = folder / FILES
         present = sorted(
-            str(path.relative_to(files)).removesuffix(".j2") for path in files.rglob("*.j2")
+            str(path.relative_to(files)).removesuffix(TEMPLATE)
+            for path in files.rglob("*") if path.is_file()
         )
         added = sorted(name for entry in entries for name in entry.adds)
         if present != added:
             odd = ", ".join(sorted(set(present) ^ set(added))) or "a file twice"
             raise UserError(f"{folder.name}: files/ and what the patches add differ: {odd}")
+        slugs = [slug_of(entry.name) for entry in entries]
+        if twice := sorted({slug for slug in slugs if slugs.count(slug) > 1}):
+            raise UserError(f"{folder.name}: series.toml has two patches named {', '.join(twice)}")
         parameters = data.get("parameters", {}).items()
         return cls(folder, entries, tuple(Parameter.of(name, item) for name, item in parameters))
 
@@ -164,6 +193,16 @@ class Series:
                 added |= set(patch.files) - set(patch.changed_files)
         return sorted(changed)
 
+    def stored(self, file: str) -> Path:
+        """`file` of the series, "0001-name.patch" or "files/…", or the template that it is made of.
+
+        Raises UserError if there is neither.
+        """
+        for path in (self.folder / file, self.folder / f"{file}{TEMPLATE}"):
+            if path.exists():
+                return path
+        raise UserError(f"{self.folder}: series.toml names {file}, but there is no such file")
+
     def render(self, version: str, values: Mapping[str, Value]) -> list[Patch]:
         """The patches for Linux `version`, in order; templates that render empty are left out.
 
@@ -177,83 +216,32 @@ class Series:
         environment.filters["tabbed"] = operations.tabbed
         context = {**values, "version": version, **operations.load(self.folder),
                    "id_registers": id_registers.load(self.folder)}
-        patches = []
+
+        def text(file: str) -> str:
+            path = self.stored(file)
+            if path.suffix != TEMPLATE:
+                return path.read_text(encoding="utf-8")
+            return environment.get_template(f"{file}{TEMPLATE}").render(context)
+
         try:
-            for entry in self.entries:
-                if version in entry.versions:
-                    text = environment.get_template(entry.template).render(context)
-                    for name in entry.adds:
-                        new = environment.get_template(f"files/{name}.j2").render(context)
-                        text += _new_file(name, new)
-                    patches.append(Patch(entry.template.removesuffix(".j2"), text))
+            patches = [
+                Patch(entry.name, text(entry.file), {
+                    name: new for name in entry.adds if (new := text(f"{FILES}/{name}")).strip()})
+                for entry in self.entries if entry.belongs(version, values)
+            ]
         except jinja2.TemplateError as error:
             raise UserError(f"{self.folder.name}: a template does not render: {error}") from error
-        return [patch for patch in patches if patch.text.strip()]
+        return [patch for patch in patches if patch.stored.strip()]
+
+
+def slug_of(name: str) -> str:
+    """A patch's name without its number."""
+    return name.partition("-")[2]
 
 
 def _new_file(name: str, text: str) -> str:
-    """The diff that adds a file; none if there is nothing in it."""
-    if not text.strip():
-        return ""
-    head = f"diff --git a/{name} b/{name}\nnew file mode 100644\n"
-    return head + "".join(difflib.unified_diff(
-        [], text.splitlines(keepends=True), "/dev/null", f"b/{name}"))
-
-
-def switch(tree: Path, version: str, patches: list[Patch]) -> None:
-    """Make `tree` the pristine source with `patches`, whatever it was patched with before.
-
-    Only files whose contents change are written, so make rebuilds only what follows from them.
-    The originals of touched files are kept beside the tree, in `pristine/`.
-
-    Raises UserError naming the patch, file and hunk that does not apply with fuzz 0; the tree is
-    unchanged then.
-    """
-    originals = tree.parent / "pristine"
-    originals.mkdir(exist_ok=True)
-    for name in {file for patch in patches for file in patch.files}:
-        _keep_original(tree / name, originals / name)
-    with tempfile.TemporaryDirectory(prefix=".patch-", dir=tree.parent) as temporary:
-        patched = Path(temporary)
-        shutil.copytree(originals, patched, dirs_exist_ok=True)
-        for absent in patched.rglob("*.absent"):
-            absent.unlink()
-        for patch in patches:
-            _apply(patch, patched, version)
-        _synchronize(originals, patched, tree)
-
-
-def _keep_original(file: Path, kept: Path) -> None:
-    absent = kept.with_name(f"{kept.name}.absent")
-    if kept.exists() or absent.exists():
-        return
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    if file.exists():
-        shutil.copy2(file, kept)
-    else:
-        absent.touch()
-
-
-def _apply(patch: Patch, folder: Path, version: str) -> None:
-    try:
-        run([require("patch", "patch"), "-p1", "-F0", "--no-backup-if-mismatch", "--force",
-             "--reject-file=-", "-d", str(folder)], stdin=patch.text.encode())
-    except ProcessError as error:
-        said = " ".join(
-            line for line in error.tail.splitlines()
-            if re.search(r"^patching file|FAILED|can't find|malformed", line)
-        )
-        raise UserError(
-            f"{patch.name} does not apply to Linux {version}: {said or error.tail}"
-        ) from error
-
-
-def _synchronize(originals: Path, patched: Path, tree: Path) -> None:
-    for kept in sorted(path for path in originals.rglob("*") if path.is_file()):
-        name = str(kept.relative_to(originals)).removesuffix(".absent")
-        wanted, present = patched / name, tree / name
-        if not wanted.exists():
-            present.unlink(missing_ok=True)
-        elif not present.exists() or wanted.read_bytes() != present.read_bytes():
-            present.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(wanted, present)
+    """The diff that adds a file."""
+    lines = list(io.StringIO(text))
+    diff = "".join(difflib.unified_diff([], lines, "/dev/null", f"b/{name}"))
+    end = "" if text.endswith("\n") else "\n\\ No newline at end of file\n"
+    return f"diff --git a/{name} b/{name}\nnew file mode 100644\n{diff}{end}"

@@ -184,20 +184,26 @@ def unpack(cache: Cache, source: Source) -> Path:
     tree = cache.trees / f"{source.track}-{source.key}" / "src"
     if tree.is_dir():
         return tree
-    source.verify()
     parent = _folder(tree.parent)
     for stale in parent.glob(".src-*"):
         shutil.rmtree(stale)
     temporary = Path(tempfile.mkdtemp(prefix=".src-", dir=parent))
     try:
-        run(["tar", "-xf", str(source.archive), "-C", str(temporary), "--strip-components=1"])
-        _make_scripts_executable(temporary)
+        extract(source, temporary)
         temporary.chmod(0o755)
         temporary.replace(tree)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return tree
+
+
+def extract(source: Source, into: Path) -> None:
+    """The pristine source tree in the folder `into`, which is empty. Raises UserError if the
+    archive is damaged."""
+    source.verify()
+    run(["tar", "-xf", str(source.archive), "-C", str(into), "--strip-components=1"])
+    _make_scripts_executable(into)
 
 
 def _make_scripts_executable(tree: Path) -> None:

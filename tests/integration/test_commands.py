@@ -15,7 +15,9 @@ QUICK = ("neve doctor", "neve plan", "neve runs", "neve kernel list", "neve kern
 
 @pytest.mark.parametrize(
     "command", [each for each in COMMANDS if each.startswith(QUICK) and "@" not in each])
-def test_quick_command_of_the_readme(artifacts, command, tmp_path):
+def test_quick_command_of_the_readme(artifacts, command, tmp_path, monkeypatch):
+    (tmp_path / "gitconfig").write_text("[user]\nname = A Developer\nemail = dev@example.org\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))  # who signs patches off
     arguments = [word.replace("playbooks/", f"{tmp_path}/") for word in shlex.split(command)[1:]]
     (tmp_path / "fallback.yaml").write_text("configurations: [vm]\nbenchmarks: [hypercall]\n")
     done = finish(neve(*arguments, cwd=tmp_path), tmp_path)

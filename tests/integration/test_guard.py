@@ -14,7 +14,6 @@ from harness.guest.vmm import vmm_argv
 from harness.kernel.build import build
 from harness.kernel.patches import Entry
 from harness.kernel.track import Fragment
-from harness.kernel.version import ALL_VERSIONS
 from harness.paths import KERNEL_PATCHES
 from tests.integration import nesting
 from tests.integration.nesting import SECONDS, verdicts
@@ -35,7 +34,7 @@ def setup(request):
 def with_kernel(artifacts, v4_10, *fragments):
     track = artifacts.track
     series = replace(track.series, entries=(
-        *track.series.entries, Entry("test-lock-waiter.patch.j2", ALL_VERSIONS, ())))
+        *track.series.entries, Entry("test-lock-waiter")))
     options = [Fragment(file) for file in (FOLDER / "test.config", *fragments)]
     kernel = build(Cache.default(), v4_10, replace(
         track, fragments=(*track.fragments, *options), series=series), track.roles["l0"])

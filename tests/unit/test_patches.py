@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The patch engine, on a small tree that GNU patch and git really patch."""
 
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from harness.errors import UserError
-from harness.kernel.patches import Series, switch
+from harness.kernel.mails import mails
+from harness.kernel.patches import Series
+from harness.kernel.repository import Identity
+from harness.kernel.switch import switch
 from harness.kernel.track import Track
 from harness.paths import KERNEL_PATCHES
 
@@ -36,7 +41,7 @@ def series(tmp_path):
     (folder / "0001-five.patch.j2").write_text(TEMPLATE)
     (folder / "files" / "dir" / "new.c.j2").write_text(NEW_FILE)
     return Series.of(folder, {
-        "patches": [{"file": "0001-five.patch.j2", "adds": ["dir/new.c"]}],
+        "patches": [{"name": "0001-five", "adds": ["dir/new.c"]}],
         "parameters": {
             "word": {"type": "choice", "values": ["five", "cinq"], "default": "five"},
             "extra": {"type": "bool", "default": False},
@@ -120,7 +125,7 @@ def test_new_file_that_no_patch_adds_is_an_error(series):
     (series.folder / "files" / "dir" / "other.c.j2").write_text("int other;\n")
     with pytest.raises(UserError, match=r"what the patches add differ: dir/other\.c"):
         Series.of(series.folder, {"patches": [
-            {"file": "0001-five.patch.j2", "adds": ["dir/new.c"]}]})
+            {"name": "0001-five", "adds": ["dir/new.c"]}]})
 
 
 @pytest.mark.parametrize("change", [
@@ -139,17 +144,60 @@ def test_rejected_hunk_names_patch_file_hunk_and_version(series, tree, change):
     assert contents(tree) == before
 
 
-def test_mails_are_what_git_am_takes(series, tree):
+def test_names_stand_for_plain_files_and_templates_alike(series, tree):
+    patch, new = series.folder / "0001-five.patch.j2", series.folder / "files" / "dir" / "new.c.j2"
+    wanted = rendered(series)
+    for path, text in ((patch, wanted[0].stored), (new, wanted[0].adds["dir/new.c"])):
+        path.unlink()
+        path.with_suffix("").write_text(text)
+    assert rendered(series) == wanted
+    (series.folder / "0001-five.patch").write_text(wanted[0].stored.replace("five", "{{ word }}"))
+    assert "{{ word }}" in rendered(series)[0].text, "no template, so taken as it is"
+    (series.folder / "0001-five.patch").unlink()
+    with pytest.raises(UserError, match=r"names 0001-five\.patch, but there is no such file"):
+        rendered(series)
+
+
+def test_patch_is_for_the_variants_that_its_entry_names(series):
+    data = {
+        "patches": [{"name": "0001-five", "adds": ["dir/new.c"], "when": {"extra": True}}],
+        "parameters": {"word": {"type": "choice", "values": ["five"], "default": "five"},
+                       "extra": {"type": "bool", "default": False}},
+    }
+    series = Series.of(series.folder, data)
+    assert rendered(series) == []
+    assert [patch.name for patch in rendered(series, extra="true")] == ["0001-five"]
+
+
+def test_patches_have_names_of_their_own(series):
+    with pytest.raises(UserError, match="has two patches named five"):
+        Series.of(series.folder, {"patches": [
+            {"name": "0001-five", "adds": ["dir/new.c"]}, {"name": "0002-five"}]})
+
+
+def test_series_without_a_patch_has_no_mails(series):
+    (series.folder / "cover-letter.txt").write_text("A series\n\nWhat it is.\n")
+    assert list(mails(series.folder, [], Identity("A", "a@b"), "7.3.4")) == []
+
+
+@pytest.mark.parametrize("name", ["A Developer", "Jürgen Groß", "A. B. Developer"])
+def test_mails_are_what_git_am_takes(series, tree, name):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q", "."], ["add", "-A"], ["commit", "-qm", "base"]):
         subprocess.run([*git, *command], cwd=tree, check=True)
+    (series.folder / "cover-letter.txt").write_text("A series\n\nWhat it is.\n")
     patches = rendered(series)
-    mails = "".join(patch.mail(n, len(patches)) for n, patch in enumerate(patches, start=1))
-    subprocess.run([*git, "am", "-q"],
-                   input=mails, text=True, cwd=tree, check=True)
-    log = subprocess.run(["git", "log", "--format=%s"], cwd=tree, capture_output=True, text=True,
-                         check=True).stdout.split("\n")
-    assert log[0] == "Change line five"
+    found = dict(mails(series.folder, patches, Identity(name, "dev@example.org"), "7.3.4"))
+    assert list(found) == ["0000-cover-letter", "0001-five"]
+    cover = found["0000-cover-letter"]
+    assert "Subject: [PATCH 0/1] A series\n" in cover
+    assert f"What it is.\n\n{name} (1):\n  Change line five\n" in cover
+    assert " dir/file.c | 2 +-\n dir/new.c  | 1 +\n 2 files changed, 2 insertions(+), " in cover
+    subprocess.run([*git, "am", "-q"], input=found["0001-five"], text=True, cwd=tree, check=True)
+    log = subprocess.run(["git", "log", "-1", "--format=%s%n%an <%ae>%n%B"], cwd=tree,
+                         capture_output=True, text=True, check=True).stdout
+    assert log == (f"Change line five\n{name} <dev@example.org>\nChange line five\n\n"
+                   f"Because five.\n\nSigned-off-by: {name} <dev@example.org>\n\n")
     assert (tree / "dir" / "new.c").read_text() == "int five;\n"
 
 
@@ -162,3 +210,22 @@ def test_shipped_series_renders_and_parses_in_every_variant(track):
             for patch in loaded.series.render(version, values):
                 assert patch.files
                 assert patch.text.startswith("Subject: ")
+                assert not re.search(r"^(index |new file)", patch.stored, re.M)
+
+
+@pytest.mark.parametrize(
+    "folder", [path.parent for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))],
+    ids=lambda path: path.name)
+def test_shipped_series_has_templates_only_where_something_is_rendered(folder):
+    files = [*folder.glob("*.patch*"), *folder.glob("files/**/*.*")]
+    assert files
+    for path in filter(Path.is_file, files):
+        assert (path.suffix == ".j2") == bool(re.search(r"{{|{%", path.read_text())), path
+
+
+@pytest.mark.parametrize("track", [path.parent.name for path in
+                                   sorted(KERNEL_PATCHES.glob("*/series.toml"))])
+def test_shipped_patch_can_be_reviewed(track):
+    loaded = Track.load(track)
+    for patch in loaded.series.render(loaded.origin.example, loaded.series.values({})):
+        assert len(patch.text.splitlines()) <= 800, patch.name
