@@ -30,8 +30,9 @@ struct kvm_vcpu;
 
 /*
  * Registers of the virtual CPU which may be somewhere else than in the
- * hardware context. Those with an offset in the FEAT_NV2 page are numbered by
- * it, so that the page can be handed to hardware or to the guest as it is.
+ * hardware context. Those with an offset in the deferred-access page are
+ * numbered by it, so that the page can be handed to hardware or copied to the
+ * guest as it is.
  */
 enum vel2_reg {
 #define VEL2_PAGE_REG(name, offset)	V_##name = (offset) / 8,
@@ -42,31 +43,22 @@ enum vel2_reg {
 	V_SCTLR_EL2 = VEL2_PAGE_REGS,
 	V_ACTLR_EL2,
 	V_HACR_EL2,
-	V_MDCR_EL2,
-	V_CPTR_EL2,
 	V_TTBR0_EL2,
 	V_TCR_EL2,
 	V_AFSR0_EL2,
 	V_AFSR1_EL2,
 	V_ESR_EL2,
 	V_FAR_EL2,
-	V_HPFAR_EL2,
 	V_MAIR_EL2,
 	V_AMAIR_EL2,
 	V_VBAR_EL2,
 	V_SPSR_EL2,
 	V_ELR_EL2,
 	V_SP_EL2,
-	V_CNTHCTL_EL2,
 	V_CNTHP_CTL_EL2,
 	V_CNTHP_CVAL_EL2,
 	V_CNTHP_TVAL_EL2,	/* computed */
 	V_CNTP_TVAL_EL0,	/* computed */
-	V_ICC_SRE_EL2,
-	V_ICH_VTR_EL2,		/* computed */
-	V_ICH_MISR_EL2,		/* computed */
-	V_ICH_EISR_EL2,		/* computed */
-	V_ICH_ELRSR_EL2,	/* computed */
 	V_RVBAR_EL2,
 	V_DACR32_EL2,
 	V_IFSR32_EL2,
