@@ -54,6 +54,17 @@ def test_every_night_draws_the_history():
     assert len(drawn) == 3
 
 
+def test_a_night_that_failed_is_remembered():
+    """The history of a regression is kept, or the next night would find it anew."""
+    job, = GITHUB["jobs"].values()
+    restore, save = (next(step for step in job["steps"] if what in step.get("uses", ""))
+                     for what in ("cache/restore@", "cache/save@"))
+    assert save["if"] == "always()"
+    assert save["with"]["path"] == restore["with"]["path"]
+    assert "runs/history.sqlite" in save["with"]["path"]
+    assert GITLAB["fallback"]["cache"]["when"] == "always"
+
+
 def test_every_target_of_make_exists():
     makefile = (ROOT / "Makefile").read_text()
     targets = [line.split()[1] for line in commands() if line.startswith("make ")]

@@ -18,7 +18,7 @@ from scipy import special
 Values = NDArray[np.float64]
 
 _CHANCE = 1e-3      # of as many old values as far out as the new ones, were they all alike
-_CORRELATED = 0.9   # standard errors of a correlation: chance exceeds that in a fifth of series
+_DOUBT = 0.3        # standard errors by which a correlation is taken to be less than it seems
 _MOST = 0.9         # correlation that is believed
 _EXACT = 400        # pairs of values above which the normal approximation is good enough
 
@@ -85,15 +85,18 @@ def _step(old: Values) -> float:
 
 def _lasting(old: Values, count: int, sigma: float) -> float:
     """By how much the mean of `count` successive values varies more than that of independent
-    ones: what lasts from night to night is not averaged out. 1.0 unless it clearly does.
+    ones: what lasts from night to night is not averaged out. 1.0 where nothing does.
 
-    The factor is that of an autoregressive process of first order (Bayley and Hammersley 1946).
+    The factor is that of an autoregressive process of first order (Bayley and Hammersley 1946);
+    its correlation is estimated from the old values, with Marriott's and Pope's correction (1954)
+    for their being few.
     """
     size = len(old)
     rest = old - old.mean()
     variance = max(float(rest @ rest) / size, sigma ** 2)
-    correlation = (float(rest[1:] @ rest[:-1]) / variance + 1.0) / size  # + 1: it is biased
-    if correlation <= _CORRELATED / sqrt(size):
+    found = float(rest[1:] @ rest[:-1]) / variance / size
+    correlation = found + (1.0 + 3.0 * max(found, 0.0)) / size - _DOUBT / sqrt(size)
+    if correlation <= 0:
         return 1.0
     lags = np.arange(1, count)
     powers = min(correlation, _MOST) ** lags
