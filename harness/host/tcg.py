@@ -21,7 +21,6 @@ from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError
 from harness.host.connection import SshConnection
 from harness.host.fabric_host import FabricHost
-from harness.host.folder import STATE
 from harness.host.identities import Identities
 from harness.host.keys import authorized_line, dropbear_format, paramiko_key
 from harness.host.known_hosts import KnownKeys
@@ -114,7 +113,7 @@ class TcgHost(FabricHost):
     def __init__(
         self, name: str, connection: SshConnection, transcripts: Path, serial: Console, share: Path
     ) -> None:
-        super().__init__(name, connection, transcripts, root=STATE)
+        super().__init__(name, connection, transcripts, root="/run/neve")
         self._serial = serial
         self._share = share
 
