@@ -35,7 +35,8 @@ def test_runs_report_and_compare(fallback_runs):
 
     assert [entry["run"] for entry in ask("runs")] == names
     assert len(ask("report", names[0])) == 12
-    changes = [row["change"] for row in ask("compare", *names) if row["metric"] == "cost"]
+    changes = [row["change"] for row in ask("compare", *names)["cells"]
+               if row["metric"] == "cost"]
     assert max(map(abs, changes)) < 0.02
 
 
