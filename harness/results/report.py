@@ -34,7 +34,8 @@ _TIMERS = {
 _COMPARABILITY = {
     "instructions": (
         "Costs here are instructions of an emulated processor (QEMU TCG with icount), the paper's "
-        "are cycles of a real one: they do not compare with each other."
+        "are cycles of a real one: they do not compare with each other. That of a virtual IPI adds "
+        "up what both of its CPUs execute, which a real machine does at the same time."
     ),
     "ticks": "Costs here are ticks of the generic timer on this host.",
     "cycles": "Costs here are cycles, as the paper's are, of another processor.",
