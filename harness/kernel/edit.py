@@ -5,7 +5,6 @@ The first commit says in trailers what was laid out; each other one by a trailer
 so that commits may be amended, reordered and copied. `harness.kernel.save` goes the other way.
 """
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from harness.errors import UserError
 from harness.kernel import message
 from harness.kernel.patches import Patch, Series, Value
 from harness.kernel.repository import Identity, Repository, identity
-from harness.kernel.source import Source, extract
+from harness.kernel.source import Source, extracted
 from harness.kernel.switch import apply
 
 
@@ -59,19 +58,13 @@ def edit(
     patches = series.render(source.version, values)
     parent = folder.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
-    try:
-        extract(source, staged)
-        staged.chmod(0o755)
+    with extracted(source, parent, f".{folder.name}-") as staged:
         repository = _initialized(staged, Base(source.track, source.version, settings).text())
         tip = lay_out(repository, "HEAD", source.version, patches)[-1:]
         repository.git("reset", "-q", "--hard", *tip)
         if folder.exists():
             folder.rmdir()
         staged.rename(folder)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
     return patches
 
 

@@ -10,6 +10,8 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -187,23 +189,25 @@ def unpack(cache: Cache, source: Source) -> Path:
     parent = _folder(tree.parent)
     for stale in parent.glob(".src-*"):
         shutil.rmtree(stale)
-    temporary = Path(tempfile.mkdtemp(prefix=".src-", dir=parent))
-    try:
-        extract(source, temporary)
-        temporary.chmod(0o755)
+    with extracted(source, parent, ".src-") as temporary:
         temporary.replace(tree)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return tree
 
 
-def extract(source: Source, into: Path) -> None:
-    """The pristine source tree in the folder `into`, which is empty. Raises UserError if the
-    archive is damaged."""
-    source.verify()
-    run(["tar", "-xf", str(source.archive), "-C", str(into), "--strip-components=1"])
-    _make_scripts_executable(into)
+@contextmanager
+def extracted(source: Source, parent: Path, prefix: str) -> Iterator[Path]:
+    """The pristine source tree in a new folder in `parent`, to be renamed to where it belongs; it
+    is removed if that fails. Raises UserError if the archive is damaged."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        source.verify()
+        run(["tar", "-xf", str(source.archive), "-C", str(folder), "--strip-components=1"])
+        _make_scripts_executable(folder)
+        folder.chmod(0o755)
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _make_scripts_executable(tree: Path) -> None:

@@ -19,7 +19,7 @@ from harness.plain import plain
 from harness.results import reference, tables
 from harness.results.overhead import overheads
 from harness.results.schema import frame
-from harness.results.store import RunFolder
+from harness.results.store import RunFolder, Standing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,8 +88,8 @@ def write(folder: RunFolder) -> None:
     from harness.results import chart  # matplotlib: half a second that only this needs
 
     folder.write_results()
-    _junit(folder)
     standing = folder.standing()
+    _junit(folder, standing)
     table = summary(folder)
     content = _applications(folder, table) if measures_applications(folder) else \
         _operations(folder, table)
@@ -364,7 +364,7 @@ def change_in_words(change: Mapping[str, Any]) -> str:
             f"confidence {sure:.4%})")
 
 
-def _junit(folder: RunFolder) -> None:
+def _junit(folder: RunFolder, standing: Standing) -> None:
     suite = junitparser.TestSuite(folder.id)
     for record in folder.records():
         group, _, name = record.id.rpartition("/")
@@ -372,7 +372,6 @@ def _junit(folder: RunFolder) -> None:
         if not record.passed:
             case.result = [junitparser.Failure(plain(record.error))]
         suite.add_testcase(case)
-    standing = folder.standing()
     for cell in standing.missing:
         group, _, name = cell.rpartition("/")
         case = junitparser.TestCase(name, classname=group)
