@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,7 @@ def test_an_interruption_says_no_more_than_is_true(tmp_path):
     os.mkfifo(tmp_path / "p.yaml")
     child = start(tmp_path, "plan", "p.yaml")
     with (tmp_path / "p.yaml").open("w", encoding="utf-8"):  # it has opened it, too
+        time.sleep(1)  # until it waits in its read: a signal between the two may be lost
         child.send_signal(signal.SIGINT)
         status, _, errors = ended(child)
     assert (status, errors) == (130, "\nneve: interrupted\n")
