@@ -2,7 +2,7 @@
 # `make reproduce` and `make test` install what is missing, and say so before they do.
 PYTHON ?= python3
 VENV := .venv
-# harness/programs.py says what each is for; a test compares the two.
+# harness/build/programs.py says what each is for; a test compares the two.
 PACKAGES := bc binutils-aarch64-linux-gnu bison curl debian-archive-keyring e2fsprogs flex gcc \
 	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap patch perl util-linux \
 	    xz-utils
@@ -31,6 +31,7 @@ stress: venv
 lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 # System packages: asked of dpkg, installed by apt as root or through sudo.
 system:

@@ -14,8 +14,8 @@ import click
 
 from harness import __version__
 from harness.cache import is_special
+from harness.commands.options import Group, Seconds
 from harness.errors import GuestError, HarnessError, UserError, together
-from harness.options import Group, Seconds
 from harness.paths import refuse_foreign
 from harness.process import explain
 
@@ -287,7 +287,7 @@ def kernel_patches(
     from harness.commands import kernel as commands
 
     if files:
-        click.echo("\n".join(commands.changed_files(track, wanted)))
+        click.echo("\n".join(commands.files_that_change(track, wanted)))
         return
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -413,7 +413,7 @@ def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float) -> Non
 @_json
 def doctor(host: str | None, inventory: Path | None, as_json: bool) -> None:
     """Say what this machine, or a host, can and can't do, and how to fix it."""
-    from harness import doctor as checks
+    from harness.commands import doctor as checks
 
     findings = checks.examine(host, inventory)
     if as_json:

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "images"
 KERNEL_PATCHES = ROOT / "kernel-patches"
 PLAYBOOKS = ROOT / "playbooks"
+PINNED = IMAGES / "pinned"  # starts a VMM with each of its vCPUs on a CPU of its own
 
 
 def refuse_foreign(program: Path) -> None:

@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-from harness.results.schema import Measurement
-from harness.results.store import CellRecord
+from harness.model.cell import CellRecord
+from harness.model.measurement import Measurement
 
 FIRST = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 

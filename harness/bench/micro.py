@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.bench.traps import TrapCounter, per_operation
-from harness.guest.microbench import MicrobenchGuest, Sample
+from harness.machine.guest.microbench import MicrobenchGuest, Sample
 
 BENCHMARKS = ("hypercall", "device-io", "device-io-user", "virtual-ipi", "virtual-eoi")
 _NANOSECOND_HZ = 1_000_000_000

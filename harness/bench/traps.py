@@ -15,10 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness import registers
 from harness.errors import InfrastructureError
-from harness.host import Host
-from harness.kernel import operations
+from harness.machine.host import Host
+from harness.model import operations, registers
 
 _EVENTS = "/sys/kernel/tracing/events/kvm"
 _ROW = re.compile(r"^\{\s*(?P<keys>[^}]*)\}\s*hitcount:\s*(?P<count>\d+)", re.M)

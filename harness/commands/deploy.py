@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import levels
-from harness.artifacts import prepare
+from harness.build.artifacts import prepare
 from harness.cache import Cache
-from harness.deploy import deploy, files_of, undeploy
 from harness.errors import HarnessError, UserError
-from harness.examination import server_findings
 from harness.finding import Finding
-from harness.host.as_it_is import as_it_is
-from harness.host.fabric_host import FabricHost
-from harness.host.lock import locked
-from harness.host.server import Server
-from harness.inventory import Inventory, SshHostSpec, parse_address
-from harness.playbook import Playbook, load
+from harness.machine import levels
+from harness.machine.host.as_it_is import as_it_is
+from harness.machine.host.deploy import deploy, files_of, undeploy
+from harness.machine.host.examination import server_findings
+from harness.machine.host.fabric_host import FabricHost
+from harness.machine.host.lock import locked
+from harness.machine.host.server import Server
+from harness.model.inventory import Inventory, SshHostSpec, parse_address
+from harness.model.playbook import Playbook, load
 from harness.process import explain
 from harness.progress import Progress
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
-from harness.playbook import Benchmark, Cell, Configuration, Playbook, selection
+from harness.model.playbook import Benchmark, Cell, Configuration, Playbook, selection
 from harness.results.history import verdicts
 from harness.results.history.archive import Archive, Outcome, find
 from harness.results.history.database import Database, locate

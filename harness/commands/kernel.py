@@ -5,16 +5,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.build.kernel.build import Kernel, build
+from harness.build.kernel.edit import edit
+from harness.build.kernel.mails import COVER, mails
+from harness.build.kernel.patches import changed_files, render
+from harness.build.kernel.repository import identity
+from harness.build.kernel.save import save
+from harness.build.kernel.source import Source, find, import_source, sources
+from harness.build.kernel.staging import Saved
 from harness.cache import Cache
 from harness.errors import UserError
-from harness.kernel.build import Kernel, build
-from harness.kernel.edit import edit
-from harness.kernel.mails import COVER, mails
-from harness.kernel.repository import identity
-from harness.kernel.save import save
-from harness.kernel.source import Source, find, import_source, sources
-from harness.kernel.staging import Saved
-from harness.kernel.track import Track, track_names
+from harness.model.track import Track, track_names
 from harness.progress import Progress
 
 
@@ -38,7 +39,7 @@ def render_patches(
     its `cover` letter or without."""
     line = Track.load(track)
     version = _version(line, wanted)
-    patches = line.series.render(version, line.series.values(_settings(settings)))
+    patches = render(line.series, version, line.series.values(_settings(settings)))
     found = mails(line.series.folder, patches, identity(), version)
     return {f"{name}.patch": text for name, text in found if cover or name != COVER}
 
@@ -63,10 +64,10 @@ def save_series(track: str, folder: Path) -> Saved:
         return save(Track.load(track), folder)
 
 
-def changed_files(track: str, wanted: str | None) -> list[str]:
+def files_that_change(track: str, wanted: str | None) -> list[str]:
     """The files of the release that the series changes: what a manifest lists."""
     line = Track.load(track)
-    return line.series.changed_files(_version(line, wanted))
+    return changed_files(line.series, _version(line, wanted))
 
 
 def _version(line: Track, wanted: str | None) -> str:

@@ -4,15 +4,16 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness import levels
-from harness.artifacts import prepare
+from harness.build.artifacts import prepare
 from harness.cache import Cache
 from harness.commands.run import facts_of, read_playbook, repeat_command
-from harness.console import Place
 from harness.deadline import Deadline
 from harness.errors import UserError
-from harness.guest.emulation import switch
-from harness.guest.vmm import GUEST_CPUS, payload_guest, start
+from harness.machine import levels
+from harness.machine.console import Place
+from harness.machine.guest.emulation import switch
+from harness.machine.guest.vmm import start
+from harness.model.guest import GUEST_CPUS, payload_guest
 from harness.progress import Progress
 from harness.results.store import RunFolder
 

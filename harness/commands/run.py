@@ -11,31 +11,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness import levels
-from harness.artifacts import Artifacts, artifacts_of
+from harness.build.artifacts import Artifacts, artifacts_of
+from harness.build.feasible import refuse_empty, refuse_impossible
+from harness.build.image.emulator import Emulator, emulator
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, UserError
-from harness.feasible import refuse_empty, refuse_impossible
-from harness.guest.vmm import GUEST_CPUS, Guest, vmm_argv
-from harness.host.openssh import settings
-from harness.host.sudo import Sudo
-from harness.image.emulator import Emulator, emulator
-from harness.inventory import Inventory, SshHostSpec, TcgHostSpec
-from harness.job import jobs_of
-from harness.journal import FolderJournal
-from harness.kernel.track import Track
-from harness.playbook import (
-    Cell,
-    Playbook,
-    load,
-    narrow,
-    on_host,
-    plan,
-    skipped,
-)
+from harness.machine import levels
+from harness.machine.guest.vmm import vmm_argv
+from harness.machine.host.openssh import settings
+from harness.machine.host.sudo import Sudo
+from harness.model.guest import GUEST_CPUS, Guest
+from harness.model.inventory import Inventory, SshHostSpec, TcgHostSpec
+from harness.model.playbook import Cell, Playbook, load, narrow, on_host, plan, skipped
+from harness.model.track import Track
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
+from harness.run.folder_journal import FolderJournal
+from harness.run.job import jobs_of
 from harness.version import harness_version
 
 
@@ -104,7 +97,7 @@ def run(
     history.probe(database, runs)
     cache, progress = Cache.default(), Progress()
     if len(playbook.hosts) > 1 or scheduler:
-        from harness import fleet
+        from harness.run import fleet
 
         fleet.probe(playbook.hosts, scheduler)
     reach(playbook, runs, wait, progress)
@@ -125,7 +118,7 @@ def run(
         if len(jobs) == 1 and scheduler is None:
             jobs[0].execute(journal)
         elif jobs:
-            from harness import fleet
+            from harness.run import fleet
 
             fleet.execute(jobs, journal, scheduler)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
+from harness.model.measurement import CELL
 from harness.results import report, tables
-from harness.results.schema import CELL
 from harness.results.store import RunFolder, run_folders
 
 

@@ -5,14 +5,14 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness import levels
-from harness.artifacts import prepare
+from harness.build.artifacts import prepare
 from harness.cache import Cache
 from harness.commands.run import read_playbook
-from harness.console import Program
-from harness.console.terminal import hand_over
 from harness.errors import UserError
-from harness.kernel.track import Track, nested
+from harness.machine import levels
+from harness.machine.console import Program
+from harness.machine.console.terminal import hand_over
+from harness.model.track import Track, nested
 from harness.paths import PLAYBOOKS
 from harness.progress import Progress
 

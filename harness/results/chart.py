@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.bench.application import applications
+from harness.model.application import applications
 
 _Look = dict[str, Any]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from harness.bench.application import applications
-from harness.results.store import CellRecord
+from harness.model.application import applications
+from harness.model.cell import CellRecord
 
 KEYS = ["host", "benchmark", "configuration"]
 _CONFIDENCE = 0.95

@@ -10,15 +10,15 @@ import junitparser
 import pandas as pd
 from scipy import stats
 
-from harness.bench.application import applications
 from harness.cache import write_atomically
 from harness.errors import GuestError, UserError
-from harness.kernel.operations import redirections
-from harness.kernel.track import Track, e2h, nested
+from harness.model.application import applications
+from harness.model.operations import redirections
+from harness.model.track import Track, e2h, nested
 from harness.plain import plain
 from harness.results import reference, tables
+from harness.results.frames import frame
 from harness.results.overhead import overheads
-from harness.results.schema import frame
 from harness.results.store import RunFolder, Standing
 
 if TYPE_CHECKING:

@@ -14,33 +14,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from harness.cache import write_atomically
 from harness.errors import UserError
-from harness.results.schema import STRICT, Measurement, frame
+from harness.model.cell import CellRecord
+from harness.results.frames import frame
 
 SCHEMA = 1  # of all files of a run
-
-
-@dataclass(frozen=True)
-class CellRecord:
-    """How a cell ended. `samples` keeps all statistics of the guest, not only the median."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    id: str
-    status: Literal["passed", "failed"]
-    seconds: float
-    measurements: tuple[Measurement, ...] = ()
-    samples: tuple[dict[str, Any], ...] = ()
-    error: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return self.status == "passed"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from harness.model.measurement import CELL
 from harness.results import reference
-from harness.results.schema import CELL
 
 _KEYS = ["host", "benchmark", "configuration"]
 

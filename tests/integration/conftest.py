@@ -14,16 +14,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import levels
-from harness.artifacts import prepare
+from harness.build.artifacts import prepare
+from harness.build.image.hostile import hostile
+from harness.build.image.rootfs import l1_initramfs
+from harness.build.image.selftest import selftest, selftest_initramfs
+from harness.build.kernel.build import build
+from harness.build.kernel.source import sources
 from harness.cache import Cache
-from harness.image.hostile import hostile
-from harness.image.rootfs import l1_initramfs
-from harness.image.selftest import selftest, selftest_initramfs
-from harness.inventory import TcgHostSpec
-from harness.kernel.build import build
-from harness.kernel.source import sources
-from harness.kernel.track import Fragment, Track
+from harness.machine import levels
+from harness.model.inventory import TcgHostSpec
+from harness.model.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
 from tests.integration.nesting import CONFIGURATIONS, start_l2

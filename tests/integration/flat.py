@@ -4,7 +4,7 @@
 import subprocess
 from pathlib import Path
 
-from harness.toolchain import Toolchain
+from harness.build.toolchain import Toolchain
 
 # Linux's boot protocol (Documentation/arch/arm64/booting.rst): a branch over the header, where in
 # memory, how large, little endian and 4 KiB pages, and the magic number.

@@ -9,15 +9,15 @@ from itertools import product
 
 import pytest
 
-from harness import levels
+from harness.build.image.emulator import emulator
 from harness.cache import Cache
 from harness.deadline import Deadline
-from harness.guest.linux import linux_guest
-from harness.guest.microbench import microbench_guest, parse_line
-from harness.guest.vmm import Guest, vmm_argv
-from harness.host.tcg import tcg_host
-from harness.image.emulator import emulator
-from harness.playbook import TcgHostSpec
+from harness.machine import levels
+from harness.machine.guest.microbench import microbench_guest, parse_line
+from harness.machine.guest.vmm import vmm_argv
+from harness.machine.host.tcg import tcg_host
+from harness.model.guest import Guest, linux_guest
+from harness.model.playbook import TcgHostSpec
 
 # L0's kernel says these only when something is wrong with it.
 TROUBLE = ("WARNING:|BUG:|Oops|lockup|blocked for more than|"

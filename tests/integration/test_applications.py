@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from harness.bench.application import applications
 from harness.commands.run import run
+from harness.model.application import applications
 from harness.paths import PLAYBOOKS
 from harness.results import report
 from harness.results.overhead import overheads

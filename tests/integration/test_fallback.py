@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from harness.kernel.operations import redirections
-from harness.results.schema import read_csv
+from harness.model.operations import redirections
+from harness.results.frames import read_csv
 
 CONFIGURATIONS = ["vm", "nested-v8.3-vhe", "nested-neve-vhe"]
 BENCHMARKS = ["hypercall", "device-io", "virtual-ipi", "virtual-eoi"]

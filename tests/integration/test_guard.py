@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from harness import levels
+from harness.build.kernel.build import build
 from harness.cache import Cache
 from harness.deadline import Deadline
 from harness.errors import GuestError
-from harness.guest.vmm import vmm_argv
-from harness.kernel.build import build
-from harness.kernel.patches import Entry
-from harness.kernel.track import Fragment
+from harness.machine import levels
+from harness.machine.guest.vmm import vmm_argv
+from harness.model.series import PatchEntry
+from harness.model.track import Fragment
 from harness.paths import KERNEL_PATCHES
 from tests.integration import nesting
 from tests.integration.nesting import SECONDS, verdicts
@@ -34,7 +34,7 @@ def setup(request):
 def with_kernel(artifacts, v4_10, *fragments):
     track = artifacts.track
     series = replace(track.series, entries=(
-        *track.series.entries, Entry("test-lock-waiter")))
+        *track.series.entries, PatchEntry("test-lock-waiter")))
     options = [Fragment(file) for file in (FOLDER / "test.config", *fragments)]
     kernel = build(Cache.default(), v4_10, replace(
         track, fragments=(*track.fragments, *options), series=series), track.roles["l0"])

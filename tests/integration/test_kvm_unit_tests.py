@@ -15,14 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import levels
-from harness.artifacts import Artifacts, prepare
+from harness.build.artifacts import Artifacts, prepare
+from harness.build.image.rootfs import l1_initramfs
 from harness.cache import Cache
-from harness.guest.emulation import switch
-from harness.guest.vmm import payload_guest, pinned_argv
-from harness.host import Host
-from harness.image.rootfs import l1_initramfs
-from harness.kernel.track import Track
+from harness.machine import levels
+from harness.machine.guest.emulation import switch
+from harness.machine.guest.vmm import pinned_argv
+from harness.machine.host import Host
+from harness.model.guest import payload_guest
+from harness.model.track import Track
 from harness.progress import Progress
 from tests.integration.nesting import L1_MIB, Setup, real_time_l0, trouble
 

@@ -10,19 +10,21 @@ import paramiko
 import pexpect
 import pytest
 
-from harness import doctor, levels
 from harness.bench import micro
 from harness.bench.traps import counting, usable_event
+from harness.build.image.selftest import selftest
 from harness.cache import Cache, file_sha256
+from harness.commands import doctor
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError, UnreachableError
-from harness.guest.emulation import switch
-from harness.guest.microbench import microbench_guest
-from harness.guest.vmm import QEMU, Guest, payload_guest, vmm_argv
-from harness.host import fabric_host, tcg
-from harness.host.ssh import ssh_host
-from harness.image.selftest import selftest
-from harness.inventory import SshHostSpec, TcgHostSpec, parse_address
+from harness.machine import levels
+from harness.machine.guest.emulation import switch
+from harness.machine.guest.microbench import microbench_guest
+from harness.machine.guest.vmm import QEMU, vmm_argv
+from harness.machine.host import fabric_host, tcg
+from harness.machine.host.ssh import ssh_host
+from harness.model.guest import Guest, payload_guest
+from harness.model.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import ROOT
 from tests.integration.conftest import FALLBACK, finish, neve
 from tests.integration.flat import flat

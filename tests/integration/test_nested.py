@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from harness import levels
 from harness.cache import Cache
-from harness.inventory import TcgHostSpec
-from harness.results.schema import read_csv
+from harness.machine import levels
+from harness.model.inventory import TcgHostSpec
+from harness.results.frames import read_csv
 from tests.integration.conftest import PAPER, finish, neve
 
 # The slides' figures for a hypercall without VHE: of nested-v8.3 ours is to be as many, of

@@ -7,12 +7,12 @@ executes nothing, which some of these do.
 
 import pytest
 
+from harness.build.image.hostile import hostile
 from harness.cache import Cache
 from harness.deadline import Deadline
 from harness.errors import GuestError
-from harness.guest.vmm import QEMU
-from harness.image.hostile import hostile
-from harness.kernel.operations import names
+from harness.machine.guest.vmm import QEMU
+from harness.model.operations import names
 from tests.integration import nesting
 from tests.integration.nesting import (
     CHECKED_OF_ANY_GUEST,

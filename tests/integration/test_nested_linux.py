@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from harness import levels
 from harness.cache import Cache
-from harness.console import Shell
 from harness.deadline import Deadline
-from harness.guest.vmm import vmm_argv
-from harness.levels import GuestPlace
+from harness.machine import levels
+from harness.machine.console import Shell
+from harness.machine.guest.vmm import vmm_argv
+from harness.machine.levels import GuestPlace
 from tests.integration import nesting
 from tests.integration.nesting import (
     IMMEDIATES,

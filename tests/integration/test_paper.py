@@ -6,15 +6,16 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-from harness import levels
 from harness.cache import Cache
 from harness.deadline import Deadline
-from harness.guest.linux import booted
-from harness.guest.microbench import microbench_guest
-from harness.guest.parameters import cycle_counter
-from harness.guest.vmm import Guest, vmm_argv
-from harness.inventory import TcgHostSpec
-from harness.results.schema import read_csv
+from harness.machine import levels
+from harness.machine.guest.linux import booted
+from harness.machine.guest.microbench import microbench_guest
+from harness.machine.guest.parameters import cycle_counter
+from harness.machine.guest.vmm import vmm_argv
+from harness.model.guest import Guest
+from harness.model.inventory import TcgHostSpec
+from harness.results.frames import read_csv
 from tests.integration.conftest import PAPER, finish, neve
 
 # The figure that v4.10 was first measured with, for a hypercall on a Cortex-A57.

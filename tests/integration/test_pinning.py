@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.build.image.emulator import emulator
 from harness.cache import Cache
-from harness.guest.vmm import PINNED
-from harness.image.emulator import emulator
+from harness.paths import PINNED
 
 
 def affinities(pid):

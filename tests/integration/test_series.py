@@ -8,18 +8,18 @@ from dataclasses import replace
 
 import pytest
 
+from harness.build.kernel import origin, source
+from harness.build.kernel.edit import edit
+from harness.build.kernel.mails import COVER, mails
+from harness.build.kernel.patches import changed_files, render
+from harness.build.kernel.repository import Identity
+from harness.build.kernel.save import save
+from harness.build.kernel.switch import switch
 from harness.cache import Cache, file_sha256
 from harness.errors import InfrastructureError
-from harness.kernel import source
-from harness.kernel.edit import edit
-from harness.kernel.mails import COVER, mails
-from harness.kernel.origin import is_version
-from harness.kernel.patches import Series
-from harness.kernel.repository import Identity
-from harness.kernel.save import save
-from harness.kernel.switch import switch
-from harness.kernel.track import Track
-from harness.kernel.version import parse_version
+from harness.model.series import PatchSeries
+from harness.model.track import Track
+from harness.model.version import is_version, parse_version
 
 # A MAINTAINERS entry is upstream's business.
 CHECKPATCH = ["--no-tree", "--terse", "--no-summary", "--ignore"]
@@ -46,7 +46,7 @@ SCRIPTS = ("scripts/checkpatch.pl", "scripts/spelling.txt", "scripts/const_struc
 def offered():
     """Versions that Debian's archive has for track upstream; None if it can't be reached."""
     try:
-        return Track.load("upstream").origin.offered(Cache.default())
+        return origin.offered(Cache.default(), Track.load("upstream").origin)
     except InfrastructureError:
         return None
 
@@ -65,7 +65,7 @@ def sources_of(track, offered):
 def extracted(found, folder, track):
     """The files of a source that the series changes, in `folder`, which is new."""
     folder.mkdir(parents=True)
-    files = [*SCRIPTS, *track.series.changed_files(found.version)]
+    files = [*SCRIPTS, *changed_files(track.series, found.version)]
     subprocess.run(
         ["tar", "-xf", found.archive, "-C", folder, "--strip-components=1", "--wildcards",
          "--no-wildcards-match-slash", *(f"*/{file}" for file in files)], check=True)
@@ -104,7 +104,7 @@ def test_every_variant_applies_with_fuzz_0_and_leaves_the_tree_pristine(trees):
     for version, folder in folders.items():
         before = contents(folder)
         for values in track.series.variants():
-            rendered = track.series.render(version, values)
+            rendered = render(track.series, version, values)
             switch(folder, version, rendered)
             after = contents(folder)
             changed = {str(path) for path in after.keys() | before.keys()
@@ -130,7 +130,7 @@ def test_mails_are_checkpatch_clean(trees, tmp_path):
     checked = set()
     for version, folder in folders.items():
         for values in track.series.variants():
-            rendered = track.series.render(version, values)
+            rendered = render(track.series, version, values)
             found = dict(mails(track.series.folder, rendered, DEVELOPER, version))
             found.pop(COVER, None)
             for patch, (name, text) in zip(rendered, found.items(), strict=True):
@@ -167,7 +167,7 @@ def test_repository_is_what_a_build_applies_and_comes_back_byte_for_byte(
         taken = archived(folder, version, track, tmp_path / "linux.tar")
         seen = []
         for values in track.series.variants():
-            rendered = track.series.render(version, values)
+            rendered = render(track.series, version, values)
             if rendered in seen:
                 continue
             seen.append(rendered)
@@ -178,7 +178,7 @@ def test_repository_is_what_a_build_applies_and_comes_back_byte_for_byte(
                         if path.parts[0] != ".git"}
             assert laid_out == contents(folder), (version, values)
             if len(seen) <= 2:  # the first two differ in what is rendered
-                assert str(save(replace(track, series=Series.load(copy)), repository)) == (
+                assert str(save(replace(track, series=PatchSeries.load(copy)), repository)) == (
                     "nothing changed")
                 assert contents(copy) == before
             shutil.rmtree(repository)
@@ -191,7 +191,7 @@ def test_mails_give_git_the_same_tree(trees, tmp_path):
     for version, folder in folders.items():
         tree = tmp_path / version
         shutil.copytree(folder, tree)
-        rendered = track.series.render(version, values)
+        rendered = render(track.series, version, values)
         git = ["git", "-c", f"user.name={DEVELOPER.name}", "-c", f"user.email={DEVELOPER.email}"]
         for command in (["init", "-q", "."], ["add", "-Af"], ["commit", "-qm", "base"]):
             subprocess.run([*git, *command], cwd=tree, check=True)

@@ -5,8 +5,9 @@ import pytest
 
 from harness.bench.traps import counting, usable_event
 from harness.deadline import Deadline
-from harness.guest.emulation import switch
-from harness.guest.vmm import Guest, start
+from harness.machine.guest.emulation import switch
+from harness.machine.guest.vmm import start
+from harness.model.guest import Guest
 from tests.integration.flat import flat
 
 ROUNDS = 10

@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from harness import playbook
-from harness.artifacts import artifacts_of
-from harness.bench.application import applications
+from harness.build.artifacts import artifacts_of
 from harness.cache import Cache
 from harness.errors import GuestError, UserError
-from harness.guest.vmm import Guest, vmm_argv
-from harness.kernel.track import Track, track_names
-from harness.playbook import Benchmark, Cell, Configuration
+from harness.machine.guest.vmm import vmm_argv
+from harness.model import playbook
+from harness.model.application import applications
+from harness.model.cell import CellRecord
+from harness.model.guest import Guest
+from harness.model.measurement import Measurement
+from harness.model.playbook import Benchmark, Cell, Configuration
+from harness.model.track import Track, track_names
 from harness.progress import Progress
 from harness.results import report
 from harness.results.overhead import overheads
-from harness.results.schema import Measurement
-from harness.results.store import CellRecord, RunFolder
+from harness.results.store import RunFolder
 
 RECORDED = Path(__file__).with_name("recorded") / "applications"
 FIGURES = {

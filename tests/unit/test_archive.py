@@ -24,12 +24,12 @@ from alembic.migration import MigrationContext
 
 from harness import results
 from harness.errors import InfrastructureError, UserError
-from harness.playbook import Playbook
+from harness.model.measurement import COLUMNS
+from harness.model.playbook import Playbook
 from harness.results.history import database
 from harness.results.history.archive import Archive, Outcome, find
 from harness.results.history.database import Database
 from harness.results.history.models import Base, StoredRun
-from harness.results.schema import COLUMNS
 from tests.synthetic import write_run
 
 HOSTILE = "x'; DROP TABLE runs; --<script>alert(1)</script>"

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.build.image import cpio
+from harness.build.image.emulator import Emulator
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import UserError
-from harness.guest.vmm import Guest, vmm_argv
-from harness.host.tcg import TcgMachine, machine_argv
-from harness.image import cpio
-from harness.image.emulator import Emulator
+from harness.machine.guest.vmm import vmm_argv
+from harness.machine.host.tcg import TcgMachine, machine_argv
+from harness.model.guest import Guest
 from harness.paths import ROOT
 
 

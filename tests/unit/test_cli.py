@@ -74,8 +74,8 @@ def test_wrong_playbook_ends_with_2(neve, tmp_path, text, complaint):
 
 @pytest.mark.parametrize("said", ["QEMU emulator version 7.2.17 (Debian)", "something else"])
 def test_old_qemu_is_refused(said, tmp_path, monkeypatch):
+    from harness.build.image.emulator import emulator
     from harness.cache import Cache
-    from harness.image.emulator import emulator
 
     old = tmp_path / "qemu-system-aarch64"
     old.write_text(f"#!/bin/sh\necho '{said}'\n")
@@ -103,7 +103,7 @@ def test_full_disk_below_a_command_is_said_too():
 ])
 def test_damaged_download_is_refused_and_an_unreachable_archive_is_not(
         said, code, tmp_path, monkeypatch):
-    from harness import debian
+    from harness.build import debian
     from harness.cache import Cache
 
     fake = tmp_path / "apt-get"

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from harness.console import Console, Program, Shell
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.machine.console import Console, Program, Shell
 
 
 @pytest.fixture

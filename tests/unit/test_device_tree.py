@@ -2,9 +2,9 @@
 import re
 import struct
 
+from harness.build.image.device_tree import gicv2_with_el2, packed
+from harness.build.image.emulator import emulator
 from harness.cache import Cache
-from harness.image.device_tree import gicv2_with_el2, packed
-from harness.image.emulator import emulator
 
 
 def test_room_behind_the_tree_is_cut_off_and_nothing_else():

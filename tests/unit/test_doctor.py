@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from harness.examination import _nesting
+from harness.build.programs import COMPILERS, ESSENTIAL, FILES, PROGRAMS
+from harness.machine.host.examination import _nesting
 from harness.paths import ROOT
-from harness.programs import COMPILERS, ESSENTIAL, FILES, PROGRAMS
 
 VHE = "VHE mode initialized successfully"
 MIDR = "0x00000000410fd490"

@@ -3,9 +3,9 @@
 
 import pytest
 
-from harness import playbook
-from harness.document import read_yaml
 from harness.errors import UserError
+from harness.model import playbook
+from harness.model.document import read_yaml
 
 GOOD = "configurations: [vm]\nbenchmarks: [hypercall]\n"
 

@@ -7,16 +7,17 @@ import tarfile
 
 import pytest
 
+from harness.build.kernel import message
+from harness.build.kernel.edit import edit
+from harness.build.kernel.patches import render
+from harness.build.kernel.save import save
+from harness.build.kernel.source import Source
+from harness.build.kernel.switch import switch
 from harness.cache import file_sha256
 from harness.errors import UserError
-from harness.kernel import message
-from harness.kernel.edit import edit
-from harness.kernel.origin import ReleaseOrigin
-from harness.kernel.patches import Series
-from harness.kernel.save import save
-from harness.kernel.source import Source
-from harness.kernel.switch import switch
-from harness.kernel.track import Track
+from harness.model.origin import ReleaseOrigin
+from harness.model.series import PatchSeries
+from harness.model.track import Track
 
 LINES = [f"  line {number}" for number in range(1, 41)]
 TREE = {"Makefile": "all:\n", "arch/arm64/kvm.c": "\n".join(LINES) + "\n", ".gitignore": "*.o\n",
@@ -107,14 +108,14 @@ def source(tmp_path):
 
 
 def track(folder, name="v1"):
-    origin = ReleaseOrigin(name, "1.0.0", "", (), "", "")
-    return Track(name, origin, (), Series.load(folder))
+    origin = ReleaseOrigin("1.0.0", "", (), "", "")
+    return Track(name, origin, (), PatchSeries.load(folder))
 
 
 @pytest.fixture
 def lay_out(series, source, tmp_path):
     def laid_out(name="repository", **chosen):
-        loaded = Series.load(series)
+        loaded = PatchSeries.load(series)
         folder = tmp_path / name
         edit(source, loaded, loaded.values(chosen), folder)
         return folder
@@ -177,12 +178,12 @@ def reorder(folder, *order):
     {}, {"word": "un"}, {"fast": "false"}, {"word": "un", "fast": "false"}])
 def test_tree_is_what_a_build_applies(series, lay_out, tmp_path, chosen):
     folder = lay_out(**chosen)
-    loaded = Series.load(series)
+    loaded = PatchSeries.load(series)
     tree = tmp_path / "tree" / "src"
     for name, text in TREE.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
-    switch(tree, "1.0.0", loaded.render("1.0.0", loaded.values(chosen)))
+    switch(tree, "1.0.0", render(loaded, "1.0.0", loaded.values(chosen)))
     assert contents(folder) == contents(tree)
     assert git(folder, "status", "--porcelain", "--ignored") == ""
     root = git(folder, "rev-list", "--max-parents=0", "HEAD").strip()
@@ -279,7 +280,7 @@ def test_removed_and_reordered_commits(series, lay_out):
     after = contents(series)
     assert "0001-first.patch" not in after
     assert after["0001-last.patch"] == FILES["0004-last.patch"]
-    assert [entry.name for entry in Series.load(series).entries] == [
+    assert [entry.name for entry in PatchSeries.load(series).entries] == [
         "0001-last", "0002-word", "0003-slow"]
     assert "when = { fast = false }" in after["series.toml"]
 
@@ -319,7 +320,7 @@ def test_others_stay_the_authors_of_their_commits(series, lay_out, source, tmp_p
     save(track(series), folder)
     assert contents(series)["0005-theirs.patch"].startswith(
         "From: Jürgen Groß <jg@example.org>\nSubject: kvm: Theirs\n---\n")
-    loaded = Series.load(series)
+    loaded = PatchSeries.load(series)
     again = tmp_path / "again"
     edit(source, loaded, loaded.values({}), again)
     assert git(again, "log", "-1", "--format=%an, %cn") == "Jürgen Groß, A Developer\n"

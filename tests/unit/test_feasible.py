@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import fleet, playbook
+from harness.build.feasible import refuse_impossible
 from harness.commands.run import describe, run
 from harness.errors import UserError
-from harness.feasible import refuse_impossible
-from harness.inventory import Inventory
+from harness.model import playbook
+from harness.model.inventory import Inventory
 from harness.paths import ROOT
+from harness.run import fleet
 
 VM = "configurations: [vm]\nbenchmarks: [hypercall]\n"
 NESTED = "configurations: [nested-neve-vhe]\nbenchmarks: [hypercall]\n"

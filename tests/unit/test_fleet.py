@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import fleet
 from harness.errors import UserError
-from harness.inventory import SshHostSpec
-from harness.job import Job
+from harness.model.inventory import SshHostSpec
 from harness.paths import ROOT
+from harness.run import fleet
+from harness.run.job import Job
 
 
 def job(**changes):
@@ -76,7 +76,7 @@ def lab(tmp_path):
 def test_scheduler_with_tls(lab):
     """Who has the lab's certificate gets through to the question of workers, others do not."""
     address, environment = lab
-    program = ("import sys; from harness import fleet; from harness.errors import UserError; "
+    program = ("import sys; from harness.run import fleet; from harness.errors import UserError; "
                "from tests.unit.test_fleet import job\n"
                "fleet._CONNECT_SECONDS = fleet._SETTINGS['distributed.comm.timeouts.connect'] = 3\n"
                "try: fleet.execute([job()], None, sys.argv[1])\n"

@@ -19,12 +19,13 @@ from harness import cli
 from harness.commands import history as commands
 from harness.commands import run as run_command
 from harness.errors import HarnessError, UserError
-from harness.playbook import load
+from harness.model.cell import CellRecord
+from harness.model.playbook import load
 from harness.results.history import page, verdicts
 from harness.results.history.archive import Archive
 from harness.results.history.database import Database
 from harness.results.history.verdicts import History
-from harness.results.store import CellRecord, RunFolder
+from harness.results.store import RunFolder
 from tests.synthetic import measurement, write_run
 
 HOSTILE = "<script>alert('x')</script>$\\frac{\"><img src=x onerror=alert(1)>"

@@ -10,14 +10,14 @@ import threading
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from harness import playbook
 from harness.commands.run import reach
 from harness.errors import InfrastructureError, UserError
-from harness.host import fabric_host, keys, tcg
-from harness.host.fabric_host import FabricHost
-from harness.host.ssh import connection, ssh_host
-from harness.host.sudo import Sudo
-from harness.inventory import SshHostSpec, TcgHostSpec
+from harness.machine.host import fabric_host, keys, tcg
+from harness.machine.host.fabric_host import FabricHost
+from harness.machine.host.ssh import connection, ssh_host
+from harness.machine.host.sudo import Sudo
+from harness.model import playbook
+from harness.model.inventory import SshHostSpec, TcgHostSpec
 from harness.progress import Progress
 from tests.ssh_server import ssh_server
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
+from harness.build.kernel import id_registers
 from harness.errors import UserError
-from harness.kernel import id_registers
 from harness.paths import KERNEL_PATCHES
 
 V4_10 = {register.name: register for register in id_registers.load(KERNEL_PATCHES / "v4.10")}

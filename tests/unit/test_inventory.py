@@ -4,11 +4,11 @@ import pickle
 
 import pytest
 
-from harness import playbook
 from harness.errors import UserError
-from harness.host.lock import Record
-from harness.host.sudo import Sudo
-from harness.inventory import Inventory, SshHostSpec, parse_address
+from harness.machine.host.lock import Record
+from harness.machine.host.sudo import Sudo
+from harness.model import playbook
+from harness.model.inventory import Inventory, SshHostSpec, parse_address
 from harness.paths import PLAYBOOKS
 
 BOOK = "hosts: [arm1]\nconfigurations: [vm]\nbenchmarks: [hypercall]\n"

@@ -6,10 +6,12 @@ import pickle
 from rich.console import Console
 
 from harness.errors import GuestError
-from harness.journal import Facts, FolderJournal, Messages, Transcript
+from harness.model.cell import CellRecord
+from harness.model.journal import Facts, Messages, Transcript
 from harness.process import ProcessError
 from harness.progress import Progress
-from harness.results.store import CellRecord, RunFolder
+from harness.results.store import RunFolder
+from harness.run.folder_journal import FolderJournal
 
 
 def test_events_through_a_pickle(tmp_path):

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import debian
+from harness.build import debian
+from harness.build.kernel import build as builds
+from harness.build.kernel import config, source
+from harness.build.kernel.origin import bring, offered
+from harness.build.toolchain import Toolchain
 from harness.cache import Cache
 from harness.errors import InfrastructureError, UserError
-from harness.kernel import build as builds
-from harness.kernel import config, source
-from harness.kernel.origin import DebianOrigin
-from harness.kernel.patches import Series
-from harness.kernel.track import Fragment, Track, track_names
-from harness.kernel.version import VersionRange
-from harness.toolchain import Toolchain
+from harness.model.origin import DebianOrigin
+from harness.model.series import PatchSeries
+from harness.model.track import Fragment, Track, track_names
+from harness.model.version import VersionRange
 
 MAKEFILE = """\
 VERSION = {version}
@@ -62,7 +63,7 @@ def track(tmp_path):
     fragment = tmp_path / "kernel.config"
     fragment.write_text("CONFIG_KVM=y\n# CONFIG_SVE is not set\n")
     return Track("upstream", DebianOrigin("linux-source-.*", (6, 16)), (Fragment(fragment),),
-                 Series(tmp_path / "series", (), ()))
+                 PatchSeries(tmp_path / "series", (), ()))
 
 
 @pytest.fixture(autouse=True)
@@ -163,13 +164,13 @@ esac
     keyring.touch()
     monkeypatch.setattr(debian.Debian, "load", classmethod(
         lambda cls: cls("http://deb.example", keyring, ("suite",), {})))
-    assert track.origin.offered(cache) == ["7.2.6", "7.2.12", "7.3.4"]
+    assert offered(cache, track.origin) == ["7.2.6", "7.2.12", "7.3.4"]
     for wanted, package in (
             ("7.2.6", "7.2_7.2.6-1"), ("7.2", "7.2_7.2.12-10"), (None, "7.3_7.3.4-1")):
-        fetched = track.origin.fetch(cache, tmp_path / str(wanted), wanted)
+        fetched = bring(cache, track, tmp_path / str(wanted), wanted)
         assert fetched.path.name == f"linux-source-{package}_all.deb"
     with pytest.raises(UserError, match=r"Linux 7\.1; of 6\.16 or newer it has 7\.2, 7\.3$"):
-        track.origin.fetch(cache, tmp_path, "7.1")
+        bring(cache, track, tmp_path, "7.1")
 
 
 def test_wrong_input_is_refused_and_leaves_nothing(cache, tree, track, tmp_path):

@@ -13,9 +13,9 @@ import pytest
 
 from harness.bench.micro import BENCHMARKS, Effort, cost_value, trap_counts
 from harness.errors import GuestError
-from harness.guest.microbench import Sample, parse_line, parse_sample
+from harness.machine.guest.microbench import Sample, parse_line, parse_sample
+from harness.model.playbook import Benchmark
 from harness.paths import IMAGES
-from harness.playbook import Benchmark
 
 RECORDED = (Path(__file__).parent / "recorded" / "microbench-vm.log").read_text().splitlines()
 

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from harness.errors import DeniedError, NoWayError, UntrustedError, UserError
-from harness.host.openssh import settings
-from harness.host.ssh import ssh_host
-from harness.inventory import SshHostSpec, parse_address
+from harness.machine.host.openssh import settings
+from harness.machine.host.ssh import ssh_host
+from harness.model.inventory import SshHostSpec, parse_address
 from tests.loopback import USER, keygen, new_key
 
 BROKEN = """\

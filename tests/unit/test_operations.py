@@ -4,7 +4,7 @@
 import pytest
 
 from harness.errors import UserError
-from harness.kernel import operations
+from harness.model import operations
 from harness.paths import KERNEL_PATCHES
 
 TABLE = """

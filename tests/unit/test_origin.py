@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import pytest
 
+from harness.build.kernel import source
+from harness.build.kernel.manifest import Manifest
+from harness.build.kernel.patches import changed_files
 from harness.cache import Cache, file_sha256
 from harness.errors import InfrastructureError, UserError
-from harness.kernel import source
-from harness.kernel.manifest import Manifest
-from harness.kernel.origin import ReleaseOrigin
-from harness.kernel.patches import Series
-from harness.kernel.track import Track
+from harness.model.origin import ReleaseOrigin
+from harness.model.series import PatchSeries
+from harness.model.track import Track
 from harness.paths import KERNEL_PATCHES
 
 KVM_C = "int kvm;\n"
@@ -94,11 +95,12 @@ def tarball(tree, tmp_path):
 @pytest.fixture
 def track(server, tarball, tmp_path):
     server.files["linux-4.10.tar.xz"] = tarball.read_bytes()
-    origin = ReleaseOrigin("v4.10", "4.10.0", file_sha256(tarball),
+    origin = ReleaseOrigin("4.10.0", file_sha256(tarball),
                            (f"{server.url}/linux-4.10.tar.xz",),
                            f"{server.url}/linux-4.10.tar.sign", "nobody@example.org")
-    manifest = Manifest({"arch/arm64/kvm.c": hashlib.sha256(KVM_C.encode()).hexdigest()})
-    return Track("v4.10", origin, (), Series(tmp_path / "series", (), ()),
+    manifest = tmp_path / "manifest.sha256"
+    manifest.write_text(f"{hashlib.sha256(KVM_C.encode()).hexdigest()}  arch/arm64/kvm.c\n")
+    return Track("v4.10", origin, (), PatchSeries(tmp_path / "series", (), ()),
                  manifest=manifest)
 
 
@@ -229,4 +231,5 @@ def test_what_is_not_the_release_is_refused(cache, track, tree, tarball, tmp_pat
     "name", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/manifest.sha256"))])
 def test_manifest_names_what_the_series_changes(name):
     track = Track.load(name)
-    assert sorted(track.manifest.hashes) == track.series.changed_files(track.origin.example)
+    assert sorted(Manifest.load(track.manifest).hashes) == changed_files(
+        track.series, track.origin.example)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.build.kernel.mails import mails
+from harness.build.kernel.patches import render
+from harness.build.kernel.repository import Identity
+from harness.build.kernel.switch import switch
 from harness.errors import UserError
-from harness.kernel.mails import mails
-from harness.kernel.patches import Series
-from harness.kernel.repository import Identity
-from harness.kernel.switch import switch
-from harness.kernel.track import Track
+from harness.model.series import PatchSeries
+from harness.model.track import Track
 from harness.paths import KERNEL_PATCHES
 
 SOURCE = "".join(f"line {number}\n" for number in range(1, 7)) + "\nline 8\n"
@@ -40,7 +41,7 @@ def series(tmp_path):
     (folder / "files" / "dir").mkdir(parents=True)
     (folder / "0001-five.patch.j2").write_text(TEMPLATE)
     (folder / "files" / "dir" / "new.c.j2").write_text(NEW_FILE)
-    return Series.of(folder, {
+    return PatchSeries.of(folder, {
         "patches": [{"name": "0001-five", "adds": ["dir/new.c"]}],
         "parameters": {
             "word": {"type": "choice", "values": ["five", "cinq"], "default": "five"},
@@ -64,7 +65,7 @@ def contents(tree):
 
 
 def rendered(series, **chosen):
-    return series.render("7.3.4", series.values(chosen))
+    return render(series, "7.3.4", series.values(chosen))
 
 
 def test_variants_are_switched_and_the_pristine_tree_comes_back(series, tree):
@@ -110,7 +111,7 @@ def test_variants_leave_out_what_makes_no_difference(series):
         "fast": {"type": "bool", "default": False, "when": {"role": "guest"}},
     }}
     (folder / "bare").mkdir()
-    assert list(Series.of(folder / "bare", data).variants()) == [
+    assert list(PatchSeries.of(folder / "bare", data).variants()) == [
         {"role": "host", "fast": False}, {"role": "guest", "fast": False},
         {"role": "guest", "fast": True}]
 
@@ -124,7 +125,7 @@ def test_undefined_name_in_a_template_is_an_error(series):
 def test_new_file_that_no_patch_adds_is_an_error(series):
     (series.folder / "files" / "dir" / "other.c.j2").write_text("int other;\n")
     with pytest.raises(UserError, match=r"what the patches add differ: dir/other\.c"):
-        Series.of(series.folder, {"patches": [
+        PatchSeries.of(series.folder, {"patches": [
             {"name": "0001-five", "adds": ["dir/new.c"]}]})
 
 
@@ -164,14 +165,14 @@ def test_patch_is_for_the_variants_that_its_entry_names(series):
         "parameters": {"word": {"type": "choice", "values": ["five"], "default": "five"},
                        "extra": {"type": "bool", "default": False}},
     }
-    series = Series.of(series.folder, data)
+    series = PatchSeries.of(series.folder, data)
     assert rendered(series) == []
     assert [patch.name for patch in rendered(series, extra="true")] == ["0001-five"]
 
 
 def test_patches_have_names_of_their_own(series):
     with pytest.raises(UserError, match="has two patches named five"):
-        Series.of(series.folder, {"patches": [
+        PatchSeries.of(series.folder, {"patches": [
             {"name": "0001-five", "adds": ["dir/new.c"]}, {"name": "0002-five"}]})
 
 
@@ -207,7 +208,7 @@ def test_shipped_series_renders_and_parses_in_every_variant(track):
     loaded = Track.load(track)
     for version in filter(loaded.origin.accepts, ("4.10.0", "7.2.6", "7.3.4")):
         for values in loaded.series.variants():
-            for patch in loaded.series.render(version, values):
+            for patch in render(loaded.series, version, values):
                 assert patch.files
                 assert patch.text.startswith("Subject: ")
                 assert not re.search(r"^(index |new file)", patch.stored, re.M)
@@ -227,5 +228,5 @@ def test_shipped_series_has_templates_only_where_something_is_rendered(folder):
                                    sorted(KERNEL_PATCHES.glob("*/series.toml"))])
 def test_shipped_patch_can_be_reviewed(track):
     loaded = Track.load(track)
-    for patch in loaded.series.render(loaded.origin.example, loaded.series.values({})):
+    for patch in render(loaded.series, loaded.origin.example, loaded.series.values({})):
         assert len(patch.text.splitlines()) <= 800, patch.name

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
-from harness import playbook
 from harness.errors import UserError
-from harness.inventory import Inventory
+from harness.model import playbook
+from harness.model.inventory import Inventory
 from harness.paths import PLAYBOOKS
 
 GOOD = {"configurations": ["vm"], "benchmarks": ["hypercall"]}

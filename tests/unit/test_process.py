@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from harness.errors import InfrastructureError
-from harness.host.sudo import Sudo
-from harness.inventory import SshHostSpec, SudoPassword
+from harness.machine.host.sudo import Sudo
+from harness.model.inventory import SshHostSpec, SudoPassword
 from harness.process import ProcessError, lab_environment, run
 
 CHILD = "trap 'echo cleaned >> {log}; exit 1' TERM; echo ready >> {log}; while :; do sleep .1; done"

@@ -8,8 +8,9 @@ import click
 import pytest
 import yaml
 
-from harness import cli, playbook
-from harness.kernel.track import Track
+from harness import cli
+from harness.model import playbook
+from harness.model.track import Track
 from harness.paths import ROOT
 
 README = (ROOT / "README.md").read_text()

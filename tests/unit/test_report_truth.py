@@ -9,10 +9,12 @@ import pytest
 
 from harness.commands.runs import compared, listed
 from harness.errors import UserError
+from harness.model.cell import CellRecord
+from harness.model.measurement import Measurement
 from harness.plain import plain
 from harness.results import chart, reference, report, tables
-from harness.results.schema import Measurement, frame, read_csv
-from harness.results.store import CellRecord, RunFolder
+from harness.results.frames import frame, read_csv
+from harness.results.store import RunFolder
 
 
 def row(configuration, metric, value, *, host="tcg", unit=None, reason="", track="upstream",

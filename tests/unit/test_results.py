@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import GuestError, UserError
-from harness.kernel.operations import redirections
+from harness.model.cell import CellRecord
+from harness.model.measurement import COLUMNS, Measurement
+from harness.model.operations import redirections
 from harness.results import reference, report, tables
-from harness.results.schema import COLUMNS, Measurement, frame, read_csv
-from harness.results.store import CellRecord, RunFolder, run_folders
+from harness.results.frames import frame, read_csv
+from harness.results.store import RunFolder, run_folders
 
 CONTRACT = ("run_id,host,track,cpu,gic,configuration,mechanism,benchmark,metric,unit,value,"
             "stdev,iterations,reason")

@@ -17,14 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import examination
 from harness.deadline import Deadline
 from harness.errors import HarnessError, InfrastructureError, NotNowError, UserError
-from harness.examination import server_findings
-from harness.host import departure, server, ssh
-from harness.host.server import Server
-from harness.host.ssh import ssh_host
-from harness.inventory import SshHostSpec
+from harness.machine.host import departure, examination, server, ssh
+from harness.machine.host.examination import server_findings
+from harness.machine.host.server import Server
+from harness.machine.host.ssh import ssh_host
+from harness.model.inventory import SshHostSpec
 from harness.paths import IMAGES
 from tests.loopback import USER, new_key
 

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from harness import process
 from harness.errors import InfrastructureError, UserError
+from harness.model.cell import CellRecord
+from harness.model.measurement import Measurement
 from harness.paths import PLAYBOOKS, ROOT, refuse_foreign
 from harness.progress import Progress
-from harness.results.schema import Measurement
-from harness.results.store import CellRecord, RunFolder
+from harness.results.store import RunFolder
 
 NEVE = [sys.executable, "-m", "harness"]
 FALLBACK = str(PLAYBOOKS / "fallback.yaml")
@@ -146,7 +147,7 @@ def test_somebody_whom_the_machine_does_not_know(tmp_path, nobody):
     status, _, errors = ended(start(tmp_path, "plan", FALLBACK, wrapper=nobody, NEVE_CACHE=""))
     assert status == 2
     assert errors.endswith("is in no home folder: there is no such user, or HOME is not set\n")
-    names = "import sys; from harness import cli; from harness.host.lock import Record\n" \
+    names = "import sys; from harness import cli; from harness.machine.host.lock import Record\n" \
             "try: cli.main(['runs'])\nexcept SystemExit: pass\nprint(Record.ours('boot').owner)"
     done = subprocess.run([*nobody, sys.executable, "-c", names], cwd=tmp_path, check=True,
                           capture_output=True, encoding="utf-8",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
+from harness.build.toolchain import Toolchain
 from harness.errors import MissingToolError
-from harness.toolchain import Toolchain
 
 
 def test_compiler_that_is_missing_is_named_with_its_package(monkeypatch, tmp_path):

@@ -3,9 +3,9 @@ from collections import Counter
 
 import pytest
 
-from harness import registers
 from harness.bench.traps import events, parse_histogram, per_operation
 from harness.errors import InfrastructureError
+from harness.model import registers
 
 HISTOGRAM = """\
 # event histogram

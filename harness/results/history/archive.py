@@ -23,11 +23,12 @@ from pydantic import (
 
 from harness.cache import content_key
 from harness.errors import UserError
+from harness.model.cell import CellRecord
+from harness.model.measurement import COLUMNS
 from harness.results.history import settings
 from harness.results.history.database import Database
 from harness.results.history.models import StoredAcceptance, StoredMeasurement, StoredRun
-from harness.results.schema import COLUMNS
-from harness.results.store import CellRecord, RunFolder, run_folders
+from harness.results.store import RunFolder, run_folders
 
 RUN_COLUMNS = ["started", "state", "playbook", "repetitions", "harness", "emulator", "kernels",
                "microbench", "folder", "settings"]

@@ -16,8 +16,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.bench.application import applications
 from harness.cache import write_atomically
+from harness.model.application import applications
 from harness.results.chart import svg
 from harness.results.history import verdicts
 from harness.results.history.changes import LEARNING, Change, Key, Series

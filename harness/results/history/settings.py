@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness.inventory import SshHostSpec, TcgHostSpec
-from harness.playbook import Playbook
+from harness.model.inventory import SshHostSpec, TcgHostSpec
+from harness.model.playbook import Playbook
 
 # Names and columns of their own, how often and how long, and how a host is reached.
 _NO_SETTING = {

@@ -5,12 +5,12 @@ as they are: reaches the server, locks it, starts a program there and waits for 
 import sys
 from pathlib import Path
 
-from harness import levels
 from harness.cache import Cache
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.host import lock
-from harness.inventory import SshHostSpec
+from harness.machine import levels
+from harness.machine.host import lock
+from harness.model.inventory import SshHostSpec
 
 lock._BEAT_SECONDS, lock._SILENCE_SECONDS, lock._POLL_SECONDS = 0.5, 4, 0.5
 

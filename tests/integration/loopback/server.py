@@ -19,10 +19,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from harness.build.debian import Debian
 from harness.cache import Cache, content_key
-from harness.debian import Debian
-from harness.host.keys import authorized_line
-from harness.inventory import SshHostSpec
+from harness.machine.host.keys import authorized_line
+from harness.model.inventory import SshHostSpec
 from harness.process import ProcessError, mortal, run
 from tests.integration.server.machine import free_port
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from harness.errors import InfrastructureError
-from harness.host import lock
-from harness.host.as_it_is import as_it_is
-from harness.host.lock import LOCK, Record, locked
+from harness.machine.host import lock
+from harness.machine.host.as_it_is import as_it_is
+from harness.machine.host.lock import LOCK, Record, locked
 from harness.paths import ROOT
 
 pytestmark = pytest.mark.timeout(300)
@@ -161,7 +161,7 @@ def test_a_lock_that_was_cleared_away_is_taken_anew(server, tmp_path):
 def test_everybody_has_a_name(change, owner):
     if "setuid" in change and os.getuid():
         pytest.skip("only root can become somebody without an entry in passwd")
-    script = f"import os; from harness.host.lock import Record; {change}; " \
+    script = f"import os; from harness.machine.host.lock import Record; {change}; " \
              "print(Record.parse(Record.ours('x').model_dump_json()))"
     said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, encoding="utf-8",
                           capture_output=True, check=False,

@@ -9,9 +9,9 @@ import pytest
 from harness.cache import file_sha256
 from harness.deadline import Deadline
 from harness.errors import Busy, DeniedError
-from harness.host.as_it_is import as_it_is
-from harness.host.lock import locked
-from harness.host.server import Server
+from harness.machine.host.as_it_is import as_it_is
+from harness.machine.host.lock import locked
+from harness.machine.host.server import Server
 from tests.integration.loopback.test_lock import done
 from tests.integration.server.machine import free_port
 

@@ -8,12 +8,12 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError, UserError
-from harness.guest.vmm import PINNED
-from harness.host import lock, tuning
-from harness.host.as_it_is import as_it_is
-from harness.host.lock import locked
-from harness.host.pinning import cpus_for_guests, verify
-from harness.host.tuning import constant_speed
+from harness.machine.host import lock, tuning
+from harness.machine.host.as_it_is import as_it_is
+from harness.machine.host.lock import locked
+from harness.machine.host.pinning import cpus_for_guests, verify
+from harness.machine.host.tuning import constant_speed
+from harness.paths import PINNED
 from tests.integration.loopback.test_lock import begun, done, line, until
 
 pytestmark = pytest.mark.timeout(120)

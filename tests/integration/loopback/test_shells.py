@@ -9,8 +9,8 @@ import pytest
 from harness.bench.traps import events
 from harness.deadline import Deadline
 from harness.errors import DeniedError, InfrastructureError
-from harness.host.as_it_is import as_it_is
-from harness.host.lock import locked
+from harness.machine.host.as_it_is import as_it_is
+from harness.machine.host.lock import locked
 
 pytestmark = pytest.mark.timeout(120)
 USERS = ["root", "lab", "ruth", "tina", "fred", "wendy", "busy"]
@@ -94,7 +94,7 @@ def test_a_shell_that_runs_nothing_is_named(server, tmp_path):
 def test_a_wrong_password_is_tried_once(server, tmp_path, monkeypatch):
     """Every further one counts against the user."""
     monkeypatch.setenv("LAB_SUDO", "wrong")
-    from harness.host import sudo
+    from harness.machine.host import sudo
 
     sudo._fetched.cache_clear()
     server.ssh("echo 'Defaults logfile=/tmp/sudo.log' >/etc/sudoers.d/log")

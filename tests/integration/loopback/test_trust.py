@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from harness.errors import InfrastructureError, UserError
-from harness.host.as_it_is import as_it_is
-from harness.host.lock import locked
+from harness.machine.host.as_it_is import as_it_is
+from harness.machine.host.lock import locked
 
 pytestmark = pytest.mark.timeout(900)
 GOOD = "#!/bin/sh\n# {number}\necho good {number}\n"

@@ -16,10 +16,10 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from harness.build.debian import Debian
+from harness.build.image.emulator import emulator
 from harness.cache import Cache, content_key
-from harness.debian import Debian
-from harness.host.keys import authorized_line
-from harness.image.emulator import emulator
+from harness.machine.host.keys import authorized_line
 from harness.process import mortal, run
 from tests.integration.server.power import tell
 

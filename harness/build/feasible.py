@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""What a playbook asks for and can't be had: said before anything is built."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from harness.build.image.emulator import Emulator, emulator_at_hand
+from harness.build.qemu import quoted
+from harness.cache import Cache
+from harness.errors import UserError
+from harness.model.document import shown
+from harness.model.guest import GUEST_CPUS
+from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
+from harness.model.playbook import Playbook, plan, skipped
+from harness.model.track import Track
+from harness.paths import expanded
+from harness.process import ProcessError, run
+
+
+def refuse_impossible(playbook: Playbook, origin: str, *, here: bool = True) -> None:
+    """Raise UserError with all that `playbook`, read from `origin`, asks for in vain. The memory
+    of machines is this computer's only if they are started `here`.
+
+    What only the emulator knows is asked of it if it is here already.
+    """
+    found = [*_files(playbook), *_sizes(playbook, here)]
+    if found:
+        raise UserError(f"{origin}: {'; '.join(found)}")
+    if any(isinstance(host, TcgHostSpec) for host in playbook.hosts):
+        qemu = emulator_at_hand(Cache.default())
+        if qemu:
+            refuse_machines(qemu, playbook.hosts, playbook.track)
+
+
+def refuse_empty(playbook: Playbook, origin: str) -> None:
+    """Raise UserError if nothing of `playbook` can run."""
+    if not plan(playbook):
+        raise UserError(f"{origin}: nothing is left to run: {'; '.join(skipped(playbook))}")
+
+
+def refuse_machines(qemu: Emulator, hosts: tuple[HostSpec, ...], track: str) -> None:
+    """Raise UserError if `qemu` can't make one of the machines, as for a processor that it does
+    not know or that is no 64-bit one. Takes a tenth of a second each; nothing is booted."""
+    options = Track.load(track).cpu_options
+    for host in hosts:
+        if isinstance(host, TcgHostSpec):
+            # Only 64-bit processors have the property aarch64.
+            cpu = ",".join(filter(None, (host.cpu, options.get(host.cpu), "aarch64=on")))
+            _refuse_machine(qemu, host, cpu)
+
+
+def _refuse_machine(qemu: Emulator, host: TcgHostSpec, cpu: str) -> None:
+    # QEMU ends when it has written the device tree. It renames a file of its own for that, over
+    # whatever is there: /dev/null would be gone.
+    with tempfile.TemporaryDirectory(prefix="neve-machine-") as folder:
+        tree = Path(folder) / "tree"
+        try:
+            run([*qemu.argv, "-machine", f"virt,virtualization=on,gic-version={host.gic},"
+                 f"dumpdtb={quoted(tree)}", "-cpu", cpu, "-smp", str(host.cpus), "-nodefaults",
+                 "-display", "none"], timeout=60)
+        except ProcessError as error:
+            said = error.complaint.partition("aarch64: ")[2] or error.complaint
+            if said.endswith(".aarch64' not found"):
+                said = "it is not a 64-bit processor"
+            raise UserError(
+                f"host {host.name}: QEMU {qemu.version} makes no machine with cpu "
+                f"{shown(host.cpu)}: {said}"
+            ) from error
+
+
+def _files(playbook: Playbook) -> Iterator[str]:
+    """Files of the user's that are missing."""
+    if playbook.specjvm and not expanded(playbook.specjvm.jar, "specjvm").is_file():
+        yield f"specjvm: no file {playbook.specjvm.jar}"
+    for host in playbook.hosts:
+        config = host.kernel_config if isinstance(host, SshHostSpec) else None
+        if config and not config.is_file():
+            yield f"host {host.name}: kernel_config: no file {config}"
+
+
+def _sizes(playbook: Playbook, here: bool) -> Iterator[str]:
+    """Memory and CPUs that do not fit into what is below them."""
+    guest, memory = "l2_memory", playbook.l2_memory
+    if playbook.nested:
+        if memory >= playbook.l1_memory:
+            yield f"l2_memory: {memory} MiB do not fit into l1_memory, {playbook.l1_memory} MiB"
+        guest, memory = "l1_memory", playbook.l1_memory
+    cpus = playbook.guest_cpus if playbook.applications else GUEST_CPUS
+    there = psutil.virtual_memory().total >> 20
+    for host in playbook.hosts:
+        if isinstance(host, SshHostSpec):
+            if host.isolated and len(host.isolated) < cpus:
+                yield (f"host {host.name}: `cpus` isolates {len(host.isolated)}, but guests have "
+                       f"{cpus} vCPUs")
+            continue
+        if memory >= host.memory:
+            yield (f"{guest}: {memory} MiB do not fit into the memory of host {host.name}, "
+                   f"{host.memory} MiB")
+        if here and host.memory > there:
+            yield (f"host {host.name}: memory: {host.memory} MiB are more than this computer's "
+                   f"{there} MiB")
+        if cpus > host.cpus:
+            yield f"guest_cpus: {cpus} are more than the {host.cpus} cpus of host {host.name}"

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Builds kernels, once per key: source + patches + configuration + compiler + settings."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.build.kernel import config
+from harness.build.kernel.patches import Patch, render
+from harness.build.kernel.source import Source, unpack
+from harness.build.kernel.switch import switch
+from harness.build.toolchain import Toolchain
+from harness.cache import Cache, content_key, write_atomically
+from harness.errors import InfrastructureError
+from harness.model.track import Track
+from harness.process import ProcessError, mortal, require, run
+
+# Nothing of the machine, the user or the hour goes into the image.
+_REPRODUCIBLE = {
+    "KBUILD_BUILD_TIMESTAMP": "1970-01-01",
+    "KBUILD_BUILD_USER": "neve",
+    "KBUILD_BUILD_HOST": "neve",
+    "KBUILD_BUILD_VERSION": "1",
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that is ready to boot."""
+
+    version: str
+    key: str
+    origin: str
+    image: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.image.parent
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """All that decides what a kernel is."""
+
+    source: Source
+    options: dict[str, str]
+    patches: list[Patch]
+    toolchain: Toolchain
+
+    @property
+    def key(self) -> str:
+        return content_key([
+            self.source.sha256, self.options, [patch.text for patch in self.patches],
+            self.toolchain.version, _REPRODUCIBLE,
+        ])
+
+
+def recipe(
+    source: Source, track: Track, toolchain: Toolchain, chosen: Mapping[str, str] | None = None
+) -> _Recipe:
+    """What `source` becomes on `track`, with the series' parameters that are `chosen`."""
+    values = track.series.values(chosen or {})
+    return _Recipe(
+        source, config.merge(track.fragments_for(source.version, values)),
+        render(track.series, source.version, values), toolchain,
+    )
+
+
+def build(
+    cache: Cache, source: Source, track: Track, chosen: Mapping[str, str] | None = None
+) -> Kernel:
+    """The kernel of `source`; built unless one with the same key is in the cache.
+
+    Variants of the series share one object tree, so another one costs only what differs.
+    Raises UserError if a patch does not apply, InfrastructureError with the compiler's last
+    lines and the path of the build log.
+    """
+    made_of = recipe(source, track, Toolchain.find(), chosen)
+    key = made_of.key
+
+    def make(folder: Path) -> None:
+        with cache.lock(f"tree-{source.track}-{source.key}"):
+            _build_in_tree(cache, made_of, folder)
+        record = {
+            "track": track.name, "version": source.version, "key": key,
+            "source_sha256": source.sha256, "origin": source.origin,
+            "patches": [patch.name for patch in made_of.patches],
+            "parameters": track.series.values(chosen or {}),
+            "compiler": made_of.toolchain.version, "settings": _REPRODUCIBLE,
+        }
+        write_atomically(folder / "kernel.json", json.dumps(record, indent=2) + "\n")
+
+    folder = cache.artifact("kernel", key, make)
+    return Kernel(source.version, key, source.origin, folder / "Image")
+
+
+def kbuild(
+    tree: Path, objects: Path, toolchain: Toolchain, log: Path, goals: Sequence[str],
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Make `goals` of the kernel in `tree`, whose lock the caller has, into the folder `objects`.
+    Raises ProcessError with the compiler's last lines."""
+    # Nobody may go on building in a tree whose lock has gone with its owner.
+    run(
+        mortal([require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}",
+                "ARCH=arm64", f"CROSS_COMPILE={toolchain.prefix}", *goals]),
+        cwd=tree, log=log, env=env,
+    )
+
+
+def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
+    source, wanted = made_of.source, made_of.options
+    tree = unpack(cache, source)
+    switch(tree, source.version, made_of.patches)
+    objects = tree.parent / "obj"
+    objects.mkdir(exist_ok=True)
+    log = cache.log(f"kernel-{source.track}-{source.version}")
+    fragment = objects / "requested.config"
+    fragment.write_text(config.render(wanted), encoding="utf-8")
+
+    def make(goal: str) -> None:
+        kbuild(tree, objects, made_of.toolchain, log, [goal],
+               {**_REPRODUCIBLE, "KCONFIG_ALLCONFIG": str(fragment)})
+
+    for program in ("flex", "bison", "bc"):
+        require(program, program)
+    try:
+        make("allnoconfig")
+        config.verify(wanted, (objects / ".config").read_text(encoding="utf-8"))
+        make("Image")
+    except ProcessError as error:
+        raise InfrastructureError(
+            f"Linux {source.version} did not build: {error.tail}\nlog: {log}"
+        ) from error
+    for name, kept in (("arch/arm64/boot/Image", "Image"), (".config", "config"),
+                       ("System.map", "System.map")):
+        shutil.copy2(objects / name, folder / kept)
+    shutil.copy2(log, folder / "build.log")

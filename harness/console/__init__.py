@@ -1,7 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""Consoles: the only package that imports pexpect."""
-
-from harness.console.console import Console
-from harness.console.shell import Place, Program, Shell
-
-__all__ = ["Console", "Place", "Program", "Shell"]

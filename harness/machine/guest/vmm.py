@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""The command line of a stock QEMU as VMM, the same in L0 and in L1."""
+
+from harness.build.qemu import quoted
+from harness.machine.console import Place, Program
+from harness.model.guest import Guest
+from harness.paths import PINNED
+
+QEMU = "qemu-system-aarch64"
+
+
+def vmm_argv(guest: Guest) -> list[str]:
+    """Arguments that start `guest` with its console on the terminal.
+
+    A guest that resets ends QEMU (-no-reboot), so a reboot loop is noticed; signals of the
+    terminal go to the guest, not to QEMU.
+
+    A UART costs a guest several exits per character, which are a second a line below a guest
+    hypervisor. With `virtio_console` the terminal is hvc0, and what a kernel has to say before it
+    has found that comes out of the UART.
+    """
+    machine = f"virt,accel=kvm,gic-version={guest.gic},dtb-randomness=off"
+    if guest.virtual_el2:
+        machine += ",virtualization=on"
+    argv = [
+        QEMU,
+        "-name", "guest,debug-threads=on",
+        "-machine", machine,
+        "-cpu", "host",
+        "-smp", str(guest.cpus),
+        "-m", f"{guest.memory_mib}M",
+        "-seed", "1",
+        "-nodefaults",
+        "-nographic",
+        "-no-reboot",
+        *(() if guest.tap else ("-nic", "none")),
+        "-monitor", "none",
+        "-chardev", "stdio,id=console,signal=off",
+    ]
+    if guest.virtio_console:
+        argv += [
+            "-chardev", "file,id=early,append=on,path=/proc/self/fd/2",
+            "-serial", "chardev:early",
+            "-device", "virtio-serial-device",
+            "-device", "virtconsole,chardev=console",
+        ]
+    else:
+        argv += ["-serial", "chardev:console"]
+    argv += ["-kernel", guest.kernel]
+    if guest.initrd:
+        argv += ["-initrd", guest.initrd]
+    if guest.arguments:
+        argv += ["-append", guest.arguments]
+    if guest.device_tree:
+        argv += ["-dtb", guest.device_tree]
+    if guest.disk:
+        argv += ["-drive", "if=none,id=disk,format=raw,readonly=on,"
+                 f"file={quoted(guest.disk)}",
+                 "-device", "virtio-blk-device,drive=disk"]
+    if guest.tap:
+        argv += ["-netdev", f"tap,id=net,ifname={guest.tap},script=no,downscript=no,vhost=on",
+                 "-device", f"virtio-net-device,netdev=net,mac={guest.mac}"]
+    for chardev in guest.chardevs:
+        argv += ["-chardev", chardev]
+    for device in guest.devices:
+        argv += ["-device", device]
+    return argv
+
+
+def pinned_argv(place: Place, guest: Guest) -> list[str]:
+    """Arguments that start `guest` in `place`, each of its vCPUs on a CPU of its own."""
+    cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[:guest.cpus]))
+    return ["sh", place.put(PINNED), cpus, *vmm_argv(guest)]
+
+
+def start(place: Place, guest: Guest, name: str) -> Program:
+    """Start `guest` in `place`, each of its vCPUs on a CPU of its own."""
+    return place.start(pinned_argv(place, guest), name)

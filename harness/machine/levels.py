@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""The levels, each a context: L0 on its host, L1 in L0, a guest to measure in either."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.build.artifacts import Artifacts
+from harness.build.image.emulator import Emulator, emulator
+from harness.cache import Cache
+from harness.machine.console import Place, Program, Shell
+from harness.machine.guest.linux import booted
+from harness.machine.guest.parameters import implied_el2
+from harness.machine.host import Host
+from harness.machine.host.as_it_is import as_it_is
+from harness.machine.host.fabric_host import FabricHost
+from harness.machine.host.launch import OneShot
+from harness.machine.host.lock import locked
+from harness.machine.host.server import Server
+from harness.machine.host.tcg import TcgMachine, machine_argv, tcg_host
+from harness.machine.host.tuning import constant_speed
+from harness.model.guest import GUEST_CPUS, Guest, kernel_arguments, linux_guest
+from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
+from harness.model.track import Track
+
+BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
+
+
+@dataclass(frozen=True)
+class GuestPlace:
+    """A Linux guest as the place of further guests; `images` are its files, by local path."""
+
+    shell: Shell
+    images: dict[Path, str]
+
+    def attempt(self, command: str) -> bool:
+        return self.shell.run(command, timeout=60, check=False).status == 0
+
+    def put(self, local: Path) -> str:
+        return self.images[local]
+
+    def start(self, argv: Sequence[str], name: str) -> Program:
+        return self.shell.start(argv, name)
+
+
+def tcg_machine(spec: TcgHostSpec, track: Track, kernel: Path, initramfs: Path) -> TcgMachine:
+    """The machine that `spec` asks for, with our kernel of `track` as L0."""
+    options = track.cpu_options.get(spec.cpu)
+    return TcgMachine(
+        cpu=f"{spec.cpu},{options}" if options else spec.cpu, gic=spec.gic, cpus=spec.cpus,
+        memory_mib=spec.memory, kernel=kernel, initramfs=initramfs,
+        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0",
+                                          *track.host_arguments(spec.gic)),
+    )
+
+
+def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
+    """The QEMU command line of L0's machine; the free port that it will get stands as 0."""
+    return machine_argv(
+        qemu, machine, share=cache.artifacts, initrd=str(machine.initramfs), port=0
+    )
+
+
+def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
+    """What is booted on the server of `spec`."""
+    assert artifacts.server_tools is not None, "no artifacts for a server were asked for"
+    kernel = artifacts.l0(spec.name)
+    return OneShot(
+        kernel.image, kernel.version, artifacts.roots.hypervisor,
+        kernel_arguments("l0", *artifacts.track.host_arguments(spec.gic)), artifacts.for_l0(),
+        artifacts.server_tools,
+    )
+
+
+def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
+    """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
+    with (Server(spec, transcripts).own_kernel(wait, deployed=True) if spec.boots_ours
+          else as_it_is(spec, transcripts, wait)):
+        pass
+
+
+@contextmanager
+def l0(
+    cache: Cache, spec: HostSpec, artifacts: Artifacts, transcripts: Path, *, wait: float = 0
+) -> Iterator[Host]:
+    """The host that `spec` describes, up and reachable; `wait` is for how many seconds another
+    run may have it. A server is locked, and measured at a constant speed."""
+    with ExitStack() as stack:
+        if isinstance(spec, TcgHostSpec):
+            wanted = tcg_machine(
+                spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
+            )
+            yield stack.enter_context(tcg_host(
+                spec.name, emulator(cache), wanted, share=cache.artifacts, transcripts=transcripts
+            ))
+            return
+        host: FabricHost
+        if spec.boots_ours:
+            server = Server(spec, transcripts)
+            host = stack.enter_context(server.one_shot(one_shot(spec, artifacts), wait))
+        else:
+            host = stack.enter_context(as_it_is(spec, transcripts, wait))
+            stack.enter_context(locked(host, wait))
+            host.prepare()
+        stack.enter_context(constant_speed(host))
+        yield host
+
+
+def l1_guest(
+    host: Host, artifacts: Artifacts, configuration: str, *, gic: int, memory_mib: int,
+    cpus: int = GUEST_CPUS,
+) -> Guest:
+    """The guest hypervisor of `configuration`: Linux in L0, with a virtual EL2 where the track's
+    KVM can give it one."""
+    assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
+    guest = linux_guest(
+        "l1", kernel=host.put(artifacts.hypervisor(configuration).image),
+        initrd=host.put(artifacts.l1_initramfs), cpus=cpus, memory_mib=memory_mib, gic=gic,
+    )
+    return with_el2(host, artifacts, guest)
+
+
+def with_el2(host: Host, artifacts: Artifacts, guest: Guest) -> Guest:
+    """`guest` with a virtual EL2; it is to be started within `el2_implied`."""
+    tree = artifacts.device_tree if guest.gic == 2 else None
+    return replace(guest, virtual_el2=guest.gic == 3, device_tree=host.put(tree) if tree else None)
+
+
+def el2_implied(
+    host: Host, artifacts: Artifacts, guest: Guest
+) -> AbstractContextManager[None]:
+    """Have KVM give `guest` its virtual EL2 where no VMM asks for it."""
+    parameter = artifacts.track.implied_el2 if guest.device_tree else None
+    return implied_el2(host, parameter) if parameter else nullcontext()
+
+
+@contextmanager
+def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator[GuestPlace]:
+    """Boot the guest hypervisor `guest` up to its shell."""
+    with ExitStack() as stack:
+        with el2_implied(host, artifacts, guest):
+            shell = stack.enter_context(
+                booted(host, guest, "l1", name=name, boot_seconds=BOOT_SECONDS["l1"])
+            )
+        yield GuestPlace(
+            shell, {path: f"/images/{file}" for file, path in artifacts.nested.items()}
+        )
+
+
+def l2_guest(
+    place: Place, artifacts: Artifacts, *, gic: int, memory_mib: int, cpus: int = GUEST_CPUS
+) -> Guest:
+    """An unmodified Linux, in L1 or in L0."""
+    return linux_guest(
+        "l2", kernel=place.put(artifacts.kernels["l2"].image),
+        initrd=place.put(artifacts.roots.guest), cpus=cpus, memory_mib=memory_mib, gic=gic,
+    )
+
+
+@contextmanager
+def l2(place: Place, guest: Guest, *, name: str) -> Iterator[Shell]:
+    """Boot the Linux `guest` up to its shell."""
+    with booted(place, guest, "l2", name=name, boot_seconds=BOOT_SECONDS["l2"]) as shell:
+        yield shell
+
+
+@contextmanager
+def linux_l2(
+    place: Place, artifacts: Artifacts, *, gic: int, memory_mib: int, name: str
+) -> Iterator[Shell]:
+    """An unmodified Linux with a shell, in L1."""
+    guest = l2_guest(place, artifacts, gic=gic, memory_mib=memory_mib)
+    with l2(place, guest, name=name) as shell:
+        yield shell

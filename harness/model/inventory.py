@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""The hosts that there are: TCG machines, and the servers of a lab.
+
+A playbook describes its hosts itself, or names those of an inventory (`lab.yaml`). Both give the
+same frozen models.
+"""
+
+import getpass
+import ipaddress
+import re
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from harness.errors import UserError
+from harness.model.document import Flag, Integer, Model, complaints, form, read_yaml
+from harness.paths import expanded
+
+DEFAULT = Path("lab.yaml")
+
+
+def _checked_command(text: str) -> str:
+    if not shlex.split(text):
+        raise ValueError("no command")
+    return text
+
+
+# Names are parts of the names of files, which have 255 characters at most.
+Name = Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+                           "a name: at most 100 letters, digits, '.', '_' and '-'")]
+# These end up in commands, in files of L0 and in OpenSSH's formats: nothing else is let in.
+_USER = r"[A-Za-z_][A-Za-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?"
+_User = Annotated[str, form(_USER, "a user's name")]
+_Port = Annotated[Integer, Field(ge=1, le=65535)]
+_Folder = Annotated[str, form(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}",
+                              "an absolute path of two or more plain names, as /var/lib/neve")]
+_CpuList = Annotated[str, form(r"\d+(-\d+)?(,\d+(-\d+)?)*", "a list of CPUs, as 4-7 or 2,3")]
+# A command line of this machine. It may hold a secret, so it stays out of the metadata.
+_Command = Annotated[str, AfterValidator(_checked_command)]
+_SecretCommand = Annotated[_Command | None, Field(exclude=True, repr=False)]
+# A wait decides nothing that is measured: who has to change one may still go on with a run.
+_Seconds = Annotated[Integer, Field(exclude=True)]
+
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_IPV6 = re.compile(r"([0-9A-Fa-f:.]+)(%[A-Za-z0-9._-]+)?")
+_ENDPOINT = re.compile(r"\[([^][]+)\](?::(\d+))?|([^][:]+)(?::(\d+))?|([^][]*:[^][]*:[^][]*)")
+
+
+def _checked_host(text: str) -> str:
+    """A name, an IPv4 or an IPv6 address. Raises ValueError."""
+    ipv6 = _IPV6.fullmatch(text) if ":" in text else None
+    if ipv6:
+        with suppress(ValueError):
+            ipaddress.IPv6Address(ipv6[1])
+            return text
+    if _HOST_NAME.fullmatch(text):
+        return text
+    hint = "; a port goes into `port`" if re.fullmatch(r"\[?[^][]*\]?:\d+", text) else ""
+    raise ValueError(f"{text!r} is no host name and no address{hint}")
+
+
+def split_address(text: str) -> tuple[str | None, str, int | None]:
+    """(user, host, port) of `[user@]host[:port]`, where an IPv6 address with a port is in
+    brackets, and a user may have a domain (`me@corp.example@host`). Raises ValueError."""
+    user, at, endpoint = text.rpartition("@")
+    match = _ENDPOINT.fullmatch(endpoint)
+    if match is None:
+        raise ValueError(f"{text!r} is no address: expected [user@]host[:port]")
+    if at and not re.fullmatch(_USER, user):
+        raise ValueError(f"{user!r} is no user")
+    host, port = match[1] or match[3] or match[5], match[2] or match[4]
+    if port and not 0 < int(port) < 1 << 16:
+        raise ValueError(f"{port} is no port")
+    return user or None, _checked_host(host), int(port) if port else None
+
+
+def _checked_jump(text: str) -> str:
+    """Hosts like those of OpenSSH's ProxyJump: `user@host:port`, with commas between them."""
+    for part in text.split(","):
+        split_address(part)
+    return text
+
+
+_Address = Annotated[str, AfterValidator(_checked_host)]
+_Jump = Annotated[str, AfterValidator(_checked_jump)]
+
+
+class TcgHostSpec(Model):
+    """A QEMU TCG machine; sizes in MiB. `cpus` exceeds the guests' two: see the README."""
+
+    kind: Literal["tcg"] = "tcg"
+    name: Name = "tcg"
+    cpu: Annotated[str, form(r"[\w.-]+(,[\w.-]+=[\w.-]+)*",
+                             "a processor of QEMU's, as cortex-a57 or max,pauth=off")] = "max"
+    gic: Literal[2, 3] = 3
+    cpus: Annotated[Integer, Field(ge=2, le=16)] = 4
+    memory: Annotated[Integer, Field(ge=1024, le=65536)] = 2560
+
+
+class SudoPassword(Model):
+    """Where sudo's password comes from; it never stands in a file of ours.
+
+    What was answered to a prompt goes along to a worker of ours, which has no terminal, and is
+    shown nowhere.
+    """
+
+    environment: str | None = None  # a variable
+    command: _Command | None = None  # prints it: `pass show arm1`, `secret-tool lookup host arm1`
+    prompt: Flag = False            # asked at the terminal, once
+    _answer: SecretStr | None = PrivateAttr(None)
+    _refusal: str = PrivateAttr("")
+
+    def ask(self, question: str) -> str:
+        """The answer to `question`, which is asked only once."""
+        if self._answer is None:
+            self._answer = SecretStr(getpass.getpass(question))
+        return self._answer.get_secret_value()
+
+    @property
+    def refusal(self) -> str:
+        """The words of the server that has refused the password, if it has."""
+        return self._refusal
+
+    def refuse(self, words: str) -> None:
+        """Remember that a server has refused the password."""
+        self._refusal = words
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(map(bool, (self.environment, self.command, self.prompt))) != 1:
+            raise ValueError("sudo: give one of environment, command, prompt")
+        return self
+
+
+class SshHostSpec(Model):
+    """An ARM server.
+
+    Where `user`, `port`, `key_file`, `known_hosts` and `jump` are silent, OpenSSH's configuration
+    speaks. `console_shell` leaves a root shell without a login on our kernel's serial console;
+    `notice` is for how many seconds others who are logged in may go on before a reboot.
+    `boot` says what L0 is: a kernel of ours, started once by kexec or by an `entry` of the boot
+    loader, or the server's `own`. `entry` is the server's command that chooses it once. A
+    kernel of ours knows `uefi` and ACPI, unless that is denied.
+    `root` is the one folder there that is ours. `cpus` are kept free for guests. `power_cycle`
+    and `console` are commands of this machine, not of a shell; `silence` is after how many
+    seconds without a session our kernel gives the server back; `boot_seconds` bounds each boot.
+    """
+
+    kind: Literal["ssh"] = "ssh"
+    name: Name
+    address: _Address
+    user: _User | None = None
+    port: _Port | None = None
+    key_file: Path | None = None
+    known_hosts: Path | None = None
+    jump: _Jump | None = None
+    sudo: Annotated[SudoPassword | None, Field(exclude=True)] = None
+    boot: Literal["kexec", "entry", "own"] = "kexec"
+    entry: Annotated[str | None, Field(min_length=1)] = None
+    root: _Folder = "/var/lib/neve"
+    cpus: _CpuList | None = None
+    uefi: Flag = True
+    kernel_config: Path | None = None
+    power_cycle: _SecretCommand = None
+    console: _SecretCommand = None
+    console_shell: Annotated[Flag, Field(exclude=True)] = False
+    notice: _Seconds = Field(0, ge=0, le=86400)
+    silence: _Seconds = Field(600, ge=60, le=86400)
+    boot_seconds: _Seconds = Field(600, ge=30, le=7200)
+    gic: Literal[2, 3] = 3
+
+    @model_validator(mode="after")
+    def _enough_cpus(self) -> Self:
+        if len(self.isolated) == 1:
+            raise ValueError("cpus: a guest has two vCPUs")
+        return self
+
+    @model_validator(mode="after")
+    def _entry_is_chosen_by_a_command(self) -> Self:
+        if (self.boot == "entry") != bool(self.entry):
+            raise ValueError("entry: the command that chooses it goes with boot: entry")
+        return self
+
+    @property
+    def boots_ours(self) -> bool:
+        """Whether L0 is a kernel of ours."""
+        return self.boot != "own"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What a kernel of ours must know beyond what every level's does."""
+        wanted = {"uefi": self.uefi, "isolation": bool(self.cpus)}
+        return tuple(name for name, there in wanted.items() if there)
+
+    @property
+    def isolated(self) -> tuple[int, ...]:
+        """`cpus` as numbers."""
+        found: list[int] = []
+        for part in (self.cpus or "").split(","):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1) if first else []
+        return tuple(found)
+
+
+HostSpec = Annotated[TcgHostSpec | SshHostSpec, Field(discriminator="kind")]
+
+
+class Inventory(Model):
+    """The servers of a lab, by their names."""
+
+    hosts: tuple[SshHostSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        if len({host.name for host in self.hosts}) != len(self.hosts):
+            raise ValueError("hosts: a name is listed twice")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> "Inventory":
+        """The inventory at `path`; files that it names lie beside it. Raises UserError."""
+        data = read_yaml(path, "an inventory")
+        try:
+            found = cls.model_validate(data)
+        except ValidationError as error:
+            raise UserError(f"{path}: {complaints(error)}") from error
+        return cls(hosts=tuple(_beside(path.parent, host) for host in found.hosts))
+
+    @classmethod
+    def of(cls, path: Path | None) -> "Inventory":
+        """The inventory at `path`; without one ./lab.yaml, if there is one."""
+        if path is None and not DEFAULT.exists():
+            return cls()
+        return cls.load(path or DEFAULT)
+
+    def find(self, name: str) -> SshHostSpec | None:
+        """The host of that name."""
+        return next((host for host in self.hosts if host.name == name), None)
+
+    def select(self, names: Sequence[str]) -> tuple[SshHostSpec, ...]:
+        """The hosts of these names, all without any. Raises UserError for one that is unknown."""
+        for name in names:
+            if self.find(name) is None:
+                known = ", ".join(host.name for host in self.hosts)
+                raise UserError(f"--host {name}: the inventory has {known or 'no host'}")
+        return tuple(host for host in self.hosts if not names or host.name in names)
+
+
+def _beside(folder: Path, host: SshHostSpec) -> SshHostSpec:
+    files = {
+        key: folder / expanded(path, f"{host.name}: {key}")
+        for key in ("key_file", "known_hosts", "kernel_config") if (path := getattr(host, key))
+    }
+    return host.model_copy(update=files)
+
+
+def parse_address(text: str) -> SshHostSpec:
+    """The host that `[user@]address[:port]` stands for, with the kernel that it runs."""
+    try:
+        user, host, port = split_address(text)
+    except ValueError as error:
+        raise UserError(f"--host {text}: {error}") from error
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", host).strip("-._") or "host"
+    try:
+        return SshHostSpec(name=name, address=host, user=user, port=port, boot="own")
+    except ValidationError as error:
+        raise UserError(f"--host {text}: {complaints(error)}") from error

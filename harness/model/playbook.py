@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: MIT
+"""Playbooks: YAML in, a frozen and validated model and its plan (the matrix of cells) out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from harness.errors import UserError
+from harness.model.application import Size, applications
+from harness.model.document import Flag, Integer, Model, Number, complaints, form, read_yaml
+from harness.model.inventory import (
+    HostSpec,
+    Inventory,
+    Name,
+    SshHostSpec,
+    TcgHostSpec,
+    parse_address,
+)
+from harness.model.track import Track, nested, track_names
+from harness.model.version import VERSION
+
+
+class Configuration(StrEnum):
+    """Where the benchmark runs, and what its hypervisor's EL2 accesses meet."""
+
+    NATIVE = "native"
+    VM = "vm"
+    NESTED_V8_3 = "nested-v8.3"
+    NESTED_V8_3_VHE = "nested-v8.3-vhe"
+    NESTED_NEVE = "nested-neve"
+    NESTED_NEVE_MEMORY = "nested-neve-memory"
+    NESTED_NEVE_REGISTERS = "nested-neve-registers"
+    NESTED_NEVE_VHE = "nested-neve-vhe"
+
+    @property
+    def nested(self) -> bool:
+        return nested(self.value)
+
+
+class Benchmark(StrEnum):
+    """The micro-benchmarks, of which `images/microbench/bench.c` says what each one does, and the
+    applications, which `harness/model/applications/` describes."""
+
+    HYPERCALL = "hypercall"
+    DEVICE_IO = "device-io"
+    DEVICE_IO_USER = "device-io-user"
+    VIRTUAL_IPI = "virtual-ipi"
+    VIRTUAL_EOI = "virtual-eoi"
+    KERNBENCH = "kernbench"
+    HACKBENCH = "hackbench"
+    SPECJVM2008 = "specjvm2008"
+    MYSQL = "mysql"
+    MEMCACHED = "memcached"
+    TCP_RR = "tcp-rr"
+    TCP_STREAM = "tcp-stream"
+    TCP_MAERTS = "tcp-maerts"
+    APACHE = "apache"
+    NGINX = "nginx"
+
+    @property
+    def application(self) -> bool:
+        return self.value in applications()
+
+
+class SpecJvm(Model):
+    """The user's copy of SPECjvm2008: the jar in the folder that its installer made."""
+
+    jar: Path
+    benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)] = ("compress", "crypto.aes")
+
+
+class Playbook(Model):
+    """What to run. Every key has a default but `configurations` and `benchmarks`.
+
+    Either micro-benchmarks or applications: what these need would disturb those. `size` says how
+    much an application does, by default what suits the host; `guest_cpus` is for applications.
+    `nested_share` is the part of all iterations that a nested configuration gets, where an
+    operation takes a hundred times as long. `check` judges the run by its hosts' history: what
+    looks changed is measured again, and the run fails if it got worse for certain.
+    """
+
+    name: Name = "run"
+    track: str = "upstream"
+    kernel: Annotated[str, form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
+    hosts: Annotated[tuple[HostSpec, ...], Field(min_length=1)] = (TcgHostSpec(),)
+    configurations: Annotated[tuple[Configuration, ...], Field(min_length=1)]
+    benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
+    iterations: Annotated[Integer, Field(ge=2, le=65536)] = 1000
+    warmup: Annotated[Integer, Field(ge=0, le=65536)] = 100
+    repetitions: Annotated[Integer, Field(ge=1, le=1000)] = 1
+    trap_iterations: tuple[
+        Annotated[Integer, Field(ge=1, le=65536)], Annotated[Integer, Field(ge=2, le=65536)]
+    ] = (100, 1100)
+    nested_share: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    spread_limit: Annotated[Number, Field(gt=0)] = 1.0
+    check: Flag = False
+    size: Size | None = None
+    specjvm: SpecJvm | None = None
+    guest_cpus: Annotated[Integer, Field(ge=1, le=16)] = 4
+    benchmark_seconds: Annotated[Number, Field(gt=0)] = 300.0
+    l1_memory: Annotated[Integer, Field(ge=512, le=65536)] = 1024
+    l2_memory: Annotated[Integer, Field(ge=64, le=65536)] = 128
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.trap_iterations[0] >= self.trap_iterations[1]:
+            raise ValueError("trap_iterations: the first count must be below the second")
+        for what, names in (
+            ("hosts", [host.name for host in self.hosts]),
+            ("configurations", self.configurations),
+            ("benchmarks", self.benchmarks),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{what}: an entry is listed twice")
+        if self.track not in track_names():
+            raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
+        if len({benchmark.application for benchmark in self.benchmarks}) > 1:
+            raise ValueError("benchmarks: applications need a playbook of their own")
+        track = Track.load(self.track)
+        if self.kernel:
+            try:
+                track.check(self.kernel, "kernel")
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        known = track.modes
+        for configuration in self.configurations:
+            if configuration not in known:
+                raise ValueError(
+                    f"configurations: track {self.track} can't run {configuration.value}, "
+                    f"only {', '.join(known)}"
+                )
+        return self
+
+
+    @property
+    def nested(self) -> bool:
+        """Whether some configuration needs a guest hypervisor."""
+        return any(configuration.nested for configuration in self.configurations)
+
+    @property
+    def applications(self) -> bool:
+        """Whether the benchmarks are applications."""
+        return self.benchmarks[0].application
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place of the matrix: a benchmark in a configuration on a host, once."""
+
+    host: str
+    configuration: Configuration
+    repetition: int
+    benchmark: Benchmark
+
+    @property
+    def id(self) -> str:
+        return f"{self.host}/{self.configuration}/{self.repetition}/{self.benchmark}"
+
+
+def plan(playbook: Playbook) -> list[Cell]:
+    """The cells in the order in which they run; those that mean nothing are left out.
+
+    Repetitions are interleaved: what drifts on a host in the course of a run meets every
+    configuration alike.
+    """
+    return [
+        Cell(host.name, configuration, repetition, benchmark)
+        for host, repetition, configuration, benchmark in product(
+            playbook.hosts, range(1, playbook.repetitions + 1), playbook.configurations,
+            playbook.benchmarks,
+        )
+        if _obstacle(playbook, host, configuration) is None
+        and not _missing(playbook, benchmark)
+    ]
+
+
+def skipped(playbook: Playbook) -> list[str]:
+    """What the playbook names and the plan leaves out, and why: a line for the report each."""
+    return [
+        f"{host.name}, {configuration}: {obstacle}"
+        for host, configuration in product(playbook.hosts, playbook.configurations)
+        if (obstacle := _obstacle(playbook, host, configuration))
+    ] + [f"{benchmark}: {missing}" for benchmark in playbook.benchmarks
+         if (missing := _missing(playbook, benchmark))]
+
+
+def _missing(playbook: Playbook, benchmark: Benchmark) -> str:
+    """What `benchmark` needs and the playbook does not name; nothing for most."""
+    needs = benchmark.application and applications()[benchmark].licensed
+    if not needs or playbook.specjvm:
+        return ""
+    return "it is licensed: `specjvm` in the playbook names the jar of your copy"
+
+
+def _obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -> str | None:
+    """Why nothing can be measured there; None if it can."""
+    if configuration is Configuration.NATIVE and not playbook.applications:
+        return "there is no hypervisor whose cost these benchmarks could measure"
+    if playbook.applications and isinstance(host, SshHostSpec) and not host.boots_ours:
+        return "applications change a host's network, so they need a kernel of ours there"
+    if configuration.nested and host.gic != 3 and not Track.load(playbook.track).implied_el2:
+        return f"the track's KVM has no GICv{host.gic} for a guest hypervisor"
+    return None
+
+
+def load(path: Path, inventory: Inventory | None = None) -> Playbook:
+    """Read and validate `path`; a host that is only a name is one of `inventory`.
+
+    Raises UserError with one line that says what is wrong.
+    """
+    data = read_yaml(path, "a playbook")
+    if isinstance(hosts := data.get("hosts"), list):
+        data["hosts"] = [_host(entry, inventory or Inventory(), path) for entry in hosts]
+    return validate(data, str(path))
+
+
+def _host(entry: Any, inventory: Inventory, path: Path) -> Any:
+    if isinstance(entry, str):
+        found = inventory.find(entry)
+        if found is None:
+            raise UserError(f"{path}: host {entry} is not in the inventory (--inventory FILE)")
+        return found
+    return {"kind": "tcg", **entry} if isinstance(entry, dict) else entry
+
+
+def validate(data: Mapping[str, Any], origin: str) -> Playbook:
+    """The playbook that `data` describes; `origin` names it in errors."""
+    try:
+        return Playbook.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{origin}: {complaints(error)}") from error
+
+
+_SELECTABLE = {"configuration": "configurations", "benchmark": "benchmarks", "host": "hosts"}
+
+
+def selection(only: str, keys: Iterable[str]) -> dict[str, list[str]]:
+    """{key: values} of `configuration=vm,benchmark=hypercall`. Raises UserError if it is not of
+    that form, or names something else than `keys`."""
+    known = list(keys)
+    wanted: dict[str, list[str]] = {}
+    for item in only.split(","):
+        key, separator, value = item.partition("=")
+        if not separator or key not in known:
+            raise UserError(f"--only {only}: expected KEY=VALUE with KEY one of {', '.join(known)}")
+        wanted.setdefault(key, []).append(value)
+    return wanted
+
+
+def narrow(playbook: Playbook, only: str) -> Playbook:
+    """The part of `playbook` that `only` selects: `configuration=vm,benchmark=hypercall`.
+
+    A key may stand more than once, its values then add up.
+    """
+    wanted = selection(only, _SELECTABLE)
+    changes: dict[str, Any] = {}
+    for key, values in wanted.items():
+        present = getattr(playbook, _SELECTABLE[key])
+        names = [entry.name if key == "host" else str(entry) for entry in present]
+        for value in values:
+            if value not in names:
+                raise UserError(
+                    f"--only {key}={value}: the playbook has {', '.join(names)}"
+                )
+        changes[_SELECTABLE[key]] = tuple(
+            entry for entry, name in zip(present, names, strict=True) if name in values
+        )
+    return playbook.model_copy(update=changes)
+
+
+def on_host(playbook: Playbook, host: str, inventory: Inventory | None = None) -> Playbook:
+    """`playbook` on one host: one of its own or of the inventory by name, or the server at
+    [user@]address[:port]."""
+    found = next((spec for spec in playbook.hosts if spec.name == host), None)
+    spec = found or (inventory or Inventory()).find(host)
+    if spec is None:
+        if not {"@", ".", ":"} & set(host):
+            names = ", ".join(spec.name for spec in playbook.hosts)
+            raise UserError(
+                f"--host {host}: neither of the playbook ({names}) nor of the inventory nor an "
+                "address"
+            )
+        spec = parse_address(host)
+    return playbook.model_copy(update={"hosts": (spec,)})

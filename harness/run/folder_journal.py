@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""The journal of a run: what jobs tell goes into its folder, and onto the display."""
+
+from dataclasses import dataclass
+
+from harness.model.cell import CellRecord
+from harness.model.journal import Begun, Ended, Event, Facts, Journal, Note, Transcript
+from harness.progress import Progress
+from harness.results.store import RunFolder
+
+
+@dataclass
+class FolderJournal(Journal):
+    """Into the run folder, and onto the display."""
+
+    folder: RunFolder
+    progress: Progress
+
+    def tell(self, event: Event) -> None:
+        match event:
+            case Begun(stage):
+                self.progress.begin(stage)
+            case Ended(stage, verdict, seconds):
+                self.progress.end(stage, verdict, seconds)
+            case Note(text):
+                self.progress.note(text)
+            case Facts(entries):
+                self.folder.update(**entries)
+            case Transcript(name, content):
+                with (self.folder.consoles / name).open("ab") as stream:
+                    stream.write(content)
+            case CellRecord():
+                self.folder.append(event)
