@@ -79,7 +79,8 @@ def is_special(path: Path) -> bool:
     except OSError:
         return False
     return not stat.S_ISREG(found.st_mode) or any(
-        os.path.samestat(found, os.fstat(stream)) for stream in (1, 2) if _is_open(stream))
+        os.path.samestat(found, os.fstat(stream)) for stream in (1, 2) if _is_open(stream)
+    )
 
 
 def _is_open(descriptor: int) -> bool:
@@ -155,4 +156,3 @@ class Cache:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
         return final
-

@@ -30,19 +30,35 @@ def cli() -> None:
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
 _parts: dict[str, Any] = {  # given more than once, what each names belongs to the part
-    "metavar": "K=V,…", "multiple": True,
+    "metavar": "K=V,…",
+    "multiple": True,
     "callback": lambda _context, _option, parts: ",".join(parts) or None,
 }
 _only = click.option("--only", **_parts, help="Run a part: configuration=vm,benchmark=…")
-_database = click.option("--database", metavar="URL", help=(
-    "The history: a file or postgresql://…; default $NEVE_DATABASE, or runs/history.sqlite."))
-_host = click.option("--host", metavar="H", help="A host of the playbook or of the inventory, or "
-                     "user@address[:port].")
+_database = click.option(
+    "--database",
+    metavar="URL",
+    help=("The history: a file or postgresql://…; default $NEVE_DATABASE, or runs/history.sqlite."),
+)
+_host = click.option(
+    "--host",
+    metavar="H",
+    help="A host of the playbook or of the inventory, or user@address[:port].",
+)
 _hosts = click.option("--host", "hosts", multiple=True, metavar="H", help="Only this one.")
-_inventory = click.option("--inventory", type=Path, metavar="FILE",
-                          help="Servers by name; default ./lab.yaml, if it is there.")
-_wait = click.option("--wait", type=Seconds(min=0), default=0.0, metavar="SECONDS",
-                     help="Wait so long for a server that another run has.")
+_inventory = click.option(
+    "--inventory",
+    type=Path,
+    metavar="FILE",
+    help="Servers by name; default ./lab.yaml, if it is there.",
+)
+_wait = click.option(
+    "--wait",
+    type=Seconds(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for a server that another run has.",
+)
 
 
 @cli.command()
@@ -77,25 +93,51 @@ def plan(
 @_wait
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
 @click.option("--scheduler", metavar="URL", help="Run on the Dask workers of this scheduler.")
-@click.option("--check/--no-check", default=None, help=(
-    "Judge by the history: repeat what looks changed, fail if it got worse. Default: playbook's."))
+@click.option(
+    "--check/--no-check",
+    default=None,
+    help=(
+        "Judge by the history: repeat what looks changed, fail if it got worse. Default: the "
+        "playbook's."
+    ),
+)
 @_database
 @click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
 @click.option("--payload-arguments", default="", help="Its command line.")
-@click.option("--payload-seconds", type=Seconds(min=1), default=600.0, show_default=True,
-              metavar="SECONDS", help="How long it may run.")
+@click.option(
+    "--payload-seconds",
+    type=Seconds(min=1),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it may run.",
+)
 @_json
 def run(
-    playbook: Path, only: str | None, host: str | None, inventory: Path | None, wait: float,
-    resume: str | None, scheduler: str | None, check: bool | None, database: str | None,
-    payload: Path | None, payload_arguments: str, payload_seconds: float, as_json: bool,
+    playbook: Path,
+    only: str | None,
+    host: str | None,
+    inventory: Path | None,
+    wait: float,
+    resume: str | None,
+    scheduler: str | None,
+    check: bool | None,
+    database: str | None,
+    payload: Path | None,
+    payload_arguments: str,
+    payload_seconds: float,
+    as_json: bool,
 ) -> None:
     """Run PLAYBOOK and report; results are in runs/latest."""
     if payload:
         from harness.commands.payload import run_payload
 
-        for option, value in {"resume": resume, "scheduler": scheduler, "check": check,
-                              "database": database}.items():
+        for option, value in {
+            "resume": resume,
+            "scheduler": scheduler,
+            "check": check,
+            "database": database,
+        }.items():
             if value is not None:
                 raise UserError(f"--{option} is not for --payload: only a console is kept")
         transcripts = run_payload(
@@ -113,14 +155,27 @@ def run(
     from harness.commands.run import run as run_playbook
 
     folder = run_playbook(
-        RUNS, playbook, only, host, resume, scheduler, check=check, database=database,
-        inventory=inventory, wait=wait,
+        RUNS,
+        playbook,
+        only,
+        host,
+        resume,
+        scheduler,
+        check=check,
+        database=database,
+        inventory=inventory,
+        wait=wait,
     )
     worse = regressions(folder)
     failed = [record.id for record in folder.records() if not record.passed]
     if as_json:
-        _print_json({"run": str(folder.path), "failed": failed,
-                     "changes": folder.metadata.get("changes", [])})
+        _print_json(
+            {
+                "run": str(folder.path),
+                "failed": failed,
+                "changes": folder.metadata.get("changes", []),
+            }
+        )
     else:
         click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
         click.echo(f"picture: {folder.path / 'report.html'}")
@@ -160,8 +215,12 @@ def compare(before: str, after: str, as_json: bool) -> None:
 
     comparison = compared(RUNS, before, after)
     if as_json:
-        _print_json({"cells": json.loads(comparison.table.to_json(orient="records")),
-                     "only": comparison.only})
+        _print_json(
+            {
+                "cells": json.loads(comparison.table.to_json(orient="records")),
+                "only": comparison.only,
+            }
+        )
     else:
         click.echo(comparison.readable())
 
@@ -186,9 +245,7 @@ def runs(as_json: bool) -> None:
 @click.option("--only", **_parts, help="A part: host=…,benchmark=…,metric=cost")
 @_json
 @click.pass_context
-def history(
-    context: click.Context, database: str | None, only: str | None, as_json: bool
-) -> None:
+def history(context: click.Context, database: str | None, only: str | None, as_json: bool) -> None:
     """Show every series: its last value, its noise, and whether it has changed."""
     context.obj = database
     if context.invoked_subcommand:
@@ -229,8 +286,10 @@ def history_accept(database: str | None, only: str | None, note: str) -> None:
     from harness.commands import history as commands
 
     for row in commands.accept(database, RUNS, only, note):
-        click.echo(f"{row['host']}, {row['benchmark']}, {row['configuration']}: {row['metric']} "
-                   f"{row['level']:,.6g} {row['unit']} is accepted")
+        click.echo(
+            f"{row['host']}, {row['benchmark']}, {row['configuration']}: {row['metric']} "
+            f"{row['level']:,.6g} {row['unit']} is accepted"
+        )
 
 
 @history.command("report")
@@ -251,8 +310,9 @@ def kernel() -> None:
 
 
 _track = click.option("--track", default="upstream", show_default=True)
-_set = click.option("--set", "settings", multiple=True, metavar="K=V",
-                    help="A parameter of the patch series.")
+_set = click.option(
+    "--set", "settings", multiple=True, metavar="K=V", help="A parameter of the patch series."
+)
 
 
 @kernel.command("build")
@@ -312,8 +372,10 @@ def kernel_edit(
     from harness.commands import kernel as commands
 
     folder, version, number = commands.edit_series(track, settings, wanted, output)
-    click.echo(f"{folder}: Linux {version} and {number} patches; once its commits are as you want "
-               f"them: neve kernel save {track} {folder}")
+    click.echo(
+        f"{folder}: Linux {version} and {number} patches; once its commits are as you want "
+        f"them: neve kernel save {track} {folder}"
+    )
 
 
 @kernel.command("save")
@@ -370,12 +432,20 @@ def shell(
 @cli.command()
 @click.argument("inventory", type=Path)
 @_hosts
-@click.option("--playbook", "playbooks", type=Path, multiple=True,
-              help="Send what this one boots; may be given more than once.")
+@click.option(
+    "--playbook",
+    "playbooks",
+    type=Path,
+    multiple=True,
+    help="Send what this one boots; may be given more than once.",
+)
 @_wait
 @_json
 def deploy(
-    inventory: Path, hosts: tuple[str, ...], playbooks: tuple[Path, ...], wait: float,
+    inventory: Path,
+    hosts: tuple[str, ...],
+    playbooks: tuple[Path, ...],
+    wait: float,
     as_json: bool,
 ) -> None:
     """Examine the servers of INVENTORY and send them what playbooks boot."""
@@ -383,8 +453,9 @@ def deploy(
 
     said, errors = commands.deploy_all(inventory, hosts, playbooks, wait)
     if as_json:
-        _print_json({name: [finding.as_dict() for finding in findings]
-                     for name, findings in said.items()})
+        _print_json(
+            {name: [finding.as_dict() for finding in findings] for name, findings in said.items()}
+        )
     else:
         for name, findings in said.items():
             click.echo("\n".join([f"{name}:", *(finding.as_text() for finding in findings)]))
@@ -394,8 +465,13 @@ def deploy(
 
 @cli.command()
 @click.argument("inventory", type=Path, required=False)
-@click.option("--host", "hosts", multiple=True, metavar="H",
-              help="Only this one; without INVENTORY also user@address[:port].")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="H",
+    help="Only this one; without INVENTORY also user@address[:port].",
+)
 @_wait
 def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float) -> None:
     """Remove all that is ours from the servers of INVENTORY (default ./lab.yaml), or from a host at

@@ -16,8 +16,17 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_C
 # apt takes them in small letters only.
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 # Where a user's agents, keyrings and password stores are, for commands of the user's alone.
-_OF_THE_LAB = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "GNUPGHOME", "PASSWORD_STORE_DIR",
-               "SSH_AUTH_SOCK", "GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
+_OF_THE_LAB = (
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "GNUPGHOME",
+    "PASSWORD_STORE_DIR",
+    "SSH_AUTH_SOCK",
+    "GPG_TTY",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+)
 _CLEAN_UP_SECONDS = 10
 _SHOWN = 200  # letters of a path in an error
 # What only the user can change: no repetition gets past it.
@@ -97,9 +106,7 @@ def run(
         else:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as sink:
-                status, _, _ = _communicate(
-                    argv, cwd, env, stdin, timeout, sink, subprocess.STDOUT
-                )
+                status, _, _ = _communicate(argv, cwd, env, stdin, timeout, sink, subprocess.STDOUT)
             tail = _tail(log.read_text(encoding="utf-8", errors="replace"))
             output, complaint = "", ""
     except subprocess.TimeoutExpired as error:
@@ -110,7 +117,8 @@ def run(
         raise MissingToolError(f"{argv[0]} is not installed") from error
     except PermissionError as error:
         raise UserError(
-            f"{argv[0]} may not be run: is its file system mounted with noexec?") from error
+            f"{argv[0]} may not be run: is its file system mounted with noexec?"
+        ) from error
     if status:
         if "No space left on device" in tail:
             raise explain(OSError(errno.ENOSPC, "", argv[0]))
@@ -124,8 +132,13 @@ def mortal(argv: Sequence[str], signal: str = "TERM") -> list[str]:
 
 
 def _communicate(
-    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: bytes | None,
-    timeout: float | None, stdout: IO[bytes] | int, stderr: int,
+    argv: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: bytes | None,
+    timeout: float | None,
+    stdout: IO[bytes] | int,
+    stderr: int,
 ) -> tuple[int, bytes, bytes]:
     """Status and outputs. A command that we give up may clean up first: make, for one, ends its
     own children and removes what they left half written."""

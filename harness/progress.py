@@ -53,8 +53,11 @@ class Progress(Stages):
             return
         if self._bar is None:
             self._bar = Bar(
-                SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-                console=self.console, transient=True,
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                TimeElapsedColumn(),
+                console=self.console,
+                transient=True,
             )
             self._bar.start()
         self._under_way[name] = self._bar.add_task(name, total=None)

@@ -15,8 +15,19 @@ def harness_version() -> str:
     if not (_CHECKOUT / ".git").exists():
         return __version__
     try:
-        said = run(["git", "-C", str(_CHECKOUT), "describe", "--always", "--abbrev=12",
-                    "--exclude=*", "--dirty=+"], timeout=60)
+        said = run(
+            [
+                "git",
+                "-C",
+                str(_CHECKOUT),
+                "describe",
+                "--always",
+                "--abbrev=12",
+                "--exclude=*",
+                "--dirty=+",
+            ],
+            timeout=60,
+        )
     except (HarnessError, OSError):  # no git, or a checkout of somebody else's
         return __version__
     return f"{__version__} ({said.strip()})"

@@ -7,8 +7,11 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--debug-l0", action="store_true",
-                     help="the correctness suite's L0 checks itself: lockdep, kmemleak and more")
+    parser.addoption(
+        "--debug-l0",
+        action="store_true",
+        help="the correctness suite's L0 checks itself: lockdep, kmemleak and more",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

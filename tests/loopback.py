@@ -64,7 +64,8 @@ class Client:
         bin_ = self.folder / "bin"
         bin_.mkdir()
         (bin_ / "ssh").write_text(
-            f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.folder}/config "$@"\n')
+            f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.folder}/config "$@"\n'
+        )
         (bin_ / "ssh").chmod(0o755)
 
     def configure(self, text):
@@ -87,14 +88,17 @@ class Client:
     def start_agent(self, keys):
         """An agent with `keys`; its socket is in ssh's configuration."""
         self.agent = str(self.folder / "agent")
-        process = subprocess.Popen(["ssh-agent", "-D", "-a", self.agent],
-                                   stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(["ssh-agent", "-D", "-a", self.agent], stdout=subprocess.DEVNULL)
         self.stack.callback(process.wait)
         self.stack.callback(process.terminate)
         wait_for(Path(self.agent).exists)
         for key in keys:
-            subprocess.run(["ssh-add", "-q", key], check=True, capture_output=True,
-                           env={**os.environ, "SSH_AUTH_SOCK": self.agent})
+            subprocess.run(
+                ["ssh-add", "-q", key],
+                check=True,
+                capture_output=True,
+                env={**os.environ, "SSH_AUTH_SOCK": self.agent},
+            )
         self.configure("")
 
 
@@ -116,15 +120,28 @@ def running(folder, authorized, options=(), address="127.0.0.1"):
     key, port = new_key(folder / "host_key"), free_port()
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    lines = [*options, f"Port {port}", f"ListenAddress {address}", f"HostKey {key}",
-             f"AuthorizedKeysFile {authorized}", "PidFile none", "StrictModes no", "UsePAM no",
-             "PermitRootLogin yes", "Subsystem sftp internal-sftp", "LogLevel VERBOSE"]
+    lines = [
+        *options,
+        f"Port {port}",
+        f"ListenAddress {address}",
+        f"HostKey {key}",
+        f"AuthorizedKeysFile {authorized}",
+        "PidFile none",
+        "StrictModes no",
+        "UsePAM no",
+        "PermitRootLogin yes",
+        "Subsystem sftp internal-sftp",
+        "LogLevel VERBOSE",
+    ]
     (folder / "config").write_text("\n".join(lines) + "\n")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=log)
     try:
-        wait_for(lambda: process.poll() is not None or
-                 b"Server listening" in (folder / "log").read_bytes())
+        wait_for(
+            lambda: (
+                process.poll() is not None or b"Server listening" in (folder / "log").read_bytes()
+            )
+        )
         assert process.poll() is None, (folder / "log").read_text()
         yield Sshd(folder, port, key.with_suffix(".pub").read_text().rpartition(" ")[0])
     finally:

@@ -105,7 +105,7 @@ class Autoregressive(Gaussian):
     def begin(self, night):
         super().begin(night)
         new = self.rng.normal(scale=self.sigma * np.sqrt(self.share), size=self.size)
-        self.state = self.last * self.state + np.sqrt(1 - self.last ** 2) * new if night else new
+        self.state = self.last * self.state + np.sqrt(1 - self.last**2) * new if night else new
 
     def relative(self):
         return self.state + np.sqrt(1 - self.share) * super().relative()
@@ -214,20 +214,35 @@ class Flipping(Gaussian):
     def values(self):
         levels = np.array([21, 1390, 2150, 5198, 43761, 50104, 104220, 168254, 202205, 446197.0])
         flips = (self.rng.random(self.size) < 0.5) & (np.arange(self.size) > 3)
-        return levels[:self.size] + 417 * flips
+        return levels[: self.size] + 417 * flips
 
 
 # By kind: the share of series of 60 nights with a false call and the calls in a series-year that
 # are allowed: what the product before had with its noise estimate made safe for two values
 # (the larger of Qn and the range of the middle eight tenths), or less.
 KINDS = {
-    Gaussian: (0.005, 0.05), Uneven: (0.005, 0.05), Constant: (0, 0), Missing: (0.005, 0.05),
-    HeavyTails: (0.05, 0.5), Weekdays: (0.01, 0.1),
-    Outliers: (0.15, 1.4), ExponentialTail: (0.155, 1.7), Autoregressive: (0.15, 1.2),
-    NightsShared: (0.15, 1.2), NoiseTriples: (0.59, 7.3), NoisyWeeks: (0.96, 22),
-    Drift: (0.03, 0.2), FastDrift: (0.86, 6), Ticks: (0, 0), TrapsWithTicks: (0.005, 0.05),
-    Quantized: (0.02, 0.2), TwoValues: (0.10, 1.1), RareValue: (0.24, 4.1),
-    NoisyValues: (0.10, 1.1), NoisyRareValue: (0.24, 4.1), Flipping: (0.09, 1.4),
+    Gaussian: (0.005, 0.05),
+    Uneven: (0.005, 0.05),
+    Constant: (0, 0),
+    Missing: (0.005, 0.05),
+    HeavyTails: (0.05, 0.5),
+    Weekdays: (0.01, 0.1),
+    Outliers: (0.15, 1.4),
+    ExponentialTail: (0.155, 1.7),
+    Autoregressive: (0.15, 1.2),
+    NightsShared: (0.15, 1.2),
+    NoiseTriples: (0.59, 7.3),
+    NoisyWeeks: (0.96, 22),
+    Drift: (0.03, 0.2),
+    FastDrift: (0.86, 6),
+    Ticks: (0, 0),
+    TrapsWithTicks: (0.005, 0.05),
+    Quantized: (0.02, 0.2),
+    TwoValues: (0.10, 1.1),
+    RareValue: (0.24, 4.1),
+    NoisyValues: (0.10, 1.1),
+    NoisyRareValue: (0.24, 4.1),
+    Flipping: (0.09, 1.4),
 }
 
 
@@ -241,12 +256,18 @@ def watch(
         noise.begin(night)
         factor[0] *= 1 + (steps or {}).get(night, 0.0)
         first, second = (
-            {(str(each),): value for each, value in enumerate((noise.values() * factor).tolist())
-             if not np.isnan(value)}
+            {
+                (str(each),): value
+                for each, value in enumerate((noise.values() * factor).tolist())
+                if not np.isnan(value)
+            }
             for _ in range(2)
         )
-        monitor.night(night, {key: (noise.unit, value) for key, value in first.items()},
-                      Repetitions(monitor, second))
+        monitor.night(
+            night,
+            {key: (noise.unit, value) for key, value in first.items()},
+            Repetitions(monitor, second),
+        )
         again += len(monitor.suspects)
     return monitor, again
 
@@ -278,13 +299,20 @@ def found(size, hosts, seed, kind=Gaussian, when=30, nights=30):
 def delay(monitor, night, *, within=12):
     """How many nights it took until the change of `night` was called (1: the same); None if it
     was not."""
-    calls = [change.called - night + 1 for change in monitor.changes
-             if change.key == ("0",) and night <= change.called < night + within
-             and abs(change.start - night) <= NEAR]
+    calls = [
+        change.called - night + 1
+        for change in monitor.changes
+        if change.key == ("0",)
+        and night <= change.called < night + within
+        and abs(change.start - night) <= NEAR
+    ]
     return calls[0] if calls else None
 
 
 def false_calls(monitor, steps=()):
     """Changes that were called where none was planted."""
-    return [change for change in monitor.changes
-            if change.key != ("0",) or all(abs(change.start - night) > NEAR for night in steps)]
+    return [
+        change
+        for change in monitor.changes
+        if change.key != ("0",) or all(abs(change.start - night) > NEAR for night in steps)
+    ]

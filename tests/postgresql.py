@@ -35,21 +35,62 @@ def server(programs: Path) -> Iterator[Path]:
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-            unprivileged = ["setpriv", "--reuid", str(nobody.pw_uid), "--regid",
-                            str(nobody.pw_gid), "--clear-groups", "--"]
+            unprivileged = [
+                "setpriv",
+                "--reuid",
+                str(nobody.pw_uid),
+                "--regid",
+                str(nobody.pw_gid),
+                "--clear-groups",
+                "--",
+            ]
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         data = folder / "data"
         subprocess.run(
-            [*unprivileged, programs / "initdb", "--pgdata", data, "--username", "neve",
-             "--auth", "trust", "--encoding", "UTF8", "--no-sync"],
-            check=True, capture_output=True, env=environment, cwd=folder,
+            [
+                *unprivileged,
+                programs / "initdb",
+                "--pgdata",
+                data,
+                "--username",
+                "neve",
+                "--auth",
+                "trust",
+                "--encoding",
+                "UTF8",
+                "--no-sync",
+            ],
+            check=True,
+            capture_output=True,
+            env=environment,
+            cwd=folder,
         )
-        with (folder / "log").open("wb") as log, subprocess.Popen(
-            [*unprivileged, *mortal([
-                str(programs / "postgres"), "-D", str(data), "-k", str(folder),
-                "-c", "listen_addresses=", "-c", "fsync=off"], "INT")],
-            env=environment, cwd=folder, stdout=log, stderr=log,
-        ) as process:
+        with (
+            (folder / "log").open("wb") as log,
+            subprocess.Popen(
+                [
+                    *unprivileged,
+                    *mortal(
+                        [
+                            str(programs / "postgres"),
+                            "-D",
+                            str(data),
+                            "-k",
+                            str(folder),
+                            "-c",
+                            "listen_addresses=",
+                            "-c",
+                            "fsync=off",
+                        ],
+                        "INT",
+                    ),
+                ],
+                env=environment,
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+            ) as process,
+        ):
             try:
                 _wait(folder, process)
                 yield folder

@@ -33,8 +33,12 @@ class _Session(paramiko.ServerInterface):
         if self._server.hangs_up:
             channel.get_transport().close()
             return
-        done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, env={
-            **os.environ, "PATH": f"{self._server.folder}:{os.environ['PATH']}"})
+        done = subprocess.run(
+            ["sh", "-c", command],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PATH": f"{self._server.folder}:{os.environ['PATH']}"},
+        )
         with suppress(OSError):  # of who has not waited for it
             channel.sendall(done.stdout)
             channel.sendall_stderr(done.stderr)

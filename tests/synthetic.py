@@ -11,34 +11,87 @@ from harness.model.measurement import Measurement
 FIRST = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 
 
-def measurement(run_id, value, *, host="server", configuration="vm", benchmark="hypercall",
-                metric="cost", unit="instructions", reason="", cpu="cortex-a57"):
-    return Measurement(run_id, host, "v4.10", cpu, 3, configuration, "none", benchmark,
-                       metric, unit, value, None, 1000, reason)
+def measurement(
+    run_id,
+    value,
+    *,
+    host="server",
+    configuration="vm",
+    benchmark="hypercall",
+    metric="cost",
+    unit="instructions",
+    reason="",
+    cpu="cortex-a57",
+):
+    return Measurement(
+        run_id,
+        host,
+        "v4.10",
+        cpu,
+        3,
+        configuration,
+        "none",
+        benchmark,
+        metric,
+        unit,
+        value,
+        None,
+        1000,
+        reason,
+    )
 
 
 def metadata(run_id, number=0, **more):
     started = FIRST + timedelta(days=number)
-    return {"run_id": run_id, "started": started.isoformat(), "state": "finished",
-            "track": "v4.10", "harness": "0.1.0", "emulator": "11.1",
-            "playbook": {"name": "nightly", "repetitions": 1},
-            "kernels": {"l0": {"version": "4.10.0", "key": "k1"}}, **more}
+    return {
+        "run_id": run_id,
+        "started": started.isoformat(),
+        "state": "finished",
+        "track": "v4.10",
+        "harness": "0.1.0",
+        "emulator": "11.1",
+        "playbook": {"name": "nightly", "repetitions": 1},
+        "kernels": {"l0": {"version": "4.10.0", "key": "k1"}},
+        **more,
+    }
 
 
-def write_run(runs, number, values, *, again=None, host="server", name=None,
-              cpu="cortex-a57", **more):
+def write_run(
+    runs, number, values, *, again=None, host="server", name=None, cpu="cortex-a57", **more
+):
     """A night. `values` and `again` (its repetition) are {benchmark: cost in instructions}."""
     run_id = name or f"night-{number:03}"
     folder = runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metadata.json").write_text(json.dumps(metadata(run_id, number, **more)))
     records = [
-        CellRecord(f"{host}/vm/{repetition}/{benchmark}", "passed", 1.0, (
-            measurement(run_id, float(value), host=host, benchmark=benchmark, cpu=cpu),
-            measurement(run_id, 1.0, host=host, benchmark=benchmark, metric="traps",
-                        unit="exits", cpu=cpu),
-            measurement(run_id, 1.0, host=host, benchmark=benchmark, metric="traps",
-                        unit="exits", reason="HVC64", cpu=cpu)))
+        CellRecord(
+            f"{host}/vm/{repetition}/{benchmark}",
+            "passed",
+            1.0,
+            (
+                measurement(run_id, float(value), host=host, benchmark=benchmark, cpu=cpu),
+                measurement(
+                    run_id,
+                    1.0,
+                    host=host,
+                    benchmark=benchmark,
+                    metric="traps",
+                    unit="exits",
+                    cpu=cpu,
+                ),
+                measurement(
+                    run_id,
+                    1.0,
+                    host=host,
+                    benchmark=benchmark,
+                    metric="traps",
+                    unit="exits",
+                    reason="HVC64",
+                    cpu=cpu,
+                ),
+            ),
+        )
         for repetition, measured in ((1, values), (2, again or {}))
         for benchmark, value in measured.items()
     ]

@@ -26,8 +26,12 @@ class Effort:
     def part(self, share: float) -> "Effort":
         """The same with `share` of all iterations, a few at the least."""
         few, many = (math.ceil(count * share) for count in self.trap_iterations)
-        return Effort(max(2, math.ceil(self.iterations * share)),
-                      math.ceil(self.warmup * share), (few, max(many, few + 1)), self.seconds)
+        return Effort(
+            max(2, math.ceil(self.iterations * share)),
+            math.ceil(self.warmup * share),
+            (few, max(many, few + 1)),
+            self.seconds,
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,10 @@ def measure_traps(
     """The total, and a row for every reason that occurred, for what `sample` timed."""
     few, many = trap_counts(sample, effort)
     by_reason = per_operation(
-        counter, lambda count: guest.repeat(sample.benchmark, count, effort.seconds), few, many,
+        counter,
+        lambda count: guest.repeat(sample.benchmark, count, effort.seconds),
+        few,
+        many,
     )
     yield Value("traps", "exits", sum(by_reason.values()), None, many - few)
     for reason, value in by_reason.items():

@@ -23,8 +23,8 @@ _EVENTS = "/sys/kernel/tracing/events/kvm"
 _ROW = re.compile(r"^\{\s*(?P<keys>[^}]*)\}\s*hitcount:\s*(?P<count>\d+)", re.M)
 _TRAP = 2
 _HVC, _SYS64, _DABT = 0x16, 0x18, 0x24
-_GICH, _GICH_OFFSET = 1 << 24, 0xfff  # of a GICv2: registers of EL2 in memory
-_IMMEDIATE = 0xffff
+_GICH, _GICH_OFFSET = 1 << 24, 0xFFF  # of a GICv2: registers of EL2 in memory
+_IMMEDIATE = 0xFFFF
 _NUMBER_SHIFT = 6  # a paravirtual access: number, direction, register (v4.10's registers.toml)
 _EC_SHIFT = 26
 
@@ -69,14 +69,17 @@ def _data() -> dict[str, Any]:
 @cache
 def _names() -> list[dict[int, str]]:
     """Exit codes, exception classes and the registers of GICH, by number."""
-    return [{int(n, 0): name for n, name in _data()[table].items()}
-            for table in ("codes", "classes", "gich")]
+    return [
+        {int(n, 0): name for n, name in _data()[table].items()}
+        for table in ("codes", "classes", "gich")
+    ]
 
 
 def events() -> list[Event]:
     """The tracepoints that can be used, the best first."""
-    return [Event(item["name"], tuple(item["keys"]), item["complete"])
-            for item in _data()["events"]]
+    return [
+        Event(item["name"], tuple(item["keys"]), item["complete"]) for item in _data()["events"]
+    ]
 
 
 def parse_histogram(text: str, event: Event) -> Counter[str]:
@@ -110,8 +113,10 @@ def usable_event(host: Host) -> Event:
     """The best tracepoint of L0's kernel. Raises InfrastructureError if it has none."""
     for event in events():
         # A tracepoint that would miss exits of this host can't be switched on.
-        if host.attempt(f"cd {_EVENTS}/{event.name} && echo '{event.trigger}' > trigger && "
-                        f"echo '!{event.trigger}' > trigger"):
+        if host.attempt(
+            f"cd {_EVENTS}/{event.name} && echo '{event.trigger}' > trigger && "
+            f"echo '!{event.trigger}' > trigger"
+        ):
             return event
     raise InfrastructureError(
         f"host {host.name}: its kernel has no histograms of KVM's tracepoints "

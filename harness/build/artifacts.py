@@ -76,15 +76,21 @@ class Artifacts:
         """Versions and hashes, for the metadata."""
         return {
             "kernels": {
-                level: {"version": kernel.version, "key": kernel.key, "origin": kernel.origin,
-                        "sha256": file_sha256(kernel.image)}
+                level: {
+                    "version": kernel.version,
+                    "key": kernel.key,
+                    "origin": kernel.origin,
+                    "sha256": file_sha256(kernel.image),
+                }
                 for level, kernel in {
                     **self.kernels,
                     **{f"l0 of {host}": own for host, own in self.own_kernels.items()},
                 }.items()
             },
-            "rootfs": {"sha256": file_sha256(self.roots.hypervisor),
-                       "packages": self.roots.packages},
+            "rootfs": {
+                "sha256": file_sha256(self.roots.hypervisor),
+                "packages": self.roots.packages,
+            },
             "microbench": {"sha256": file_sha256(self.microbench)},
             "disk": {"sha256": file_sha256(self.disk)} if self.disk else None,
         }
@@ -95,8 +101,12 @@ def artifacts_of(
 ) -> Artifacts:
     """What `playbook` boots on `hosts`, by default all of its own."""
     return prepare(
-        cache, progress, track=playbook.track, configurations=playbook.configurations,
-        kernel=playbook.kernel, hosts=playbook.hosts if hosts is None else hosts,
+        cache,
+        progress,
+        track=playbook.track,
+        configurations=playbook.configurations,
+        kernel=playbook.kernel,
+        hosts=playbook.hosts if hosts is None else hosts,
         applications=playbook.applications,
         specjvm=_installed(playbook.specjvm.jar) if playbook.specjvm else None,
         guest_cpus=playbook.guest_cpus if playbook.applications else GUEST_CPUS,
@@ -112,9 +122,17 @@ def _installed(jar: Path) -> Path:
 
 
 def prepare(
-    cache: Cache, progress: Stages, *, track: str, configurations: Iterable[str],
-    kernel: str | None = None, payload: Path | None = None, hosts: Iterable[HostSpec] = (),
-    applications: bool = False, specjvm: Path | None = None, guest_cpus: int = GUEST_CPUS,
+    cache: Cache,
+    progress: Stages,
+    *,
+    track: str,
+    configurations: Iterable[str],
+    kernel: str | None = None,
+    payload: Path | None = None,
+    hosts: Iterable[HostSpec] = (),
+    applications: bool = False,
+    specjvm: Path | None = None,
+    guest_cpus: int = GUEST_CPUS,
 ) -> Artifacts:
     """Find or build what track `track` boots for `configurations` on `hosts`; `payload` is an
     image of the user's. For `applications` every kernel has more options, and guests are Linux
@@ -140,7 +158,8 @@ def prepare(
         if own_options:
             with progress.stage(f"kernel {source.version} for {host.name}"):
                 own[host.name] = build(
-                    cache, source, line.with_options(*own_options), line.roles.get("l0"))
+                    cache, source, line.with_options(*own_options), line.roles.get("l0")
+                )
     with progress.stage("images"):
         tools = server_tools(cache, Debian.load()) if servers else None
         roots = rootfs(cache, Debian.load())

@@ -48,10 +48,26 @@ def fetch_plain(url: str, folder: Path) -> Path:
 
 
 def _curl(url: str, path: Path) -> None:
-    command = [require("curl", "curl"), "--fail", "--location", "--silent", "--show-error",
-               "--connect-timeout", "20", "--speed-limit", "1", "--speed-time", "60",
-               "--retry", "2", "--continue-at", "-",
-               "--output", str(path), url]
+    command = [
+        require("curl", "curl"),
+        "--fail",
+        "--location",
+        "--silent",
+        "--show-error",
+        "--connect-timeout",
+        "20",
+        "--speed-limit",
+        "1",
+        "--speed-time",
+        "60",
+        "--retry",
+        "2",
+        "--continue-at",
+        "-",
+        "--output",
+        str(path),
+        url,
+    ]
     try:
         run(command)
     except ProcessError as error:

@@ -58,9 +58,21 @@ def _refuse_machine(qemu: Emulator, host: TcgHostSpec, cpu: str) -> None:
     with tempfile.TemporaryDirectory(prefix="neve-machine-") as folder:
         tree = Path(folder) / "tree"
         try:
-            run([*qemu.argv, "-machine", f"virt,virtualization=on,gic-version={host.gic},"
-                 f"dumpdtb={quoted(tree)}", "-cpu", cpu, "-smp", str(host.cpus), "-nodefaults",
-                 "-display", "none"], timeout=60)
+            run(
+                [
+                    *qemu.argv,
+                    "-machine",
+                    f"virt,virtualization=on,gic-version={host.gic},dumpdtb={quoted(tree)}",
+                    "-cpu",
+                    cpu,
+                    "-smp",
+                    str(host.cpus),
+                    "-nodefaults",
+                    "-display",
+                    "none",
+                ],
+                timeout=60,
+            )
         except ProcessError as error:
             said = error.complaint.partition("aarch64: ")[2] or error.complaint
             if said.endswith(".aarch64' not found"):
@@ -93,14 +105,20 @@ def _sizes(playbook: Playbook, here: bool) -> Iterator[str]:
     for host in playbook.hosts:
         if isinstance(host, SshHostSpec):
             if host.isolated and len(host.isolated) < cpus:
-                yield (f"host {host.name}: `cpus` isolates {len(host.isolated)}, but guests have "
-                       f"{cpus} vCPUs")
+                yield (
+                    f"host {host.name}: `cpus` isolates {len(host.isolated)}, but guests have "
+                    f"{cpus} vCPUs"
+                )
             continue
         if memory >= host.memory:
-            yield (f"{guest}: {memory} MiB do not fit into the memory of host {host.name}, "
-                   f"{host.memory} MiB")
+            yield (
+                f"{guest}: {memory} MiB do not fit into the memory of host {host.name}, "
+                f"{host.memory} MiB"
+            )
         if here and host.memory > there:
-            yield (f"host {host.name}: memory: {host.memory} MiB are more than this computer's "
-                   f"{there} MiB")
+            yield (
+                f"host {host.name}: memory: {host.memory} MiB are more than this computer's "
+                f"{there} MiB"
+            )
         if cpus > host.cpus:
             yield f"guest_cpus: {cpus} are more than the {host.cpus} cpus of host {host.name}"

@@ -56,17 +56,19 @@ def _send(
     cache: Cache, progress: Progress, host: FabricHost, spec: SshHostSpec, plan: Playbook
 ) -> None:
     artifacts = prepare(
-        cache, progress, track=plan.track, configurations=plan.configurations,
-        kernel=plan.kernel, hosts=[spec],
+        cache,
+        progress,
+        track=plan.track,
+        configurations=plan.configurations,
+        kernel=plan.kernel,
+        hosts=[spec],
     )
     with progress.stage(f"{spec.name}: send {plan.name}"):
         sent = deploy(host, files_of(levels.one_shot(spec, artifacts)))
     progress.note(f"sent {', '.join(sent) or 'nothing: all is there'}")
 
 
-def undeploy_all(
-    inventory: Path | None, names: Sequence[str], wait: float
-) -> list[HarnessError]:
+def undeploy_all(inventory: Path | None, names: Sequence[str], wait: float) -> list[HarnessError]:
     """Remove all that is ours from the servers of `inventory`, or of ./lab.yaml and at addresses
     without one; the errors of those that failed. Raises UserError if that is no server at all."""
     cache, progress = Cache.default(), Progress()

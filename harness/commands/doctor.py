@@ -47,8 +47,9 @@ def _local() -> Iterator[Finding]:
     yield _tried("C compiler for this machine", partial(_compiles, "gcc", "libc6-dev"))
     yield _tried("C compiler for arm64", _compiles_for_arm)
     keyring = Debian.load().keyring
-    yield Finding("Debian's keys", keyring.exists(), str(keyring),
-                  "apt-get install debian-archive-keyring")
+    yield Finding(
+        "Debian's keys", keyring.exists(), str(keyring), "apt-get install debian-archive-keyring"
+    )
     try:
         cache = Cache.default()
         cache.root.mkdir(parents=True, exist_ok=True)
@@ -57,14 +58,28 @@ def _local() -> Iterator[Finding]:
     else:
         yield from _cache_findings(cache)
     memory = psutil.virtual_memory().total / 2**30
-    yield Finding("memory", memory > _MEMORY_GIB, f"{memory:.0f} GiB",
-                  f"{_MEMORY_GIB} GiB are needed for a TCG machine")
-    yield Finding("processors", (os.cpu_count() or 1) >= 2, f"{os.cpu_count()}",
-                  "it works with one, slowly", needed=False)
+    yield Finding(
+        "memory",
+        memory > _MEMORY_GIB,
+        f"{memory:.0f} GiB",
+        f"{_MEMORY_GIB} GiB are needed for a TCG machine",
+    )
+    yield Finding(
+        "processors",
+        (os.cpu_count() or 1) >= 2,
+        f"{os.cpu_count()}",
+        "it works with one, slowly",
+        needed=False,
+    )
     arm = platform.machine() == "aarch64" and Path("/dev/kvm").exists()
     yield Finding(
-        "ARM hardware", arm, "KVM on ARM" if arm else "none: costs are instructions of an "
-        "emulated processor, not cycles", "give a server with --host", needed=False,
+        "ARM hardware",
+        arm,
+        "KVM on ARM"
+        if arm
+        else "none: costs are instructions of an emulated processor, not cycles",
+        "give a server with --host",
+        needed=False,
     )
 
 
@@ -73,17 +88,27 @@ def _cache_findings(cache: Cache) -> Iterator[Finding]:
     runs_programs = not os.statvfs(cache.root).f_flag & os.ST_NOEXEC
     writable = os.access(cache.root, os.W_OK)
     yield Finding(
-        "cache", runs_programs and writable, str(cache.root) + (
-            "" if runs_programs else " is mounted with noexec, but programs in it are run"
-        ) + ("" if writable else " may not be written to"),
-        "set NEVE_CACHE to another folder")
+        "cache",
+        runs_programs and writable,
+        str(cache.root)
+        + ("" if runs_programs else " is mounted with noexec, but programs in it are run")
+        + ("" if writable else " may not be written to"),
+        "set NEVE_CACHE to another folder",
+    )
     free = shutil.disk_usage(cache.root).free / 2**30
-    yield Finding("disk", free > _DISK_GIB, f"{free:.0f} GiB free for the cache",
-                  f"{_DISK_GIB} GiB are needed: free some, or set NEVE_CACHE")
+    yield Finding(
+        "disk",
+        free > _DISK_GIB,
+        f"{free:.0f} GiB free for the cache",
+        f"{_DISK_GIB} GiB are needed: free some, or set NEVE_CACHE",
+    )
     for name in track_names():
-        yield _tried(f"kernel source {name}", partial(_source, cache, name),
-                     "it is downloaded when needed; without internet: "
-                     f"neve kernel import --track {name}", needed=False)
+        yield _tried(
+            f"kernel source {name}",
+            partial(_source, cache, name),
+            f"it is downloaded when needed; without internet: neve kernel import --track {name}",
+            needed=False,
+        )
     yield _tried("emulator", partial(_emulator, cache))
 
 
@@ -108,8 +133,10 @@ def _compiles(compiler: str, package: str) -> str:
     path = require(compiler, compiler)
     try:
         with tempfile.TemporaryDirectory(prefix="neve-doctor-") as folder:
-            run([path, "-x", "c", "-", "-o", f"{folder}/program"],
-                stdin=b"#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n")
+            run(
+                [path, "-x", "c", "-", "-o", f"{folder}/program"],
+                stdin=b"#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n",
+            )
     except ProcessError as error:
         raise MissingToolError(
             f"{compiler} can't make a program: {error.complaint}\napt-get install {package}"
@@ -126,9 +153,7 @@ def _compiles_for_arm() -> str:
     return _compiles(f"{prefix}gcc", "libc6-dev-arm64-cross")
 
 
-def _tried(
-    what: str, look: Callable[[], str], fix: str = "", *, needed: bool = True
-) -> Finding:
+def _tried(what: str, look: Callable[[], str], fix: str = "", *, needed: bool = True) -> Finding:
     """What `look` finds, or what keeps it from that and how to fix it."""
     try:
         return Finding(what, True, look(), needed=needed)

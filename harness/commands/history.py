@@ -19,8 +19,22 @@ from harness.results.history.verdicts import KEY, History, in_words
 from harness.results.store import RunFolder
 from harness.results.tables import records
 
-_KEPT = ("host", "configuration", "benchmark", "metric", "unit", "settings", "last", "level",
-         "since", "before", "noise", "verdict", "effect", "confidence")
+_KEPT = (
+    "host",
+    "configuration",
+    "benchmark",
+    "metric",
+    "unit",
+    "settings",
+    "last",
+    "level",
+    "since",
+    "before",
+    "noise",
+    "verdict",
+    "effect",
+    "confidence",
+)
 
 
 @contextmanager
@@ -64,8 +78,10 @@ def _selected(judged: pd.DataFrame, only: str | None) -> pd.DataFrame:
         there = judged[name].unique().tolist()
         unknown = [value for value in values if value not in there]
         if unknown:
-            raise UserError(f"--only {name}={unknown[0]}: the history has "
-                            f"{', '.join(sorted(there)) or 'nothing yet'}")
+            raise UserError(
+                f"--only {name}={unknown[0]}: the history has "
+                f"{', '.join(sorted(there)) or 'nothing yet'}"
+            )
     chosen = judged
     for name, values in selection(only, KEY).items() if only else ():
         chosen = chosen[chosen[name].isin(values)]
@@ -74,9 +90,7 @@ def _selected(judged: pd.DataFrame, only: str | None) -> pd.DataFrame:
     return chosen
 
 
-def accept(
-    database: str | None, runs: Path, only: str | None, note: str
-) -> list[dict[str, Any]]:
+def accept(database: str | None, runs: Path, only: str | None, note: str) -> list[dict[str, Any]]:
     """Make the levels of what has regressed, and `only` selects, their new normal: the rows of
     `verdicts.table` that were accepted. Raises UserError if there are none."""
     with _archive(database, runs, writable=True) as archive:
@@ -84,10 +98,14 @@ def accept(
         judged = _selected(verdicts.table(history), only)
         chosen = records(judged[judged["verdict"] == verdicts.Verdict.REGRESSED])
         if not chosen:
-            raise UserError("nothing to accept: no series"
-                            f"{f' of {only}' if only else ''} has regressed")
-        archive.accept([{name: row[name] for name in KEY} for row in chosen],
-                       history.nights[-1].started.to_pydatetime(), note)
+            raise UserError(
+                f"nothing to accept: no series{f' of {only}' if only else ''} has regressed"
+            )
+        archive.accept(
+            [{name: row[name] for name in KEY} for row in chosen],
+            history.nights[-1].started.to_pydatetime(),
+            note,
+        )
     return chosen
 
 
@@ -96,21 +114,25 @@ def readable(judged: pd.DataFrame) -> str:
     if judged.empty:
         return "the history has no runs yet: neve history import RUNS"
     apart = verdicts.distinguished(judged)
-    return pd.DataFrame({
-        **{name: judged[name] for name in ("host", "configuration", "benchmark", "metric")},
-        **({"of": apart} if any(apart) else {}),
-        "runs": judged["runs"],
-        "last": judged["last"].map("{:,.6g}".format),
-        "unit": judged["unit"],
-        "change": judged["change"].map(_percent),
-        "noise": judged["noise"].map("{:.3%}".format),
-        "verdict": judged["verdict"],
-        "newest change": [
-            f"{in_words(row['effect'], row['before'], row['level'])} since {row['since']} "
-            f"({_certainty(row['confidence'])})"
-            if pd.notna(row["confidence"]) else "" for row in records(judged)
-        ],
-    }).to_markdown(index=False, disable_numparse=True)
+    return pd.DataFrame(
+        {
+            **{name: judged[name] for name in ("host", "configuration", "benchmark", "metric")},
+            **({"of": apart} if any(apart) else {}),
+            "runs": judged["runs"],
+            "last": judged["last"].map("{:,.6g}".format),
+            "unit": judged["unit"],
+            "change": judged["change"].map(_percent),
+            "noise": judged["noise"].map("{:.3%}".format),
+            "verdict": judged["verdict"],
+            "newest change": [
+                f"{in_words(row['effect'], row['before'], row['level'])} since {row['since']} "
+                f"({_certainty(row['confidence'])})"
+                if pd.notna(row["confidence"])
+                else ""
+                for row in records(judged)
+            ],
+        }
+    ).to_markdown(index=False, disable_numparse=True)
 
 
 def write_page(database: str | None, runs: Path, file: Path) -> Path:
@@ -154,9 +176,11 @@ class Check:
             self.history = History.of(measured[~mine], archive.accepted())
         self.history.look(measured[mine])
         again = range(playbook.repetitions + 1, 2 * playbook.repetitions + 1)
-        cells = [Cell(host, Configuration(configuration), repetition, Benchmark(benchmark))
-                 for host, configuration, benchmark in verdicts.suspicious(self.history)
-                 for repetition in again]
+        cells = [
+            Cell(host, Configuration(configuration), repetition, Benchmark(benchmark))
+            for host, configuration, benchmark in verdicts.suspicious(self.history)
+            for repetition in again
+        ]
         measured_cells = {record.id for record in self.folder.records()}
         return [cell for cell in cells if cell.id not in measured_cells]
 
@@ -167,18 +191,23 @@ class Check:
             if not self.judged:
                 return
             self.history.decide(archive.load(reasons=False, run_id=self.folder.id))
-        self.folder.update(changes=[
-            {name: _finite(row[name]) for name in _KEPT}
-            for row in verdicts.judge(self.history, self.folder.id)
-        ])
+        self.folder.update(
+            changes=[
+                {name: _finite(row[name]) for name in _KEPT}
+                for row in verdicts.judge(self.history, self.folder.id)
+            ]
+        )
 
 
 def regressions(folder: RunFolder) -> list[str]:
     """What changed for the worse in a run that was checked, in words."""
     from harness.results.report import change_in_words
 
-    return [change_in_words(change) for change in folder.metadata.get("changes", [])
-            if change["verdict"] == verdicts.Verdict.REGRESSED]
+    return [
+        change_in_words(change)
+        for change in folder.metadata.get("changes", [])
+        if change["verdict"] == verdicts.Verdict.REGRESSED
+    ]
 
 
 def _finite(value: Any) -> Any:

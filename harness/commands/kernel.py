@@ -19,9 +19,7 @@ from harness.model.track import Track, track_names
 from harness.progress import Progress
 
 
-def build_kernel(
-    track: str, wanted: str | None, settings: Sequence[str], update: bool
-) -> Kernel:
+def build_kernel(track: str, wanted: str | None, settings: Sequence[str], update: bool) -> Kernel:
     """Build the kernel of `track` with the series' parameters `settings` (NAME=VALUE)."""
     cache, progress, line = Cache.default(), Progress(), Track.load(track)
     chosen = _settings(settings)
@@ -97,10 +95,24 @@ def list_kernels() -> Sequence[dict[str, str]]:
     for name in track_names():
         line = Track.load(name)
         for source in sources(cache, line):
-            listed.append({"what": "source", "track": line.name, "version": source.version,
-                           "key": source.key, "origin": source.origin})
+            listed.append(
+                {
+                    "what": "source",
+                    "track": line.name,
+                    "version": source.version,
+                    "key": source.key,
+                    "origin": source.origin,
+                }
+            )
     for file in sorted((cache.artifacts / "kernel").glob("*/kernel.json")):
         data = json.loads(file.read_text(encoding="utf-8"))
-        listed.append({"what": "kernel", "track": data["track"], "version": data["version"],
-                       "key": data["key"], "origin": data["origin"]})
+        listed.append(
+            {
+                "what": "kernel",
+                "track": data["track"],
+                "version": data["version"],
+                "key": data["key"],
+                "origin": data["origin"],
+            }
+        )
     return listed

@@ -19,8 +19,14 @@ from harness.results.store import RunFolder
 
 
 def run_payload(
-    runs: Path, path: Path, only: str | None, host: str | None, payload: Path, arguments: str,
-    seconds: float, inventory: Path | None = None,
+    runs: Path,
+    path: Path,
+    only: str | None,
+    host: str | None,
+    payload: Path,
+    arguments: str,
+    seconds: float,
+    inventory: Path | None = None,
 ) -> dict[str, Path]:
     """Boot the user's image in every configuration; {configuration: transcript}.
 
@@ -30,9 +36,15 @@ def run_payload(
         raise UserError(f"--payload {payload}: no such file")
     playbook = read_playbook(path, only, host, inventory)
     cache, progress = Cache.default(), Progress()
-    artifacts = prepare(cache, progress, track=playbook.track,
-                        configurations=playbook.configurations, kernel=playbook.kernel,
-                        payload=payload, hosts=playbook.hosts[:1])
+    artifacts = prepare(
+        cache,
+        progress,
+        track=playbook.track,
+        configurations=playbook.configurations,
+        kernel=playbook.kernel,
+        payload=payload,
+        hosts=playbook.hosts[:1],
+    )
     facts = facts_of(cache, playbook, artifacts)
     folder = RunFolder.create(runs, "payload", {**facts, "repeat": repeat_command()})
     spec = playbook.hosts[0]
@@ -43,16 +55,19 @@ def run_payload(
                 place: Place = machine
                 if configuration.nested:
                     hypervisor = levels.l1_guest(
-                        machine, artifacts, configuration, gic=spec.gic,
+                        machine,
+                        artifacts,
+                        configuration,
+                        gic=spec.gic,
                         memory_mib=playbook.l1_memory,
                     )
                     place = stack.enter_context(
                         levels.l1(machine, artifacts, hypervisor, name=str(configuration))
                     )
-                    switch(machine, artifacts.track,
-                           artifacts.track.modes[configuration].switch)
-            guest = payload_guest(place.put(payload), GUEST_CPUS, playbook.l2_memory,
-                                  spec.gic, arguments)
+                    switch(machine, artifacts.track, artifacts.track.modes[configuration].switch)
+            guest = payload_guest(
+                place.put(payload), GUEST_CPUS, playbook.l2_memory, spec.gic, arguments
+            )
             with progress.stage(f"{configuration}: {payload.name}"):
                 program = start(place, guest, str(configuration))
                 status = program.wait(Deadline(seconds, f"{payload.name} to power off"))

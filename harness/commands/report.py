@@ -26,8 +26,12 @@ def reported(runs: Path, name: str) -> Iterator[RunFolder]:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="neve-report-") as scratch:
-        shutil.copytree(folder.path, Path(scratch) / folder.id, copy_function=shutil.copyfile,
-                        ignore=shutil.ignore_patterns("consoles", ".*", "report.*"))
+        shutil.copytree(
+            folder.path,
+            Path(scratch) / folder.id,
+            copy_function=shutil.copyfile,
+            ignore=shutil.ignore_patterns("consoles", ".*", "report.*"),
+        )
         copy = RunFolder.open(Path(scratch), folder.id)
         copy.path.chmod(0o700)
         report.write(copy)

@@ -33,7 +33,11 @@ from harness.version import harness_version
 
 
 def read_playbook(
-    path: Path, only: str | None, host: str | None, inventory: Path | None = None, *,
+    path: Path,
+    only: str | None,
+    host: str | None,
+    inventory: Path | None = None,
+    *,
     here: bool = True,
 ) -> Playbook:
     """The playbook at `path`, narrowed as the options say; its machines are started `here`.
@@ -56,9 +60,16 @@ def describe(
     refuse_empty(playbook, str(path))
     spec = playbook.hosts[0]
     measured = Guest("<microbench>", GUEST_CPUS, playbook.l2_memory, spec.gic)
-    nested = Guest("<kernel>", GUEST_CPUS, playbook.l1_memory, spec.gic,
-                   initrd="<l1-initramfs>", virtual_el2=spec.gic == 3, virtio_console=True,
-                   device_tree="<device-tree>" if spec.gic == 2 else None)
+    nested = Guest(
+        "<kernel>",
+        GUEST_CPUS,
+        playbook.l1_memory,
+        spec.gic,
+        initrd="<l1-initramfs>",
+        virtual_el2=spec.gic == 3,
+        virtio_console=True,
+        device_tree="<device-tree>" if spec.gic == 2 else None,
+    )
     if playbook.applications:
         measured = replace(measured, kernel="<kernel>", initrd="<initramfs>", virtio_console=True)
         measured, nested = (
@@ -73,17 +84,26 @@ def describe(
     for host_spec in playbook.hosts:
         if isinstance(host_spec, TcgHostSpec):
             machine = levels.tcg_machine(host_spec, track, Path("<kernel>"), Path("<initramfs>"))
-            commands[f"{host_spec.name}: L0"] = levels.l0_command(
-                qemu, Cache.default(), machine
-            )
-    return {"cells": [cell.id for cell in plan(playbook)], "skipped": skipped(playbook),
-            "commands": commands}
+            commands[f"{host_spec.name}: L0"] = levels.l0_command(qemu, Cache.default(), machine)
+    return {
+        "cells": [cell.id for cell in plan(playbook)],
+        "skipped": skipped(playbook),
+        "commands": commands,
+    }
 
 
 def run(
-    runs: Path, path: Path, only: str | None, host: str | None, resume: str | None,
-    scheduler: str | None = None, *, check: bool | None = None, database: str | None = None,
-    inventory: Path | None = None, wait: float = 0,
+    runs: Path,
+    path: Path,
+    only: str | None,
+    host: str | None,
+    resume: str | None,
+    scheduler: str | None = None,
+    *,
+    check: bool | None = None,
+    database: str | None = None,
+    inventory: Path | None = None,
+    wait: float = 0,
 ) -> RunFolder:
     """Run a playbook, or what is left of a run, and write its reports; the history has it then.
     `check` overrides the playbook's; `wait` is for how many seconds another run may have a
@@ -169,7 +189,8 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
         host.name: levels.tcg_machine(
             host, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
         )
-        for host in playbook.hosts if isinstance(host, TcgHostSpec)
+        for host in playbook.hosts
+        if isinstance(host, TcgHostSpec)
     }
     qemu = emulator(cache) if machines else None
     return {
@@ -181,7 +202,8 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
         "emulator": qemu.version if qemu else None,
         "commands": {
             f"{name}: L0": levels.l0_command(qemu, cache, machine)
-            for name, machine in machines.items() if qemu
+            for name, machine in machines.items()
+            if qemu
         },
     }
 

@@ -25,9 +25,15 @@ def _entry(runs: Path, name: str) -> dict[str, Any]:
         standing = folder.standing()
     except UserError as error:
         return {"run": name, "state": "damaged", "error": str(error)}
-    return {"run": name, "state": standing.state, "track": folder.metadata.get("track"),
-            "passed": standing.passed, "failed": standing.failed,
-            "missing": len(standing.missing), "standing": str(standing)}
+    return {
+        "run": name,
+        "state": standing.state,
+        "track": folder.metadata.get("track"),
+        "passed": standing.passed,
+        "failed": standing.failed,
+        "missing": len(standing.missing),
+        "standing": str(standing),
+    }
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,28 @@ class Comparison:
     def readable(self) -> str:
         """A table whose columns tell the rows apart, and a line for each run's own cells."""
         table = self.table
-        where = [name for name in CELL if name in ("configuration", "benchmark")
-                 or table[name].nunique() > 1]
+        where = [
+            name
+            for name in CELL
+            if name in ("configuration", "benchmark") or table[name].nunique() > 1
+        ]
         shown = table[[*where, "metric", "unit"]].assign(
             before=[report.number(value, 2) for value in table["before"]],
             after=[report.number(value, 2) for value in table["after"]],
-            change=["from 0" if pd.isna(change) else f"{change:+.2%}"
-                    for change in table["change"]],
+            change=[
+                "from 0" if pd.isna(change) else f"{change:+.2%}" for change in table["change"]
+            ],
         )
-        return "\n".join([
-            shown.to_markdown(index=False, disable_numparse=True),
-            *(f"only in {run}: {', '.join(cells)}" for run, cells in self.only.items() if cells),
-        ])
+        return "\n".join(
+            [
+                shown.to_markdown(index=False, disable_numparse=True),
+                *(
+                    f"only in {run}: {', '.join(cells)}"
+                    for run, cells in self.only.items()
+                    if cells
+                ),
+            ]
+        )
 
 
 def compared(runs: Path, before: str, after: str) -> Comparison:
@@ -66,14 +82,22 @@ def compared(runs: Path, before: str, after: str) -> Comparison:
     common = table["before"].notna() & table["after"].notna()
     if not common.any():
         raise UserError(
-            f"the runs have nothing in common that could be compared: {_differences(*frames)}")
-    missing = {folder.id: table[column].isna()
-               for folder, column in zip(folders, ("after", "before"), strict=True)}
-    return Comparison(table[common], {
-        run: [f"{row.host}/{row.configuration}/{row.benchmark} {row.metric} ({row.unit})"
-              for row in table[absent].itertuples()]
-        for run, absent in missing.items()
-    })
+            f"the runs have nothing in common that could be compared: {_differences(*frames)}"
+        )
+    missing = {
+        folder.id: table[column].isna()
+        for folder, column in zip(folders, ("after", "before"), strict=True)
+    }
+    return Comparison(
+        table[common],
+        {
+            run: [
+                f"{row.host}/{row.configuration}/{row.benchmark} {row.metric} ({row.unit})"
+                for row in table[absent].itertuples()
+            ]
+            for run, absent in missing.items()
+        },
+    )
 
 
 def _differences(before: pd.DataFrame, after: pd.DataFrame) -> str:

@@ -30,9 +30,14 @@ def shell(
     known = [*playbook.configurations, *Track.load(playbook.track).modes]
     configuration = next(filter(nested, known))
     cache, progress = Cache.default(), Progress()
-    artifacts = prepare(cache, progress, track=playbook.track, kernel=playbook.kernel,
-                        hosts=playbook.hosts[:1],
-                        configurations=[] if level == "l0" else [configuration])
+    artifacts = prepare(
+        cache,
+        progress,
+        track=playbook.track,
+        kernel=playbook.kernel,
+        hosts=playbook.hosts[:1],
+        configurations=[] if level == "l0" else [configuration],
+    )
     spec = playbook.hosts[0]
     transcripts = cache.root / "logs" / "shell"
     with ExitStack() as stack:
@@ -52,9 +57,9 @@ def shell(
         prompt = place.shell
         if level == "l2":
             with progress.stage("boot L2"):
-                prompt = stack.enter_context(levels.linux_l2(
-                    place, artifacts, gic=spec.gic, memory_mib=256, name="l2"
-                ))
+                prompt = stack.enter_context(
+                    levels.linux_l2(place, artifacts, gic=spec.gic, memory_mib=256, name="l2")
+                )
         if command:
             result = prompt.run(command, timeout=3600, check=False)
             print(result.output, end="")

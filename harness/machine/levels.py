@@ -48,18 +48,19 @@ def tcg_machine(spec: TcgHostSpec, track: Track, kernel: Path, initramfs: Path) 
     """The machine that `spec` asks for, with our kernel of `track` as L0."""
     options = track.cpu_options.get(spec.cpu)
     return TcgMachine(
-        cpu=f"{spec.cpu},{options}" if options else spec.cpu, gic=spec.gic, cpus=spec.cpus,
-        memory_mib=spec.memory, kernel=kernel, initramfs=initramfs,
-        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0",
-                                          *track.host_arguments(spec.gic)),
+        cpu=f"{spec.cpu},{options}" if options else spec.cpu,
+        gic=spec.gic,
+        cpus=spec.cpus,
+        memory_mib=spec.memory,
+        kernel=kernel,
+        initramfs=initramfs,
+        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0", *track.host_arguments(spec.gic)),
     )
 
 
 def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
     """The QEMU command line of L0's machine; the free port that it will get stands as 0."""
-    return machine_argv(
-        qemu, machine, share=cache.artifacts, initrd=str(machine.initramfs), port=0
-    )
+    return machine_argv(qemu, machine, share=cache.artifacts, initrd=str(machine.initramfs), port=0)
 
 
 def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
@@ -67,16 +68,22 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
     assert artifacts.server_tools is not None, "no artifacts for a server were asked for"
     kernel = artifacts.l0(spec.name)
     return OneShot(
-        kernel.image, kernel.version, artifacts.roots.hypervisor,
-        kernel_arguments("l0", *artifacts.track.host_arguments(spec.gic)), artifacts.for_l0(),
+        kernel.image,
+        kernel.version,
+        artifacts.roots.hypervisor,
+        kernel_arguments("l0", *artifacts.track.host_arguments(spec.gic)),
+        artifacts.for_l0(),
         artifacts.server_tools,
     )
 
 
 def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
     """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
-    with (Server(spec, transcripts).own_kernel(wait, deployed=True) if spec.boots_ours
-          else as_it_is(spec, transcripts, wait)):
+    with (
+        Server(spec, transcripts).own_kernel(wait, deployed=True)
+        if spec.boots_ours
+        else as_it_is(spec, transcripts, wait)
+    ):
         pass
 
 
@@ -91,9 +98,15 @@ def l0(
             wanted = tcg_machine(
                 spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
             )
-            yield stack.enter_context(tcg_host(
-                spec.name, emulator(cache), wanted, share=cache.artifacts, transcripts=transcripts
-            ))
+            yield stack.enter_context(
+                tcg_host(
+                    spec.name,
+                    emulator(cache),
+                    wanted,
+                    share=cache.artifacts,
+                    transcripts=transcripts,
+                )
+            )
             return
         host: FabricHost
         if spec.boots_ours:
@@ -108,15 +121,24 @@ def l0(
 
 
 def l1_guest(
-    host: Host, artifacts: Artifacts, configuration: str, *, gic: int, memory_mib: int,
+    host: Host,
+    artifacts: Artifacts,
+    configuration: str,
+    *,
+    gic: int,
+    memory_mib: int,
     cpus: int = GUEST_CPUS,
 ) -> Guest:
     """The guest hypervisor of `configuration`: Linux in L0, with a virtual EL2 where the track's
     KVM can give it one."""
     assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
     guest = linux_guest(
-        "l1", kernel=host.put(artifacts.hypervisor(configuration).image),
-        initrd=host.put(artifacts.l1_initramfs), cpus=cpus, memory_mib=memory_mib, gic=gic,
+        "l1",
+        kernel=host.put(artifacts.hypervisor(configuration).image),
+        initrd=host.put(artifacts.l1_initramfs),
+        cpus=cpus,
+        memory_mib=memory_mib,
+        gic=gic,
     )
     return with_el2(host, artifacts, guest)
 
@@ -127,9 +149,7 @@ def with_el2(host: Host, artifacts: Artifacts, guest: Guest) -> Guest:
     return replace(guest, virtual_el2=guest.gic == 3, device_tree=host.put(tree) if tree else None)
 
 
-def el2_implied(
-    host: Host, artifacts: Artifacts, guest: Guest
-) -> AbstractContextManager[None]:
+def el2_implied(host: Host, artifacts: Artifacts, guest: Guest) -> AbstractContextManager[None]:
     """Have KVM give `guest` its virtual EL2 where no VMM asks for it."""
     parameter = artifacts.track.implied_el2 if guest.device_tree else None
     return implied_el2(host, parameter) if parameter else nullcontext()
@@ -153,8 +173,12 @@ def l2_guest(
 ) -> Guest:
     """An unmodified Linux, in L1 or in L0."""
     return linux_guest(
-        "l2", kernel=place.put(artifacts.kernels["l2"].image),
-        initrd=place.put(artifacts.roots.guest), cpus=cpus, memory_mib=memory_mib, gic=gic,
+        "l2",
+        kernel=place.put(artifacts.kernels["l2"].image),
+        initrd=place.put(artifacts.roots.guest),
+        cpus=cpus,
+        memory_mib=memory_mib,
+        gic=gic,
     )
 
 

@@ -21,8 +21,10 @@ _TAG = "tag:yaml.org,2002:"
 # What both versions of YAML read alike, by tag, and what to write.
 _CLEAR = {
     "int": (re.compile(r"0|-?[1-9]\d{0,18}"), "write a plain decimal number, or quote it as text"),
-    "float": (re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]\d+)?|-?\.(inf|nan)"),
-              "write a plain decimal number, or quote it as text"),
+    "float": (
+        re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]\d+)?|-?\.(inf|nan)"),
+        "write a plain decimal number, or quote it as text",
+    ),
     "bool": (re.compile("true|false", re.I), "write true or false, or quote it as text"),
     "timestamp": (re.compile(r"(?!)"), "quote it"),
 }
@@ -74,7 +76,8 @@ class _Loader(yaml.SafeLoader):
         known: dict[str, yaml.Node] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag not in (
-                f"{_TAG}str", f"{_TAG}merge"
+                f"{_TAG}str",
+                f"{_TAG}merge",
             ):
                 raise _Misread("a key is a word; quote it if it looks like something else", key)
             if key.value in known:
@@ -89,7 +92,9 @@ class _Loader(yaml.SafeLoader):
         if pattern.fullmatch(node.value) is None:
             raise _Misread(
                 f"{shown(node.value)} means different things in different versions of YAML: "
-                f"{advice}", node)
+                f"{advice}",
+                node,
+            )
         return getattr(self, f"construct_yaml_{kind}")(node)
 
     def unknown(self, node: yaml.Node) -> None:
@@ -143,9 +148,15 @@ _PHRASES = {
 }
 # By the part of pydantic's error types before the first underscore.
 _KINDS = {
-    "int": "a whole number", "float": "a number", "finite": "a finite number",
-    "bool": "true or false", "string": "text", "path": "a path", "tuple": "a list",
-    "model": "a mapping of keys to values", "dict": "a mapping of keys to values",
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "text",
+    "path": "a path",
+    "tuple": "a list",
+    "model": "a mapping of keys to values",
+    "dict": "a mapping of keys to values",
 }
 
 
@@ -154,9 +165,14 @@ def complaints(error: ValidationError) -> str:
     items = error.errors(include_url=False)
     places = [item["loc"] for item in items]
     return "; ".join(
-        _phrase(item) for item in items if item["type"] != "too_short" or not any(
-            len(place) > len(item["loc"]) and place[:len(item["loc"])] == item["loc"]
-            for place in places))
+        _phrase(item)
+        for item in items
+        if item["type"] != "too_short"
+        or not any(
+            len(place) > len(item["loc"]) and place[: len(item["loc"])] == item["loc"]
+            for place in places
+        )
+    )
 
 
 def _phrase(item: ErrorDetails) -> str:

@@ -39,10 +39,15 @@ def linux_guest(
 ) -> Guest:
     """Linux at `level`."""
     return Guest(
-        kernel=kernel, initrd=initrd, cpus=cpus, memory_mib=memory_mib, gic=gic,
+        kernel=kernel,
+        initrd=initrd,
+        cpus=cpus,
+        memory_mib=memory_mib,
+        gic=gic,
         # In this order: an early console prints at once what came before "quiet".
         arguments=" ".join(kernel_arguments(level, "quiet", "earlycon", "console=hvc0")),
-        virtio_console=True, devices=("virtio-rng-device",),
+        virtio_console=True,
+        devices=("virtio-rng-device",),
     )
 
 
@@ -52,7 +57,11 @@ def payload_guest(kernel: str, cpus: int, memory_mib: int, gic: int, arguments: 
     The test device is how kvm-unit-tests end with a status; others never look at it.
     """
     return Guest(
-        kernel=kernel, cpus=cpus, memory_mib=memory_mib, gic=gic, arguments=arguments or None,
+        kernel=kernel,
+        cpus=cpus,
+        memory_mib=memory_mib,
+        gic=gic,
+        arguments=arguments or None,
         chardevs=("testdev,id=testdev",),
         devices=("virtio-serial-device", "virtconsole,chardev=testdev"),
     )

@@ -37,14 +37,23 @@ def _checked_command(text: str) -> str:
 
 
 # Names are parts of the names of files, which have 255 characters at most.
-Name = Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
-                           "a name: at most 100 letters, digits, '.', '_' and '-'")]
+Name = Annotated[
+    str,
+    form(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a name: at most 100 letters, digits, '.', '_' and '-'"
+    ),
+]
 # These end up in commands, in files of L0 and in OpenSSH's formats: nothing else is let in.
 _USER = r"[A-Za-z_][A-Za-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?"
 _User = Annotated[str, form(_USER, "a user's name")]
 _Port = Annotated[Integer, Field(ge=1, le=65535)]
-_Folder = Annotated[str, form(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}",
-                              "an absolute path of two or more plain names, as /var/lib/neve")]
+_Folder = Annotated[
+    str,
+    form(
+        r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}",
+        "an absolute path of two or more plain names, as /var/lib/neve",
+    ),
+]
 _CpuList = Annotated[str, form(r"\d+(-\d+)?(,\d+(-\d+)?)*", "a list of CPUs, as 4-7 or 2,3")]
 # A command line of this machine. It may hold a secret, so it stays out of the metadata.
 _Command = Annotated[str, AfterValidator(_checked_command)]
@@ -102,8 +111,12 @@ class TcgHostSpec(Model):
 
     kind: Literal["tcg"] = "tcg"
     name: Name = "tcg"
-    cpu: Annotated[str, form(r"[\w.-]+(,[\w.-]+=[\w.-]+)*",
-                             "a processor of QEMU's, as cortex-a57 or max,pauth=off")] = "max"
+    cpu: Annotated[
+        str,
+        form(
+            r"[\w.-]+(,[\w.-]+=[\w.-]+)*", "a processor of QEMU's, as cortex-a57 or max,pauth=off"
+        ),
+    ] = "max"
     gic: Literal[2, 3] = 3
     cpus: Annotated[Integer, Field(ge=2, le=16)] = 4
     memory: Annotated[Integer, Field(ge=1024, le=65536)] = 2560
@@ -118,7 +131,7 @@ class SudoPassword(Model):
 
     environment: str | None = None  # a variable
     command: _Command | None = None  # prints it: `pass show arm1`, `secret-tool lookup host arm1`
-    prompt: Flag = False            # asked at the terminal, once
+    prompt: Flag = False  # asked at the terminal, once
     _answer: SecretStr | None = PrivateAttr(None)
     _refusal: str = PrivateAttr("")
 
@@ -261,7 +274,8 @@ class Inventory(Model):
 def _beside(folder: Path, host: SshHostSpec) -> SshHostSpec:
     files = {
         key: folder / expanded(path, f"{host.name}: {key}")
-        for key in ("key_file", "known_hosts", "kernel_config") if (path := getattr(host, key))
+        for key in ("key_file", "known_hosts", "kernel_config")
+        if (path := getattr(host, key))
     }
     return host.model_copy(update=files)
 

@@ -20,8 +20,12 @@ from harness.paths import KERNEL_PATCHES
 MAX_NUMBER = 1023  # ten bits of an HVC's immediate
 _KINDS = {"registers": "reg", "instructions": "insn"}
 _V83 = ("hvc", "trap", "native")
-_NEVE = {"memory": "memory", "memory-read-trap-write": "memory (reads)", "twin": "EL1 register",
-         "trap": "trap"}
+_NEVE = {
+    "memory": "memory",
+    "memory-read-trap-write": "memory (reads)",
+    "twin": "EL1 register",
+    "trap": "trap",
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def redirections(track: str, *, e2h: bool) -> dict[str, str]:
         return {item.name: _NEVE[item.neve] for item in chain(*tables.values()) if item.neve}
     return {"ERET": "trap"} | {
         name: _redirection(name, entry, table, e2h)
-        for table in registers.tables().values() for name, entry in table.items()
+        for table in registers.tables().values()
+        for name, entry in table.items()
         if isinstance(entry, dict)
     }
 
@@ -130,25 +135,29 @@ def _operation(
     known = architecture.get(name, {})
     twin = known.get("twin", known.get("neve_twin"))
     operation = Operation(
-        name=name.upper(), number=row.get("op"),
+        name=name.upper(),
+        number=row.get("op"),
         enc=tuple(known.get("enc", row.get("enc", [0] * 5))),
-        kind=row.get("kind", kind), asm=row.get("asm", name.lower()), v83=row["v83"],
-        neve=row.get("neve"), by=row.get("by"), vncr=known.get("vncr"),
+        kind=row.get("kind", kind),
+        asm=row.get("asm", name.lower()),
+        v83=row["v83"],
+        neve=row.get("neve"),
+        by=row.get("by"),
+        vncr=known.get("vncr"),
         page=known.get("vncr", row.get("page")),
         twin=_packed(architecture[twin]["enc"]) if twin and row.get("neve") == "twin" else None,
     )
     problems = {
-        "is unknown to the architecture's table":
-            not known and name != "ERET" and "enc" not in row,
+        "is unknown to the architecture's table": not known and name != "ERET" and "enc" not in row,
         "has an encoding in both tables": bool(known) and "enc" in row,
         "is trapped by ARMv8.3": known.get("nv", False) and operation.v83 != "hvc",
-        "has a class that is unknown":
-            operation.v83 not in _V83 or operation.neve not in {*_NEVE, None},
-        "has a number, or none, against its class":
-            (operation.number is None) != (operation.v83 == "native"),
+        "has a class that is unknown": operation.v83 not in _V83
+        or operation.neve not in {*_NEVE, None},
+        "has a number, or none, against its class": (operation.number is None)
+        != (operation.v83 == "native"),
         "does not say what traps it": operation.v83 == "trap" and not operation.by,
-        "has no place in the page":
-            (operation.neve or "").startswith("memory") and operation.page is None,
+        "has no place in the page": (operation.neve or "").startswith("memory")
+        and operation.page is None,
         "has two places in the page": operation.vncr is not None and "page" in row,
         "has no twin": operation.neve == "twin" and operation.twin is None,
     }

@@ -63,5 +63,6 @@ def origin_of(data: Mapping[str, Mapping[str, Any]]) -> Origin:
     if item := data.get("debian"):
         return DebianOrigin(item["package"], parse_version(item["oldest"]))
     item = data["release"]
-    return ReleaseOrigin(item["version"], item["sha256"], tuple(item["urls"]), item["signature"],
-                         item["signer"])
+    return ReleaseOrigin(
+        item["version"], item["sha256"], tuple(item["urls"]), item["signature"], item["signer"]
+    )

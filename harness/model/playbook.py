@@ -136,7 +136,6 @@ class Playbook(Model):
                 )
         return self
 
-
     @property
     def nested(self) -> bool:
         """Whether some configuration needs a guest hypervisor."""
@@ -171,11 +170,12 @@ def plan(playbook: Playbook) -> list[Cell]:
     return [
         Cell(host.name, configuration, repetition, benchmark)
         for host, repetition, configuration, benchmark in product(
-            playbook.hosts, range(1, playbook.repetitions + 1), playbook.configurations,
+            playbook.hosts,
+            range(1, playbook.repetitions + 1),
+            playbook.configurations,
             playbook.benchmarks,
         )
-        if _obstacle(playbook, host, configuration) is None
-        and not _missing(playbook, benchmark)
+        if _obstacle(playbook, host, configuration) is None and not _missing(playbook, benchmark)
     ]
 
 
@@ -185,8 +185,11 @@ def skipped(playbook: Playbook) -> list[str]:
         f"{host.name}, {configuration}: {obstacle}"
         for host, configuration in product(playbook.hosts, playbook.configurations)
         if (obstacle := _obstacle(playbook, host, configuration))
-    ] + [f"{benchmark}: {missing}" for benchmark in playbook.benchmarks
-         if (missing := _missing(playbook, benchmark))]
+    ] + [
+        f"{benchmark}: {missing}"
+        for benchmark in playbook.benchmarks
+        if (missing := _missing(playbook, benchmark))
+    ]
 
 
 def _missing(playbook: Playbook, benchmark: Benchmark) -> str:
@@ -264,9 +267,7 @@ def narrow(playbook: Playbook, only: str) -> Playbook:
         names = [entry.name if key == "host" else str(entry) for entry in present]
         for value in values:
             if value not in names:
-                raise UserError(
-                    f"--only {key}={value}: the playbook has {', '.join(names)}"
-                )
+                raise UserError(f"--only {key}={value}: the playbook has {', '.join(names)}")
         changes[_SELECTABLE[key]] = tuple(
             entry for entry, name in zip(present, names, strict=True) if name in values
         )

@@ -31,7 +31,10 @@ def trapped(syndrome: int) -> str:
     """The register or instruction of an EC 0x18 syndrome (Arm ARM, ISS for a trapped MSR, MRS
     or system instruction); one without a name as S<op0>_<op1>_C<n>_C<m>_<op2>."""
     encoding = (
-        syndrome >> 20 & 3, syndrome >> 14 & 7, syndrome >> 10 & 15, syndrome >> 1 & 15,
+        syndrome >> 20 & 3,
+        syndrome >> 14 & 7,
+        syndrome >> 10 & 15,
+        syndrome >> 1 & 15,
         syndrome >> 17 & 7,
     )
     name = names().get(encoding)

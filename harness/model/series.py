@@ -62,8 +62,9 @@ class PatchEntry:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "PatchEntry":
-        return cls(data["name"], VersionRange.of(data), tuple(data.get("adds", ())),
-                   data.get("when", {}))
+        return cls(
+            data["name"], VersionRange.of(data), tuple(data.get("adds", ())), data.get("when", {})
+        )
 
     @property
     def file(self) -> str:
@@ -99,7 +100,8 @@ class PatchSeries:
         files = folder / FILES
         present = sorted(
             str(path.relative_to(files)).removesuffix(TEMPLATE)
-            for path in files.rglob("*") if path.is_file()
+            for path in files.rglob("*")
+            if path.is_file()
         )
         added = sorted(name for entry in entries for name in entry.adds)
         if present != added:
@@ -128,8 +130,10 @@ class PatchSeries:
         """Every combination of parameter values that makes a difference."""
         for chosen in product(*(parameter.values for parameter in self.parameters)):
             values = {item.name: value for item, value in zip(self.parameters, chosen, strict=True)}
-            if all(item.matters(values) or values[item.name] == item.default
-                   for item in self.parameters):
+            if all(
+                item.matters(values) or values[item.name] == item.default
+                for item in self.parameters
+            ):
                 yield values
 
     def stored(self, file: str) -> Path:

@@ -16,15 +16,21 @@ _Look = dict[str, Any]
 
 # Of the palette by Okabe and Ito, for all kinds of colour vision; hatches tell what grey merges.
 _CONFIGURATIONS: tuple[_Look, ...] = (
-    {"color": "#d55e00"}, {"color": "#56b4e9", "hatch": "//"},
-    {"color": "#009e73", "hatch": ".."}, {"color": "#e69f00", "hatch": "\\\\"},
+    {"color": "#d55e00"},
+    {"color": "#56b4e9", "hatch": "//"},
+    {"color": "#009e73", "hatch": ".."},
+    {"color": "#e69f00", "hatch": "\\\\"},
 )
 _LEVELS: tuple[_Look, ...] = (
-    {"color": "#bbbbbb"}, {"color": "#f0e442", "hatch": "xx"}, *_CONFIGURATIONS,
+    {"color": "#bbbbbb"},
+    {"color": "#f0e442", "hatch": "xx"},
+    *_CONFIGURATIONS,
 )
 _KINDS: dict[str, _Look] = {
-    "memory": {"color": "#0072b2"}, "memory (reads)": {"color": "#56b4e9", "hatch": "//"},
-    "EL1 register": {"color": "#009e73", "hatch": ".."}, "trap": {"color": "#d55e00"},
+    "memory": {"color": "#0072b2"},
+    "memory (reads)": {"color": "#56b4e9", "hatch": "//"},
+    "EL1 register": {"color": "#009e73", "hatch": ".."},
+    "trap": {"color": "#d55e00"},
     "exit of a guest": {"color": "#bbbbbb"},
 }
 _EDGE: _Look = {"edgecolor": "white", "linewidth": 0.3}  # also the colour of hatches
@@ -64,8 +70,9 @@ def overheads(table: pd.DataFrame) -> Figure:
     drawn, panels = _panels(hosts, 1)
     for host, (axes,) in zip(hosts, panels, strict=True):
         _overheads(axes, known[known["host"] == host], colours)
-        axes.set_title("What virtualization costs applications" + (
-            f" on {host}" if len(hosts) > 1 else ""))
+        axes.set_title(
+            "What virtualization costs applications" + (f" on {host}" if len(hosts) > 1 else "")
+        )
     return drawn
 
 
@@ -76,9 +83,15 @@ def _overheads(axes: Axes, known: pd.DataFrame, colours: dict[str, _Look]) -> No
         rows = known[known["configuration"] == configuration]
         places, width = _places(names, rows, number, len(configurations))
         bars = axes.bar(
-            places, rows["overhead"], width * 0.9, yerr=rows["overhead_error"].fillna(0.0),
-            error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#444444"}, label=configuration,
-            **colours[configuration], **_EDGE)
+            places,
+            rows["overhead"],
+            width * 0.9,
+            yerr=rows["overhead_error"].fillna(0.0),
+            error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#444444"},
+            label=configuration,
+            **colours[configuration],
+            **_EDGE,
+        )
         axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}x")
@@ -95,8 +108,9 @@ def _places(
     """Where the bars of the configuration `number` of `count` stand, a group a benchmark, and how
     wide the place of each is."""
     width = 0.8 / count
-    return [benchmarks.index(name) - 0.4 + width * (number + 0.5)
-            for name in rows["benchmark"]], width
+    return [
+        benchmarks.index(name) - 0.4 + width * (number + 0.5) for name in rows["benchmark"]
+    ], width
 
 
 def svg(drawn: Figure) -> str:
@@ -105,7 +119,7 @@ def svg(drawn: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "neve", "svg.fonttype": "none"}):
         drawn.savefig(sink, format="svg", metadata={"Date": None})
     text = sink.getvalue()
-    return text[text.index("<svg"):]
+    return text[text.index("<svg") :]
 
 
 def _ratios(axes: Axes, nested: pd.DataFrame, colours: dict[str, _Look]) -> None:
@@ -118,10 +132,21 @@ def _ratios(axes: Axes, nested: pd.DataFrame, colours: dict[str, _Look]) -> None
         places, width = _places(benchmarks, rows, number, len(configurations))
         bars = axes.bar(places, rows["ratio"], width * 0.9, label=name, **colours[name], **_EDGE)
         axes.bar_label(bars, fmt="%.0fx", fontsize=8, padding=2)
-        papers += [(place + 0.38 * width, ratio) for place, ratio in
-                   zip(places, rows["paper_ratio"], strict=True) if pd.notna(ratio)]
-    axes.scatter([x for x, _ in papers], [y for _, y in papers], marker="D", s=26, color="white",
-                 edgecolors="#222222", zorder=3, label="paper (cycles)")
+        papers += [
+            (place + 0.38 * width, ratio)
+            for place, ratio in zip(places, rows["paper_ratio"], strict=True)
+            if pd.notna(ratio)
+        ]
+    axes.scatter(
+        [x for x, _ in papers],
+        [y for _, y in papers],
+        marker="D",
+        s=26,
+        color="white",
+        edgecolors="#222222",
+        zorder=3,
+        label="paper (cycles)",
+    )
     axes.set_xticks(range(len(benchmarks)), benchmarks, fontsize=9)
     axes.set_ylabel("cost, ratio to VM")
     axes.set_title("What nesting costs")
@@ -145,7 +170,8 @@ def _traps(axes: Axes, kinds: pd.DataFrame) -> None:
             values = trapping.T[kind]
             axes.bar(range(len(values)), values, 0.7, bottom=bottom, label=kind, **look, **_EDGE)
             bottom = bottom + values
-    labels = [f"{cell[1]}, {cell[2].removeprefix('nested-')}"
-              for cell in trapping.columns.to_list()]
+    labels = [
+        f"{cell[1]}, {cell[2].removeprefix('nested-')}" for cell in trapping.columns.to_list()
+    ]
     axes.set_xticks(range(len(labels)), labels, fontsize=8, rotation=35, ha="right")
     axes.legend(frameon=False, fontsize=8)

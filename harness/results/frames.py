@@ -18,6 +18,9 @@ def read_csv(path: str) -> pd.DataFrame:
     """A results.csv with the schema's types: a host may be called `NA` or `007`."""
     numbers = {"gic": int, "value": float, "stdev": float, "iterations": int}
     return pd.read_csv(
-        path, dtype={name: numbers.get(name, str) for name in COLUMNS}, encoding="utf-8",
-        keep_default_na=False, na_values={"stdev": [""], "value": [""]},
+        path,
+        dtype={name: numbers.get(name, str) for name in COLUMNS},
+        encoding="utf-8",
+        keep_default_na=False,
+        na_values={"stdev": [""], "value": [""]},
     )

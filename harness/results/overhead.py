@@ -42,16 +42,31 @@ def overheads(cells: Iterable[CellRecord]) -> pd.DataFrame:
     rows = []
     for key, values in figures.items():
         mean, error = _mean(values)
-        rows.append({
-            **dict(zip(KEYS, key, strict=True)), "value": mean, "error": error,
-            "unit": applications()[key[1]].unit, "runs": len(values),
-            **_overhead(key[1], figures.get((key[0], key[1], "native")), values),
-            "traps": float(np.mean(traps[key])) if key in traps else nan,
-            "cpu": ", ".join(f"{level} {np.mean(used):.1f}"
-                             for level, used in busy.get(key, {}).items()),
-        })
-    columns = [*KEYS, "value", "error", "unit", "runs", "overhead", "overhead_error", "traps",
-               "cpu"]
+        rows.append(
+            {
+                **dict(zip(KEYS, key, strict=True)),
+                "value": mean,
+                "error": error,
+                "unit": applications()[key[1]].unit,
+                "runs": len(values),
+                **_overhead(key[1], figures.get((key[0], key[1], "native")), values),
+                "traps": float(np.mean(traps[key])) if key in traps else nan,
+                "cpu": ", ".join(
+                    f"{level} {np.mean(used):.1f}" for level, used in busy.get(key, {}).items()
+                ),
+            }
+        )
+    columns = [
+        *KEYS,
+        "value",
+        "error",
+        "unit",
+        "runs",
+        "overhead",
+        "overhead_error",
+        "traps",
+        "cpu",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 

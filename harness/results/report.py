@@ -24,7 +24,7 @@ from harness.results.store import RunFolder, Standing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SMALL = 0.05    # exits per operation below which a reason is not listed by itself
+_SMALL = 0.05  # exits per operation below which a reason is not listed by itself
 _VISIBLE = 0.005  # … and below which a number would be 0.00
 _NEVE = ("nested-neve", "nested-neve-vhe")  # where what is seen to trap is what NEVE leaves
 _TIMERS = {
@@ -65,7 +65,8 @@ def summary(folder: RunFolder) -> pd.DataFrame:
     if measures_applications(folder):
         return overheads(folder.records())
     table = tables.summary(measured, reference.load()).merge(
-        tables.spreads(_samples(folder)), how="left", on=["host", "benchmark", "configuration"])
+        tables.spreads(_samples(folder)), how="left", on=["host", "benchmark", "configuration"]
+    )
     return table.assign(noisy=table["spread"] > _spread_limit(folder))
 
 
@@ -74,8 +75,9 @@ def _samples(folder: RunFolder) -> pd.DataFrame:
     rows = []
     for record in folder.records():
         host, configuration, _, _ = record.id.split("/")
-        rows += [{"host": host, "configuration": configuration, **sample}
-                 for sample in record.samples]
+        rows += [
+            {"host": host, "configuration": configuration, **sample} for sample in record.samples
+        ]
     return pd.DataFrame(rows)
 
 
@@ -91,8 +93,11 @@ def write(folder: RunFolder) -> None:
     standing = folder.standing()
     _junit(folder, standing)
     table = summary(folder)
-    content = _applications(folder, table) if measures_applications(folder) else \
-        _operations(folder, table)
+    content = (
+        _applications(folder, table)
+        if measures_applications(folder)
+        else _operations(folder, table)
+    )
     values = {
         **content.values,
         "standing": "" if standing.whole else f"This run is not whole. It is {standing}.",
@@ -105,13 +110,25 @@ def write(folder: RunFolder) -> None:
     }
     picture = chart.svg(content.drawn)
     write_atomically(folder.path / "report.svg", picture)
-    _render(folder, content.template, "md", **values,
-            table=content.table.to_markdown(index=False, disable_numparse=True),
-            reasons={name: part.to_markdown(disable_numparse=True)
-                     for name, part in content.reasons.items()})
-    _render(folder, content.template, "html", **values, chart=picture,
-            table=content.table.to_html(index=False, border=0),
-            reasons={name: part.to_html(border=0) for name, part in content.reasons.items()})
+    _render(
+        folder,
+        content.template,
+        "md",
+        **values,
+        table=content.table.to_markdown(index=False, disable_numparse=True),
+        reasons={
+            name: part.to_markdown(disable_numparse=True) for name, part in content.reasons.items()
+        },
+    )
+    _render(
+        folder,
+        content.template,
+        "html",
+        **values,
+        chart=picture,
+        table=content.table.to_html(index=False, border=0),
+        reasons={name: part.to_html(border=0) for name, part in content.reasons.items()},
+    )
 
 
 @dataclass(frozen=True)
@@ -136,12 +153,18 @@ def _applications(folder: RunFolder, table: pd.DataFrame) -> _Content:
     from harness.results import chart
 
     sizes = {sample["size"] for record in folder.records() for sample in record.samples}
-    return _Content("applications", {
-        "title": f"Applications: {folder.id}",
-        "headline": applications_headline(table),
-        "small": "small" in sizes,
-        "emulated": bool(folder.metadata.get("emulator")),
-    }, readable_applications(table), {}, chart.overheads(table))
+    return _Content(
+        "applications",
+        {
+            "title": f"Applications: {folder.id}",
+            "headline": applications_headline(table),
+            "small": "small" in sizes,
+            "emulated": bool(folder.metadata.get("emulator")),
+        },
+        readable_applications(table),
+        {},
+        chart.overheads(table),
+    )
 
 
 def applications_headline(table: pd.DataFrame) -> str:
@@ -164,8 +187,9 @@ def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
         "application": [applications()[row["benchmark"]].title for row in rows],
         "configuration": table["configuration"],
         "overhead": [_with_error(row["overhead"], row["overhead_error"], 2, "x") for row in rows],
-        "measured": [_with_error(row["value"], row["error"], 4 if row["value"] < 10 else 1)
-                     for row in rows],
+        "measured": [
+            _with_error(row["value"], row["error"], 4 if row["value"] < 10 else 1) for row in rows
+        ],
         "unit": table["unit"],
         "runs": [str(row["runs"]) for row in rows],
         "exits/s": [number(value, 0) for value in table["traps"]],
@@ -179,8 +203,7 @@ def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
 def _with_error(value: float, error: float, digits: int, unit: str = "") -> str:
     if pd.isna(value):
         return ""
-    return number(value, digits, unit) + (
-        "" if pd.isna(error) else f" ± {number(error, digits)}")
+    return number(value, digits, unit) + ("" if pd.isna(error) else f" ± {number(error, digits)}")
 
 
 def _operations(folder: RunFolder, table: pd.DataFrame) -> _Content:
@@ -188,20 +211,33 @@ def _operations(folder: RunFolder, table: pd.DataFrame) -> _Content:
 
     track = _track(folder)
     where = tables.reasons(results(folder))
-    redirected = {name: redirections(track.name, e2h=e2h(name))
-                  for name in table["configuration"].unique()}
-    return _Content("report", {
-        "title": f"Nested virtualization: {folder.id}",
-        "headline": headline(table),
-        "units": _units(table),
-        "noisy": bool(table["noisy"].any()),
-        "spread_limit": _spread_limit(folder),
-        "comparability": _comparability(table, track),
-        "outliers": _OUTLIERS,
-    }, readable(table), readable_reasons(where, redirected),
-        chart.figure(table, tables.by_redirection(where, {
-            name: dict.fromkeys(kinds, "trap") if name in _NEVE else kinds
-            for name, kinds in redirected.items()})))
+    redirected = {
+        name: redirections(track.name, e2h=e2h(name)) for name in table["configuration"].unique()
+    }
+    return _Content(
+        "report",
+        {
+            "title": f"Nested virtualization: {folder.id}",
+            "headline": headline(table),
+            "units": _units(table),
+            "noisy": bool(table["noisy"].any()),
+            "spread_limit": _spread_limit(folder),
+            "comparability": _comparability(table, track),
+            "outliers": _OUTLIERS,
+        },
+        readable(table),
+        readable_reasons(where, redirected),
+        chart.figure(
+            table,
+            tables.by_redirection(
+                where,
+                {
+                    name: dict.fromkeys(kinds, "trap") if name in _NEVE else kinds
+                    for name, kinds in redirected.items()
+                },
+            ),
+        ),
+    )
 
 
 def _track(folder: RunFolder) -> Track:
@@ -213,8 +249,9 @@ def _track(folder: RunFolder) -> Track:
 
 def _hosts_by_unit(table: pd.DataFrame) -> dict[str, list[str]]:
     known = table.dropna(subset=["unit"])
-    return {str(unit): list(rows["host"].unique())
-            for unit, rows in known.groupby("unit", sort=False)}
+    return {
+        str(unit): list(rows["host"].unique()) for unit, rows in known.groupby("unit", sort=False)
+    }
 
 
 def _units(table: pd.DataFrame) -> str:
@@ -227,8 +264,10 @@ def _units(table: pd.DataFrame) -> str:
 
 def _comparability(table: pd.DataFrame, track: Track) -> str:
     hosts = _hosts_by_unit(table)
-    said = [_COMPARABILITY[unit] if len(hosts) == 1 else
-            f"{', '.join(names)}: {_COMPARABILITY[unit]}" for unit, names in hosts.items()]
+    said = [
+        _COMPARABILITY[unit] if len(hosts) == 1 else f"{', '.join(names)}: {_COMPARABILITY[unit]}"
+        for unit, names in hosts.items()
+    ]
     return " ".join([*said, track.compared])
 
 
@@ -295,16 +334,13 @@ def readable_reasons(
         small = (part.abs() < _SMALL).all(axis=1)
         part = pd.concat([part[~small], part[small].sum().to_frame("other").T])
         part = part.loc[part.sum(axis=1).sort_values(ascending=False).index]
-        part.columns = [
-            cell[2] if one_host else f"{cell[0]} {cell[2]}" for cell in mine
-        ]
+        part.columns = [cell[2] if one_host else f"{cell[0]} {cell[2]}" for cell in mine]
         text = part.map(lambda value: number(value, 2) if abs(value) >= _VISIBLE else "")
         text = text[(text != "").any(axis=1)].rename_axis("reason")
         hypervisors = {e2h(cell[2]): cell[2] for cell in mine if nested(cell[2])}
         for vhe, configuration in hypervisors.items():
             title = "under NEVE" if len(hypervisors) == 1 else f"under NEVE, E2H={int(vhe)}"
-            text[title] = [redirected[configuration].get(str(reason), "")
-                           for reason in text.index]
+            text[title] = [redirected[configuration].get(str(reason), "") for reason in text.index]
         shown[benchmark] = text
     return {name: part for name, part in shown.items() if len(part)}
 
@@ -312,8 +348,10 @@ def readable_reasons(
 def _accounting(metadata: dict[str, Any]) -> str:
     if all(host["all_exits"] for host in metadata.get("accounting", {}).values()):
         return "Every exit is counted, also those that KVM handles inside its world switch."
-    return ("Exits that L0's KVM handles inside its world switch are not seen by the tracepoint "
-            "that this kernel has.")
+    return (
+        "Exits that L0's KVM handles inside its world switch are not seen by the tracepoint "
+        "that this kernel has."
+    )
 
 
 def _provenance(folder: RunFolder) -> str:
@@ -345,8 +383,9 @@ def _timers(folder: RunFolder) -> str:
 
 
 def _failures(folder: RunFolder) -> str:
-    return "\n".join(f"{record.id}: {plain(record.error)}"
-                     for record in folder.records() if not record.passed)
+    return "\n".join(
+        f"{record.id}: {plain(record.error)}" for record in folder.records() if not record.passed
+    )
 
 
 def change_in_words(change: Mapping[str, Any]) -> str:
@@ -354,14 +393,21 @@ def change_in_words(change: Mapping[str, Any]) -> str:
     cell = f"{change['host']}, {change['benchmark']}, {change['configuration']}"
     what = f"{cell}: {change['metric']} {number(change['last'], 2)} {change['unit']}"
     if change["verdict"] == "suspicious":
-        return (f"{what} looks changed, which a second measurement did not confirm "
-                f"(level {number(change['level'], 2)})")
-    effect = (f"{change['effect']:+.2%}" if change["effect"] is not None
-              else f"from {number(change['before'], 2)}")
+        return (
+            f"{what} looks changed, which a second measurement did not confirm "
+            f"(level {number(change['level'], 2)})"
+        )
+    effect = (
+        f"{change['effect']:+.2%}"
+        if change["effect"] is not None
+        else f"from {number(change['before'], 2)}"
+    )
     since = f" since {change['since']}" if "since" in change else ""
     sure = min(float(change["confidence"]), 0.999999)
-    return (f"{what} has {change['verdict']}{since}, {effect} (noise {change['noise']:.2%}, "
-            f"confidence {sure:.4%})")
+    return (
+        f"{what} has {change['verdict']}{since}, {effect} (noise {change['noise']:.2%}, "
+        f"confidence {sure:.4%})"
+    )
 
 
 def _junit(folder: RunFolder, standing: Standing) -> None:
@@ -393,8 +439,10 @@ def _junit(folder: RunFolder, standing: Standing) -> None:
 
 def _render(folder: RunFolder, template: str, kind: str, **values: Any) -> None:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.results"), undefined=jinja2.StrictUndefined,
-        autoescape=jinja2.select_autoescape(["html.j2"]), keep_trailing_newline=True,
+        loader=jinja2.PackageLoader("harness.results"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        keep_trailing_newline=True,
         trim_blocks=True,
     )
     text = environment.get_template(f"{template}.{kind}.j2").render(**values)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The run folder: written so that a crash at any moment loses no finished cell.
 
-    metadata.json   first, and again at every step, atomically
-    cells.jsonl     a line per finished cell, appended and flushed to disk: the truth from
-                    which everything else is derived again
-    results.csv, report.md, report.html, junit.xml, consoles/*.log
+metadata.json   first, and again at every step, atomically
+cells.jsonl     a line per finished cell, appended and flushed to disk: the truth from
+                which everything else is derived again
+results.csv, report.md, report.html, junit.xml, consoles/*.log
 """
 
 import json
@@ -99,8 +99,9 @@ class RunFolder:
         path = runs / f"{stamp}-{name}-{secrets.token_hex(2)}"
         (path / "consoles").mkdir(parents=True)
         folder = cls(path)
-        folder.update(schema=SCHEMA, run_id=path.name,
-                      started=datetime.now(UTC).isoformat(), **metadata)
+        folder.update(
+            schema=SCHEMA, run_id=path.name, started=datetime.now(UTC).isoformat(), **metadata
+        )
         link = runs / f".latest-{secrets.token_hex(4)}"
         link.symlink_to(path.name)
         link.replace(runs / "latest")
@@ -154,8 +155,11 @@ class RunFolder:
         passed = sum(record.passed for record in records)
         ended = {record.id for record in records}
         return Standing(
-            self.metadata.get("state", "unfinished"), passed, len(records) - passed,
-            tuple(cell for cell in self.metadata.get("planned", []) if cell not in ended))
+            self.metadata.get("state", "unfinished"),
+            passed,
+            len(records) - passed,
+            tuple(cell for cell in self.metadata.get("planned", []) if cell not in ended),
+        )
 
     def _read(self) -> Iterator[CellRecord]:
         file = self.path / "cells.jsonl"
@@ -171,8 +175,9 @@ class RunFolder:
             try:
                 yield _RECORD.validate_python(data)
             except ValidationError as error:
-                raise UserError(f"{file}, line {number}, is damaged, or no run of ours: "
-                                f"{_first(error)}") from error
+                raise UserError(
+                    f"{file}, line {number}, is damaged, or no run of ours: {_first(error)}"
+                ) from error
 
     def write_results(self) -> None:
         """Derive results.csv from the cells."""
@@ -189,8 +194,10 @@ def _read_metadata(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
     if known.schema_number > SCHEMA:
-        raise UserError(f"{file} was written by a newer harness (schema {known.schema_number}; "
-                        f"this one reads up to {SCHEMA}): update it")
+        raise UserError(
+            f"{file} was written by a newer harness (schema {known.schema_number}; "
+            f"this one reads up to {SCHEMA}): update it"
+        )
     return {str(key): value for key, value in metadata.items()}
 
 
@@ -203,5 +210,6 @@ def _first(error: ValidationError) -> str:
 
 def run_folders(runs: Path) -> list[Path]:
     """Where the runs below `runs` lie, by name; `latest` is none of its own."""
-    return sorted(file.parent for file in runs.glob("*/metadata.json")
-                  if not file.parent.is_symlink())
+    return sorted(
+        file.parent for file in runs.glob("*/metadata.json") if not file.parent.is_symlink()
+    )

@@ -44,7 +44,8 @@ def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
     """The cells of a host side by side; hosts that run at once end theirs by turns."""
     ranks = {key: {name: rank for rank, name in enumerate(rows[key].unique())} for key in _KEYS}
     return rows.sort_values(
-        _KEYS, key=lambda column: column.map(ranks[str(column.name)]), kind="stable")
+        _KEYS, key=lambda column: column.map(ranks[str(column.name)]), kind="stable"
+    )
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -81,8 +82,12 @@ def reasons(results: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:  # a pivot table of nothing forgets the names of its columns
         return pd.DataFrame(columns=pd.MultiIndex.from_arrays([[], [], []], names=_KEYS))
     table = rows.pivot_table(
-        index="reason", columns=_KEYS, values="value",
-        aggfunc="median", fill_value=0.0, sort=False,
+        index="reason",
+        columns=_KEYS,
+        values="value",
+        aggfunc="median",
+        fill_value=0.0,
+        sort=False,
     )
     return table.loc[table.sum(axis=1).sort_values(ascending=False).index]
 
@@ -94,8 +99,11 @@ def by_redirection(
     configuration; what is no access of a register or an instruction of EL2 is "exit of a
     guest"."""
     summed = {
-        cell: reasons[cell].groupby([redirection(redirections, cell[2], reason)
-                                     for reason in reasons.index], sort=False).sum()
+        cell: reasons[cell]
+        .groupby(
+            [redirection(redirections, cell[2], reason) for reason in reasons.index], sort=False
+        )
+        .sum()
         for cell in reasons.columns.to_list()
     }
     table = pd.DataFrame(summed).fillna(0.0)
@@ -120,5 +128,6 @@ def comparison(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     joined = pd.concat(medians, axis=1, keys=["before", "after"], sort=False).reset_index()
     base = joined["before"]
     joined["change"] = (joined["after"] / base.where(base != 0) - 1).mask(
-        base.eq(0) & joined["after"].eq(0), 0.0)
+        base.eq(0) & joined["after"].eq(0), 0.0
+    )
     return joined

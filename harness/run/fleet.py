@@ -124,7 +124,11 @@ class _Fleet:
     def _submit(self, name: str, topic: str) -> None:
         attempt = self.attempts[name] = self.attempts.get(name, 0) + 1
         future = self.client.submit(
-            _work, self.jobs[name], topic, key=f"{topic}-{name}-{attempt}", pure=False,
+            _work,
+            self.jobs[name],
+            topic,
+            key=f"{topic}-{name}-{attempt}",
+            pure=False,
             resources={name: 1},
         )
         future.add_done_callback(lambda done: self.inbox.put((name, done)))
@@ -153,9 +157,9 @@ class _Fleet:
             raise cause
         self._break_off(name)
         if self.attempts[name] == _ATTEMPTS:
-            self._end(name, InfrastructureError(
-                f"host {name}: its worker was lost {_ATTEMPTS} times"
-            ))
+            self._end(
+                name, InfrastructureError(f"host {name}: its worker was lost {_ATTEMPTS} times")
+            )
         else:
             self.journal.note(f"{name}: its worker was lost; another one goes on")
             self._submit(name, topic)
@@ -180,9 +184,7 @@ class _Fleet:
 def _work(job: Job, topic: str) -> None:
     """In the worker."""
     worker = get_worker()
-    journal = Messages(
-        lambda event: worker.log_event(topic, pickle.dumps((job.spec.name, event)))
-    )
+    journal = Messages(lambda event: worker.log_event(topic, pickle.dumps((job.spec.name, event))))
     error = None
     try:
         with _at_home(job, journal) as settled:
@@ -197,9 +199,7 @@ def _at_home(job: Job, journal: Journal) -> Iterator[Job]:
     """`job` with the files of this machine, which may be another one than the user's."""
     if not job.artifacts.present():
         playbook = job.playbook
-        job = replace(job, artifacts=artifacts_of(
-            Cache.default(), journal, playbook, [job.spec]
-        ))
+        job = replace(job, artifacts=artifacts_of(Cache.default(), journal, playbook, [job.spec]))
     if job.consoles.is_dir():
         yield job
         return
@@ -250,8 +250,11 @@ def _require_secrecy(address: str, specs: Sequence[HostSpec]) -> None:
             f"--scheduler {address}: whoever reaches it could run commands as root on the lab's "
             "servers: use a tls:// scheduler (the README says how to start one)"
         )
-    asked = sorted(spec.name for spec in specs
-                   if isinstance(spec, SshHostSpec) and spec.sudo and spec.sudo.prompt)
+    asked = sorted(
+        spec.name
+        for spec in specs
+        if isinstance(spec, SshHostSpec) and spec.sudo and spec.sudo.prompt
+    )
     if asked:
         raise UserError(
             f"--scheduler {address}: sudo's password of {', '.join(asked)} would go there in the "
@@ -272,16 +275,28 @@ def _own_workers(jobs: Sequence[Job]) -> Iterator[Client]:
     """A client of workers on this machine, which end with us."""
     # Others on this machine may connect to the loopback interface, too.
     security = Security.temporary()
-    common = {"nthreads": 1, "memory_limit": 0, "security": security, "dashboard": False,
-              "silence_logs": logging.CRITICAL, "host": "127.0.0.1"}
+    common = {
+        "nthreads": 1,
+        "memory_limit": 0,
+        "security": security,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+        "host": "127.0.0.1",
+    }
     workers = {
         index: {"cls": Nanny, "options": {**common, "resources": dict.fromkeys(names, 1)}}
         for index, names in enumerate(_shares(jobs))
     }
-    scheduler = {"cls": Scheduler, "options": {
-        "host": "127.0.0.1", "port": 0, "protocol": "tls://", "dashboard": False,
-        "security": security,
-    }}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {
+            "host": "127.0.0.1",
+            "port": 0,
+            "protocol": "tls://",
+            "dashboard": False,
+            "security": security,
+        },
+    }
     # Ctrl-C is for us alone; the workers inherit that they ignore it.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -52,7 +52,11 @@ class Job:
 
 
 def jobs_of(
-    run_id: str, playbook: Playbook, artifacts: Artifacts, consoles: Path, cells: Sequence[Cell],
+    run_id: str,
+    playbook: Playbook,
+    artifacts: Artifacts,
+    consoles: Path,
+    cells: Sequence[Cell],
     wait: float = 0,
 ) -> list[Job]:
     """A job for each host that has some of `cells`; `wait` is for how many seconds another run
@@ -83,9 +87,11 @@ class _Boot:
         job = self.job
         with ExitStack() as stack:
             with self._stage("boot L0"):
-                host = stack.enter_context(levels.l0(
-                    Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
-                ))
+                host = stack.enter_context(
+                    levels.l0(
+                        Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
+                    )
+                )
             rig = self._rig(host)
             while self.queue:
                 below = self._hypervisor(self.queue[0])
@@ -103,13 +109,34 @@ class _Boot:
 
     def _rig(self, host: Host) -> Rig:
         event, playbook = usable_event(host), self.job.playbook
-        self.journal.tell(Facts({"accounting": {self.spec.name: {
-            "tracepoint": event.name, "all_exits": event.complete,
-        }}}))
-        kind, cpus = (ApplicationRig, playbook.guest_cpus) if playbook.applications \
+        self.journal.tell(
+            Facts(
+                {
+                    "accounting": {
+                        self.spec.name: {
+                            "tracepoint": event.name,
+                            "all_exits": event.complete,
+                        }
+                    }
+                }
+            )
+        )
+        kind, cpus = (
+            (ApplicationRig, playbook.guest_cpus)
+            if playbook.applications
             else (MicroRig, GUEST_CPUS)
-        return kind(Site(host, self.spec, playbook, self.job.artifacts, self.journal, event,
-                         pinning.cpus_for_guests(host, self.spec, cpus)))
+        )
+        return kind(
+            Site(
+                host,
+                self.spec,
+                playbook,
+                self.job.artifacts,
+                self.journal,
+                event,
+                pinning.cpus_for_guests(host, self.spec, cpus),
+            )
+        )
 
     def _at_level(self, rig: Rig, below: str | None) -> None:
         """Run the cells at the head of the queue that need the guest hypervisor `below`."""
@@ -122,7 +149,8 @@ class _Boot:
                     switch(rig.site.host, track, track.modes[configuration].switch)
                 with rig.subject(place, configuration) as subject:
                     while self.queue and (
-                        self.queue[0].configuration, self.queue[0].repetition
+                        self.queue[0].configuration,
+                        self.queue[0].repetition,
                     ) == (configuration, repetition):
                         self._cell(rig.site, subject, self.queue[0])
 
@@ -133,11 +161,15 @@ class _Boot:
             pinning.verify(site.host, pinned)
             answer = subject.measure(cell)
             pinning.verify(site.host, pinned)
-        self.journal.tell(CellRecord(
-            cell.id, "passed", round(time.monotonic() - started, 3),
-            measurements=tuple(self._measurement(cell, value) for value in answer.values),
-            samples=tuple(answer.samples),
-        ))
+        self.journal.tell(
+            CellRecord(
+                cell.id,
+                "passed",
+                round(time.monotonic() - started, 3),
+                measurements=tuple(self._measurement(cell, value) for value in answer.values),
+                samples=tuple(answer.samples),
+            )
+        )
         self.queue.remove(cell)
 
     def _measurement(self, cell: Cell, value: Value) -> Measurement:
@@ -145,9 +177,15 @@ class _Boot:
         nested = cell.configuration.nested
         mechanism = Mechanism(self.job.artifacts.track.mechanism) if nested else Mechanism.NONE
         return Measurement(
-            run_id=self.job.run_id, host=self.spec.name, track=self.job.playbook.track,
-            cpu=cpu, gic=self.spec.gic, configuration=cell.configuration, mechanism=mechanism,
-            benchmark=cell.benchmark, **asdict(value),
+            run_id=self.job.run_id,
+            host=self.spec.name,
+            track=self.job.playbook.track,
+            cpu=cpu,
+            gic=self.spec.gic,
+            configuration=cell.configuration,
+            mechanism=mechanism,
+            benchmark=cell.benchmark,
+            **asdict(value),
         )
 
     def _blame(self, below: str | None, error: HarnessError) -> None:

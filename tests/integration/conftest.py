@@ -35,8 +35,9 @@ PAPER = PLAYBOOKS / "paper.yaml"
 
 @pytest.fixture(scope="session")
 def artifacts():
-    return prepare(Cache.default(), Progress(), track="upstream",
-                   configurations=Track.load("upstream").modes)
+    return prepare(
+        Cache.default(), Progress(), track="upstream", configurations=Track.load("upstream").modes
+    )
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +51,9 @@ def v4_10():
 
 @pytest.fixture(scope="session")
 def paper_artifacts(v4_10):
-    return prepare(Cache.default(), Progress(), track="v4.10",
-                   configurations=Track.load("v4.10").modes)
+    return prepare(
+        Cache.default(), Progress(), track="v4.10", configurations=Track.load("v4.10").modes
+    )
 
 
 @dataclass
@@ -68,8 +70,11 @@ class Finished:
 def neve(*arguments, cwd, **env):
     """The command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "harness", *map(str, arguments)], cwd=cwd, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, "-m", "harness", *map(str, arguments)],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},
     )
 
@@ -94,8 +99,9 @@ def finish(process, cwd):
         time.sleep(0.5)
     reader.join()
     latest = Path(cwd) / "runs" / "latest"
-    return Finished(latest.resolve(), process.returncode, output[0],
-                    time.monotonic() - started, peak)
+    return Finished(
+        latest.resolve(), process.returncode, output[0], time.monotonic() - started, peak
+    )
 
 
 @pytest.fixture(scope="session")
@@ -109,20 +115,27 @@ def fallback_runs(artifacts, tmp_path_factory):
 def machine(artifacts, tmp_path_factory):
     """L0 on the fallback's TCG machine."""
     with ExitStack() as stack:
-        yield stack.enter_context(levels.l0(
-            Cache.default(), TcgHostSpec(), artifacts, tmp_path_factory.mktemp("consoles")))
+        yield stack.enter_context(
+            levels.l0(
+                Cache.default(), TcgHostSpec(), artifacts, tmp_path_factory.mktemp("consoles")
+            )
+        )
 
 
 def emulators(process):
     """The machines that a run of the harness has started."""
-    return [child for child in psutil.Process(process.pid).children(recursive=True)
-            if any("neve.level=l0" in word for word in child.cmdline())]
+    return [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if any("neve.level=l0" in word for word in child.cmdline())
+    ]
 
 
 def debug_l0(cache, source, track):
     fragment = Fragment(KERNEL_PATCHES / track.name / "debug.config")
-    return build(cache, source, replace(track, fragments=(*track.fragments, fragment)),
-                 track.roles["l0"])
+    return build(
+        cache, source, replace(track, fragments=(*track.fragments, fragment)), track.roles["l0"]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -133,14 +146,21 @@ def suite_artifacts(request, v4_10, tmp_path_factory):
     kernels = dict(prepared.kernels)
     if request.config.getoption("debug_l0"):
         kernels["l0"] = debug_l0(cache, v4_10, prepared.track)
-    nested = {**prepared.nested, "hostile.bin": hostile(cache), "selftest": selftest(cache),
-              "selftest.cpio": selftest_initramfs(cache)}
+    nested = {
+        **prepared.nested,
+        "hostile.bin": hostile(cache),
+        "selftest": selftest(cache),
+        "selftest.cpio": selftest_initramfs(cache),
+    }
     for gic, (name, resets) in product((2, 3), (("l2", False), ("resets", True))):
         nested[f"{name}-{gic}"] = scripts / f"{name}-{gic}"
         nested[f"{name}-{gic}"].write_text(start_l2(gic, resets))
     return replace(
-        prepared, kernels=kernels, nested=nested,
-        l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested))
+        prepared,
+        kernels=kernels,
+        nested=nested,
+        l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested),
+    )
 
 
 @pytest.fixture(scope="module", params=["cortex-a57"])

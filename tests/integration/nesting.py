@@ -20,17 +20,25 @@ from harness.model.guest import Guest, linux_guest
 from harness.model.playbook import TcgHostSpec
 
 # L0's kernel says these only when something is wrong with it.
-TROUBLE = ("WARNING:|BUG:|Oops|lockup|blocked for more than|"
-           "INFO: (possible|inconsistent|suspicious)|deadlock|held lock|sleeping function|"
-           "detected stall|stall on CPU|Bad mode|HYP [p]anic|"
-           "corruption")
+TROUBLE = (
+    "WARNING:|BUG:|Oops|lockup|blocked for more than|"
+    "INFO: (possible|inconsistent|suspicious)|deadlock|held lock|sleeping function|"
+    "detected stall|stall on CPU|Bad mode|HYP [p]anic|"
+    "corruption"
+)
 CONFIGURATIONS = ("nested-v8.3", "nested-neve")
 SECONDS = 900  # real ones, at most: a busy machine may run at a hundredth of its own time
 L1_MIB = 640
 LOST_KIB = 4096  # what L0 may keep for itself
 # Rounds of attacks that need no virtual EL2; images/hostile/attacks.c says what they are.
-OF_ANY_GUEST = {"psci": 400, "system-1": 300, "system-0": 300, "features": 600,
-                "active": 2000, "distributor": 2000}
+OF_ANY_GUEST = {
+    "psci": 400,
+    "system-1": 300,
+    "system-0": 300,
+    "features": 600,
+    "active": 2000,
+    "distributor": 2000,
+}
 CHECKED_OF_ANY_GUEST = {"ids": 400}  # of 56 registers, at all levels but EL0
 WITHOUT_PROBES = {"race", "active"}
 IMMEDIATES = 65536
@@ -68,9 +76,11 @@ def matrix():
 # A QEMU's monitor, for who wants more of it than to run.
 MONITOR = ("-monitor", "tcp:127.0.0.1:4444,server=on,wait=off")
 # How much its guest writes in a second, by KVM's log of dirty pages.
-DIRTY_RATE = ("(echo 'calc_dirty_rate -b 1'; for i in 1 2 3 4 5 6; do sleep 1; "
-              "echo 'info dirty_rate'; done) | nc 127.0.0.1 4444 | "
-              "sed -n 's/^Dirty rate: *\\([0-9][0-9]*\\).*/\\1/p' | head -n 1")
+DIRTY_RATE = (
+    "(echo 'calc_dirty_rate -b 1'; for i in 1 2 3 4 5 6; do sleep 1; "
+    "echo 'info dirty_rate'; done) | nc 127.0.0.1 4444 | "
+    "sed -n 's/^Dirty rate: *\\([0-9][0-9]*\\).*/\\1/p' | head -n 1"
+)
 
 
 def tell_monitor(command):
@@ -91,8 +101,14 @@ echo $? > $name.status
 
 def start_l2(gic, resets):
     """That script. L2's first process is the self-test."""
-    guest = linux_guest("l2", kernel="/images/Image", initrd="/images/selftest.cpio", cpus=2,
-                        memory_mib=128, gic=gic)
+    guest = linux_guest(
+        "l2",
+        kernel="/images/Image",
+        initrd="/images/selftest.cpio",
+        cpus=2,
+        memory_mib=128,
+        gic=gic,
+    )
     argv = vmm_argv(replace(guest, arguments=None))
     if resets:
         argv.remove("-no-reboot")
@@ -105,8 +121,10 @@ class Level:
     def __init__(self, place):
         self.place, self.shell = place, place.shell
         self.run("dmesg -n 1; cp /images/selftest /tmp; chmod +x /tmp/selftest")
-        self.run("w() { n=0; until [ ${n:-0} -ge $3 ]; do usleep 100000; "
-                 "n=$(grep -cE \"$1\" $2 2>/dev/null); done; cat $2; }")
+        self.run(
+            "w() { n=0; until [ ${n:-0} -ge $3 ]; do usleep 100000; "
+            'n=$(grep -cE "$1" $2 2>/dev/null); done; cat $2; }'
+        )
 
     def run(self, command, check=True):
         return self.shell.run(command, timeout=SECONDS, check=check).output
@@ -163,8 +181,9 @@ class Hostile:
         self.program.hang_up()
 
     def answer(self, kinds, seconds=SECONDS):
-        line = self.program.expect(rf"@MB ({kinds}|error|panic) [^\r\n]*\r*\n",
-                                   Deadline(seconds, kinds))[0]
+        line = self.program.expect(
+            rf"@MB ({kinds}|error|panic) [^\r\n]*\r*\n", Deadline(seconds, kinds)
+        )[0]
         fields = parse_line(re.sub(r".*@MB", "@MB", line.strip()))
         assert fields["kind"] not in {"error", "panic"}, fields
         return fields
@@ -212,17 +231,22 @@ def verdicts(text):
 def real_time_l0(artifacts, setup, transcripts):
     """A machine whose time is ours, and whose CPUs run at once."""
     cache = Cache.default()
-    machine = levels.tcg_machine(setup.spec, artifacts.track, artifacts.kernels["l0"].image,
-                                 artifacts.roots.hypervisor)
-    with tcg_host("tcg", emulator(cache), replace(machine, icount=False), share=cache.artifacts,
-                  transcripts=transcripts) as host:
+    machine = levels.tcg_machine(
+        setup.spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
+    )
+    with tcg_host(
+        "tcg",
+        emulator(cache),
+        replace(machine, icount=False),
+        share=cache.artifacts,
+        transcripts=transcripts,
+    ) as host:
         yield host
 
 
 @contextmanager
 def guest_hypervisor(host, artifacts, setup, name="l1"):
-    guest = levels.l1_guest(host, artifacts, setup.configuration, gic=setup.gic,
-                            memory_mib=L1_MIB)
+    guest = levels.l1_guest(host, artifacts, setup.configuration, gic=setup.gic, memory_mib=L1_MIB)
     with levels.l1(host, artifacts, guest, name=name) as place:
         yield place
 

@@ -44,14 +44,21 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
         "memcached": {"client": "sleep 3000"},
         "hackbench": {"run": "echo c > /proc/sysrq-trigger"},
     }
-    file = book(configurations=["vm"], benchmark_seconds=60,
-                benchmarks=["hackbench", "memcached", "nginx", "tcp-rr"])
+    file = book(
+        configurations=["vm"],
+        benchmark_seconds=60,
+        benchmarks=["hackbench", "memcached", "nginx", "tcp-rr"],
+    )
     with monkeypatch.context() as patch:
         for name, change in broken.items():
             patch.setitem(known, name, replace(known[name], **change))
         folder = go(file, tmp_path)
-    assert statuses(folder) == {"hackbench": "failed", "memcached": "failed", "nginx": "failed",
-                                "tcp-rr": "passed"}
+    assert statuses(folder) == {
+        "hackbench": "failed",
+        "memcached": "failed",
+        "nginx": "failed",
+        "tcp-rr": "passed",
+    }
     errors = {record.id.split("/")[-1]: record.error for record in folder.records()}
     assert "panic" in errors["hackbench"]
     assert "got no answer within 60 s" in errors["memcached"]
@@ -69,8 +76,9 @@ def test_same_application_twice_agrees_within_its_error(book, tmp_path):
     cells = go(file, tmp_path).records()
     for configuration in ("native", "vm"):
         one, two = (
-            overheads([cell for cell in cells
-                       if cell.id == f"tcg/{configuration}/{repetition}/memcached"]).iloc[0]
+            overheads(
+                [cell for cell in cells if cell.id == f"tcg/{configuration}/{repetition}/memcached"]
+            ).iloc[0]
             for repetition in (1, 2)
         )
         assert abs(one["value"] - two["value"]) <= one["error"] + two["error"]
@@ -91,8 +99,10 @@ def test_shipped_playbook_in_an_hour(tmp_path, monkeypatch):
 @pytest.mark.stress
 @pytest.mark.parametrize("benchmark", ["memcached", "tcp-rr"])
 def test_the_papers_order(book, tmp_path, benchmark):
-    file = book(configurations=["native", "vm", "nested-neve-vhe", "nested-v8.3-vhe"],
-                benchmarks=[benchmark])
+    file = book(
+        configurations=["native", "vm", "nested-neve-vhe", "nested-v8.3-vhe"],
+        benchmarks=[benchmark],
+    )
     table = report.summary(go(file, tmp_path)).set_index("configuration")
     costs = table["overhead"].to_list()
     assert costs == sorted(costs)

@@ -14,7 +14,8 @@ QUICK = ("neve doctor", "neve plan", "neve runs", "neve kernel list", "neve kern
 
 
 @pytest.mark.parametrize(
-    "command", [each for each in COMMANDS if each.startswith(QUICK) and "@" not in each])
+    "command", [each for each in COMMANDS if each.startswith(QUICK) and "@" not in each]
+)
 def test_quick_command_of_the_readme(artifacts, command, tmp_path, monkeypatch):
     (tmp_path / "gitconfig").write_text("[user]\nname = A Developer\nemail = dev@example.org\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))  # who signs patches off
@@ -35,19 +36,24 @@ def test_runs_report_and_compare(fallback_runs):
 
     assert [entry["run"] for entry in ask("runs")] == names
     assert len(ask("report", names[0])) == 12
-    changes = [row["change"] for row in ask("compare", *names)["cells"]
-               if row["metric"] == "cost"]
+    changes = [row["change"] for row in ask("compare", *names)["cells"] if row["metric"] == "cost"]
     assert max(map(abs, changes)) < 0.02
 
 
-@pytest.mark.parametrize(("cpu", "complaint"), [
-    ("cortex-m3000", "unable to find CPU model"), ("cortex-a15", "it is not a 64-bit processor"),
-    ("max,nope=1", "Property 'max-arm-cpu.nope' not found"), ("neoverse-n1", None),
-])
+@pytest.mark.parametrize(
+    ("cpu", "complaint"),
+    [
+        ("cortex-m3000", "unable to find CPU model"),
+        ("cortex-a15", "it is not a 64-bit processor"),
+        ("max,nope=1", "Property 'max-arm-cpu.nope' not found"),
+        ("neoverse-n1", None),
+    ],
+)
 def test_processors_are_asked_of_qemu_itself(artifacts, tmp_path, cpu, complaint):
     (tmp_path / "p.yaml").write_text(
         f"configurations: [vm]\nbenchmarks: [hypercall]\nhosts: [{{cpu: '{cpu}'}}]\n",
-        encoding="utf-8")
+        encoding="utf-8",
+    )
     done = finish(neve("plan", "p.yaml", cwd=tmp_path), tmp_path)
     assert done.status == (2 if complaint else 0), done.output
     assert complaint is None or complaint in done.output

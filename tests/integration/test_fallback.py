@@ -29,7 +29,9 @@ def test_every_cell_has_cost_and_traps(results):
         table = values(results[0], metric)
         assert sorted(table.index) == sorted(
             (configuration, benchmark)
-            for configuration in CONFIGURATIONS for benchmark in BENCHMARKS)
+            for configuration in CONFIGURATIONS
+            for benchmark in BENCHMARKS
+        )
     mechanism = results[0].groupby("configuration")["mechanism"].unique()
     assert list(mechanism["vm"]) == ["none"]
     for configuration in CONFIGURATIONS[1:]:
@@ -39,9 +41,12 @@ def test_every_cell_has_cost_and_traps(results):
 
 def test_what_neve_leaves_is_not_said_to_be_redirected(results):
     kinds = redirections("upstream", e2h=True)
-    rows = results[0][(results[0]["configuration"] == "nested-neve-vhe")
-                      & (results[0]["benchmark"] == "hypercall")
-                      & (results[0]["metric"] == "traps") & (results[0]["value"] > 0.5)]
+    rows = results[0][
+        (results[0]["configuration"] == "nested-neve-vhe")
+        & (results[0]["benchmark"] == "hypercall")
+        & (results[0]["metric"] == "traps")
+        & (results[0]["value"] > 0.5)
+    ]
     left = {reason: kinds.get(reason, "exit of a guest") for reason in rows["reason"] if reason}
     assert left
     assert set(left.values()) <= {"trap", "exit of a guest"}, left
@@ -65,8 +70,10 @@ def test_end_of_interrupt_never_traps_and_a_hypercall_traps_once(results):
 
 def test_registers_that_neve_redirects_trap_in_v8_3_alone(results):
     rows = results[0][(results[0]["benchmark"] == "hypercall") & (results[0]["value"] > 0.5)]
-    reasons = {configuration: set(part["reason"]) - {""}
-               for configuration, part in rows.groupby("configuration")}
+    reasons = {
+        configuration: set(part["reason"]) - {""}
+        for configuration, part in rows.groupby("configuration")
+    }
     assert reasons["vm"] == {"HVC"}
     assert {"TPIDR_EL2", "HCR_EL2", "ICH_HCR_EL2"} <= reasons["nested-v8.3-vhe"]
     assert not {"TPIDR_EL2", "HCR_EL2", "ICH_HCR_EL2"} & reasons["nested-neve-vhe"]

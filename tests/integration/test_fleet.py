@@ -20,10 +20,16 @@ START_SECONDS = 180
 @pytest.fixture
 def playbook(artifacts, tmp_path):
     file = tmp_path / "two.yaml"
-    file.write_text(yaml.safe_dump({
-        "hosts": [{"name": host} for host in HOSTS], "configurations": ["vm"],
-        "benchmarks": ["hypercall", "virtual-eoi"], "iterations": 100,
-    }))
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "hosts": [{"name": host} for host in HOSTS],
+                "configurations": ["vm"],
+                "benchmarks": ["hypercall", "virtual-eoi"],
+                "iterations": 100,
+            }
+        )
+    )
     return file
 
 
@@ -63,11 +69,32 @@ def test_a_worker_that_dies_costs_the_cell_under_way(playbook, tmp_path):
 def scheduler(tmp_path):
     """A lab's: one worker, which has the first host only."""
     file = tmp_path / "scheduler.json"
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1",
-               "--port", "0", "--no-dashboard", "--scheduler-file", file]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", file,
-              "--nthreads", "1", "--no-dashboard", "--resources", f"{HOSTS[0]}=1",
-              "--local-directory", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--scheduler-file",
+        file,
+    ]
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--scheduler-file",
+        file,
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+        "--resources",
+        f"{HOSTS[0]}=1",
+        "--local-directory",
+        tmp_path,
+    ]
     log = (tmp_path / "dask.log").open("w")
     started = []
     try:
@@ -89,7 +116,8 @@ def test_workers_of_a_lab(playbook, tmp_path, scheduler):
     assert "Traceback" not in lacking.output
     only = f"host={HOSTS[0]}"
     done = finish(
-        neve("run", playbook, "--only", only, "--scheduler", scheduler, cwd=tmp_path), tmp_path)
+        neve("run", playbook, "--only", only, "--scheduler", scheduler, cwd=tmp_path), tmp_path
+    )
     assert done.status == 0, done.output
     assert (done.folder / "consoles" / f"{HOSTS[0]}-vm.log").stat().st_size
 

@@ -21,7 +21,7 @@ from tests.integration.nesting import SECONDS, verdicts
 FOLDER = KERNEL_PATCHES / "v4.10"
 NESTED = "/sys/module/kvm/parameters/nested"
 ROUNDS = "/sys/module/lock_waiter/parameters/rounds"
-HOLE = 0x0b000000  # in QEMU's `virt` nothing answers there
+HOLE = 0x0B000000  # in QEMU's `virt` nothing answers there
 NO_EVENTS = "# CONFIG_ARM_ARCH_TIMER_EVTSTREAM is not set\n"
 HAS_EL2, HAS_EL2_E2H0 = 0x80, 0x180
 
@@ -33,11 +33,14 @@ def setup(request):
 
 def with_kernel(artifacts, v4_10, *fragments):
     track = artifacts.track
-    series = replace(track.series, entries=(
-        *track.series.entries, PatchEntry("test-lock-waiter")))
+    series = replace(track.series, entries=(*track.series.entries, PatchEntry("test-lock-waiter")))
     options = [Fragment(file) for file in (FOLDER / "test.config", *fragments)]
-    kernel = build(Cache.default(), v4_10, replace(
-        track, fragments=(*track.fragments, *options), series=series), track.roles["l0"])
+    kernel = build(
+        Cache.default(),
+        v4_10,
+        replace(track, fragments=(*track.fragments, *options), series=series),
+        track.roles["l0"],
+    )
     return replace(artifacts, kernels={**artifacts.kernels, "l0": kernel})
 
 
@@ -56,8 +59,9 @@ def l0(tested, setup, tmp_path_factory):
 
 
 def selftest(host, *jobs):
-    return verdicts(host.run(f"timeout 60 /tmp/selftest {' '.join(jobs)}", timeout=90,
-                             check=False).stdout)
+    return verdicts(
+        host.run(f"timeout 60 /tmp/selftest {' '.join(jobs)}", timeout=90, check=False).stdout
+    )
 
 
 def late_us(host, rounds):
@@ -72,9 +76,7 @@ def test_cpus_that_wait_for_an_event_go_on_without_one(l0):
 
 
 @pytest.mark.stress
-def test_without_the_event_stream_they_stand_still(
-    suite_artifacts, v4_10, setup, tmp_path
-):
+def test_without_the_event_stream_they_stand_still(suite_artifacts, v4_10, setup, tmp_path):
     """What the one above is for: it fails where it should."""
     (tmp_path / "no-events.config").write_text(NO_EVENTS)
     artifacts = with_kernel(suite_artifacts, v4_10, tmp_path / "no-events.config")
@@ -93,11 +95,14 @@ def test_the_page_of_neve_is_where_the_memory_is(l0, way):
     assert selftest(l0, f"moved:{ways[way]}")["moved"]
 
 
-@pytest.mark.parametrize(("mode", "has"), [
-    ("off", {HAS_EL2: "0", HAS_EL2_E2H0: "0"}),
-    ("on", {HAS_EL2: "0", HAS_EL2_E2H0: "1"}),
-    ("e2h0", {HAS_EL2: "1", HAS_EL2_E2H0: "1"}),
-])
+@pytest.mark.parametrize(
+    ("mode", "has"),
+    [
+        ("off", {HAS_EL2: "0", HAS_EL2_E2H0: "0"}),
+        ("on", {HAS_EL2: "0", HAS_EL2_E2H0: "1"}),
+        ("e2h0", {HAS_EL2: "1", HAS_EL2_E2H0: "1"}),
+    ],
+)
 def test_who_gets_el2_is_for_the_administrator_to_say(l0, mode, has):
     before = l0.run(f"cat {NESTED}").stdout.strip()
     assert before == "e2h0"  # as the track's L0 is told
@@ -123,8 +128,12 @@ def test_a_guest_hypervisor_is_not_migrated(l0, tested, setup):
     with levels.el2_implied(l0, tested, guest):
         program = l0.start(argv, "saved")
         program.expect("l1# ", Deadline(SECONDS, "l1 to boot"))
-        said = l0.run("(echo 'migrate \"exec:cat > /tmp/state\"'; sleep 20; echo 'info migrate'; "
-                      "sleep 1; echo quit) | nc 127.0.0.1 4444", timeout=120, check=False).stdout
+        said = l0.run(
+            "(echo 'migrate \"exec:cat > /tmp/state\"'; sleep 20; echo 'info migrate'; "
+            "sleep 1; echo quit) | nc 127.0.0.1 4444",
+            timeout=120,
+            check=False,
+        ).stdout
         program.hang_up()
         if setup.gic == 3:
             assert "migration disabled because KVM nested virt is enabled" in said

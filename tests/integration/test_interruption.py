@@ -50,8 +50,9 @@ def test_killed_harness_leaves_nothing_and_resumes(started, tmp_path, number):
     finished = [record.id for record in folder.records()]
     assert finished
     stamp = (folder.path / "cells.jsonl").read_text().splitlines()[0]
-    done = finish(neve("run", FALLBACK, "--only", ONLY, "--resume", "latest", cwd=tmp_path),
-                  tmp_path)
+    done = finish(
+        neve("run", FALLBACK, "--only", ONLY, "--resume", "latest", cwd=tmp_path), tmp_path
+    )
     assert done.status == 0, done.output
     lines = [line for line in (folder.path / "cells.jsonl").read_text().splitlines() if line]
     assert lines[0] == stamp, "the finished cell was not run again"

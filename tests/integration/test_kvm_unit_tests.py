@@ -29,9 +29,9 @@ from tests.integration.nesting import L1_MIB, Setup, real_time_l0, trouble
 
 BUILD = Path(os.environ.get("KVM_UNIT_TESTS", ""))
 DATA = tomllib.loads(Path(__file__).with_name("kvm_unit_tests.toml").read_text())
-CPUS = 4            # of L1, and the most that a run has
+CPUS = 4  # of L1, and the most that a run has
 MEMORY_MIB = 256
-KILL_SECONDS = 5    # a VMM has them to end when it is told to
+KILL_SECONDS = 5  # a VMM has them to end when it is told to
 GRACE_SECONDS = 60  # then the level that it runs in has them to tell
 PASSED, FAILED, SKIPPED = 1, 3, 77  # a VMM's status if the run came to its end
 TAIL_LINES = 30
@@ -39,7 +39,8 @@ TAIL_LINES = 30
 stress = pytest.mark.stress
 pytestmark = pytest.mark.skipif(
     "KVM_UNIT_TESTS" not in os.environ,
-    reason="$KVM_UNIT_TESTS names no build of kvm-unit-tests: see docs/kvm-unit-tests.md")
+    reason="$KVM_UNIT_TESTS names no build of kvm-unit-tests: see docs/kvm-unit-tests.md",
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ class Run:
     quick: bool = False
 
 
-RUNS = [Run(name, **{"flat": name.split("-")[0], **fields, "clock": tuple(fields.get("clock", ()))})
-        for name, fields in DATA["runs"].items()]
+RUNS = [
+    Run(name, **{"flat": name.split("-")[0], **fields, "clock": tuple(fields.get("clock", ()))})
+    for name, fields in DATA["runs"].items()
+]
 
 
 @dataclass(frozen=True)
@@ -95,23 +98,29 @@ class L0:
 
     def command(self, place, run):
         """The line of shell that runs it in `place` to its end, or to that of its time."""
-        guest = payload_guest(place.put(self.files[f"{run.flat}.flat"]), run.cpus, MEMORY_MIB,
-                              self.gic, run.arguments)
-        guest = replace(guest, initrd=place.put(self.files["environment"]),
-                        devices=(*guest.devices, "pci-testdev"))
+        guest = payload_guest(
+            place.put(self.files[f"{run.flat}.flat"]), run.cpus, MEMORY_MIB, self.gic, run.arguments
+        )
+        guest = replace(
+            guest,
+            initrd=place.put(self.files["environment"]),
+            devices=(*guest.devices, "pci-testdev"),
+        )
         argv = ["timeout", "-k", str(KILL_SECONDS), str(run.seconds), *pinned_argv(place, guest)]
         return f"{shlex.join(argv)} < /dev/null 2>&1"
 
     def in_a_vm(self, run):
         if run not in self.done:
-            ended = self.host.run(self.command(self.host, run), check=False,
-                                  timeout=run.seconds + GRACE_SECONDS)
+            ended = self.host.run(
+                self.command(self.host, run), check=False, timeout=run.seconds + GRACE_SECONDS
+            )
             self.done[run] = Outcome(run, ended.stdout, ended.status)
         return self.done[run]
 
     def in_a_nested_vm(self, l1, run):
-        ended = l1.shell.run(self.command(l1, run), check=False,
-                             timeout=run.seconds + GRACE_SECONDS)
+        ended = l1.shell.run(
+            self.command(l1, run), check=False, timeout=run.seconds + GRACE_SECONDS
+        )
         return Outcome(run, ended.output, ended.status)
 
 
@@ -119,32 +128,40 @@ def configuration(track, kind):
     return kind if kind in track.modes else f"{kind}-vhe"
 
 
-@pytest.fixture(scope="module", params=[
-    pytest.param(("v4.10", 3), id="v4.10-gicv3"),
-    pytest.param(("v4.10", 2), id="v4.10-gicv2", marks=stress),
-    pytest.param(("upstream", 3), id="upstream-gicv3"),
-])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("v4.10", 3), id="v4.10-gicv3"),
+        pytest.param(("v4.10", 2), id="v4.10-gicv2", marks=stress),
+        pytest.param(("upstream", 3), id="upstream-gicv3"),
+    ],
+)
 def l0(request, tmp_path_factory):
     name, gic = request.param
     if name == "v4.10":
         request.getfixturevalue("v4_10")  # skips without its source
     track, cache, folder = Track.load(name), Cache.default(), tmp_path_factory.mktemp("kut")
-    prepared = prepare(cache, Progress(), track=name, guest_cpus=CPUS, configurations=[
-        configuration(track, kind) for kind in ("nested-v8.3", "nested-neve")])
+    prepared = prepare(
+        cache,
+        Progress(),
+        track=name,
+        guest_cpus=CPUS,
+        configurations=[configuration(track, kind) for kind in ("nested-v8.3", "nested-neve")],
+    )
     files = {f"{run.flat}.flat": BUILD / "arm" / f"{run.flat}.flat" for run in RUNS}
     files["environment"] = folder / "environment"
     files["environment"].write_text("".join(f"{line}\n" for line in DATA["environment"][name]))
     nested = prepared.nested | files
-    artifacts = replace(prepared, nested=nested, l1_initramfs=l1_initramfs(
-        cache, prepared.roots.hypervisor, nested))
+    artifacts = replace(
+        prepared, nested=nested, l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested)
+    )
     setup = Setup(cpu="cortex-a57" if name == "v4.10" else "max", gic=gic)
     with real_time_l0(artifacts, setup, folder / "consoles") as host:
         yield L0(host, artifacts, files, gic)
         assert not trouble(host)
 
 
-@pytest.fixture(scope="module", params=[
-    "nested-neve", pytest.param("nested-v8.3", marks=stress)])
+@pytest.fixture(scope="module", params=["nested-neve", pytest.param("nested-v8.3", marks=stress)])
 def l1(request, l0):
     """The guest hypervisor, waiting for guests."""
     track = l0.artifacts.track
@@ -157,8 +174,9 @@ def l1(request, l0):
         yield place
 
 
-@pytest.fixture(params=[
-    pytest.param(run, id=run.name, marks=[] if run.quick else stress) for run in RUNS])
+@pytest.fixture(
+    params=[pytest.param(run, id=run.name, marks=[] if run.quick else stress) for run in RUNS]
+)
 def run(request, l0):
     if request.param.gic not in {None, l0.gic}:
         pytest.skip(f"is for GICv{request.param.gic}")

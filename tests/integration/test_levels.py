@@ -84,8 +84,18 @@ def test_payload_at_l1(machine, payload):
 
 
 def test_payload_at_l2_by_the_command(artifacts, payload, tmp_path):
-    done = finish(neve("run", FALLBACK, "--only", "configuration=nested-neve-vhe",
-                       "--payload", payload, cwd=tmp_path), tmp_path)
+    done = finish(
+        neve(
+            "run",
+            FALLBACK,
+            "--only",
+            "configuration=nested-neve-vhe",
+            "--payload",
+            payload,
+            cwd=tmp_path,
+        ),
+        tmp_path,
+    )
     assert done.status == 0, done.output
     console = done.folder / "consoles" / "tcg-nested-neve-vhe.log"
     assert "hello from the payload" in console.read_text()
@@ -127,8 +137,14 @@ def test_server_over_ssh_with_the_users_key(machine, tmp_path):
     known = tmp_path / "known_hosts"
     right = machine.connection.transport.get_remote_server_key()
     known.write_text(f"[127.0.0.1]:{port} {right.get_name()} {right.get_base64()}\n")
-    spec = SshHostSpec(name="server", address="127.0.0.1", port=port, root="/run/neve",
-                       key_file=tmp_path / "key", known_hosts=known)
+    spec = SshHostSpec(
+        name="server",
+        address="127.0.0.1",
+        port=port,
+        root="/run/neve",
+        key_file=tmp_path / "key",
+        known_hosts=known,
+    )
     with ssh_host(spec, tmp_path) as server:
         assert server.run("uname -m").stdout == "aarch64\n"
         file = tmp_path / "file"
@@ -152,13 +168,21 @@ def test_reboot_is_proved_by_a_new_boot_id(machine):
     assert machine.run(read).stdout != before
 
 
-@pytest.mark.parametrize(("end", "said"), [
-    (lambda host: host.run("(sleep 1; ip link set eth0 down) > /dev/null 2>&1 &"),
-     "its console does answer"),
-    (lambda host: host._serial.send(f"{tcg.MONITOR}stop\n{tcg.MONITOR}"),
-     "its console does not answer"),
-    (lambda host: os.kill(host._serial.spawn.pid, signal.SIGSTOP), "nor does its emulator"),
-], ids=["network", "kernel", "emulator"])
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (
+            lambda host: host.run("(sleep 1; ip link set eth0 down) > /dev/null 2>&1 &"),
+            "its console does answer",
+        ),
+        (
+            lambda host: host._serial.send(f"{tcg.MONITOR}stop\n{tcg.MONITOR}"),
+            "its console does not answer",
+        ),
+        (lambda host: os.kill(host._serial.spawn.pid, signal.SIGSTOP), "nor does its emulator"),
+    ],
+    ids=["network", "kernel", "emulator"],
+)
 def test_silence_of_l0_is_explained(end, said, artifacts, tmp_path, monkeypatch):
     monkeypatch.setattr(fabric_host, "_LOST_SECONDS", 4)
     monkeypatch.setattr(tcg, "_ANSWER_SECONDS", 3)
@@ -181,9 +205,14 @@ def test_panic_of_l0_is_said_at_once(machine):
 
 
 def test_interactive_shell_on_a_terminal(artifacts, tmp_path):
-    user = pexpect.spawn(sys.executable, ["-m", "harness", "shell", "--level", "l1"],
-                         cwd=str(tmp_path), timeout=120, encoding="utf-8",
-                         env={**os.environ, "PYTHONPATH": str(ROOT)})
+    user = pexpect.spawn(
+        sys.executable,
+        ["-m", "harness", "shell", "--level", "l1"],
+        cwd=str(tmp_path),
+        timeout=120,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     user.expect("l1# ")
     user.send("cat /sys/module/kvm/parameters/none || echo level-$(hostname)\r")
     user.expect("level-l1")

@@ -14,9 +14,9 @@ from tests.integration.conftest import PAPER, finish, neve
 # The slides' figures for a hypercall without VHE: of nested-v8.3 ours is to be as many, of
 # nested-neve no more.
 PAPER_TRAPS = {"nested-v8.3": 126, "nested-neve": 15}
-SMALLEST_RATIO = 60             # of nested-v8.3 to vm
-LARGEST_RATIOS = {"hypercall": 34, "device-io": 27}     # of nested-neve to vm: the paper's
-SAVED = 4                       # nested-neve is so many times cheaper, at least
+SMALLEST_RATIO = 60  # of nested-v8.3 to vm
+LARGEST_RATIOS = {"hypercall": 34, "device-io": 27}  # of nested-neve to vm: the paper's
+SAVED = 4  # nested-neve is so many times cheaper, at least
 L2_BOOT_SECONDS = 60
 
 
@@ -60,13 +60,15 @@ def test_neve_wins_back_what_the_paper_says(totals):
 
 def test_every_trap_has_the_name_of_its_register(rows):
     by_reason = rows[(rows["benchmark"] == "hypercall") & (rows["reason"] != "")].set_index(
-        ["configuration", "reason"])["value"]
+        ["configuration", "reason"]
+    )["value"]
     v83, redirected = by_reason["nested-v8.3"], by_reason["nested-neve"]
     for reason, least in (("ERET", 2), ("HCR_EL2", 8), ("ELR_EL1", 4), ("SCTLR_EL1", 4)):
         assert v83[reason] > least - 0.5
     assert redirected["ERET"] > 1.5
     assert not {"HCR_EL2", "ELR_EL1", "SCTLR_EL1", "ESR_EL2"} & {
-        reason for reason, value in redirected.items() if value > 0.1}
+        reason for reason, value in redirected.items() if value > 0.1
+    }
     names = {*v83.index, *redirected.index}
     assert not [name for name in names if name.startswith(("HVC_", "S3_", "GICH_0x"))]
 
@@ -81,9 +83,7 @@ def boot_l2(artifacts, configuration, gic, times, transcripts):
             assert "Hyp mode initialized" in place.shell.run("dmesg | grep kvm").output
             for _ in range(times):
                 started = time.monotonic()
-                with levels.linux_l2(
-                    place, artifacts, gic=gic, memory_mib=256, name="l2"
-                ) as shell:
+                with levels.linux_l2(place, artifacts, gic=gic, memory_mib=256, name="l2") as shell:
                     took.append(time.monotonic() - started)
                     assert shell.run("hostname; nproc").output.split() == ["l2", "2"]
     return took
@@ -96,8 +96,9 @@ def test_linux_boots_in_l1_with_two_cpus(paper_artifacts, configuration, gic, tm
 
 @pytest.mark.stress
 @pytest.mark.parametrize("gic", [3, 2])
-@pytest.mark.parametrize("configuration", [
-    "nested-v8.3", "nested-neve", "nested-neve-memory", "nested-neve-registers"])
+@pytest.mark.parametrize(
+    "configuration", ["nested-v8.3", "nested-neve", "nested-neve-memory", "nested-neve-registers"]
+)
 def test_linux_boots_in_l1_twenty_times(paper_artifacts, configuration, gic, tmp_path):
     took = boot_l2(paper_artifacts, configuration, gic, 20, tmp_path)
     assert max(took) < L2_BOOT_SECONDS

@@ -25,13 +25,26 @@ from tests.integration.nesting import (
 )
 
 # Rounds of each attack; images/hostile/*.c say what they are.
-OF_VIRTUAL_EL2 = {"watchdog": 20, "registers": 1000, "eret": 400, "tlbi": 1000, "lists": 400,
-                  "system-2": 400, "tables": 400, "race": 1500, "neve": 400}
+OF_VIRTUAL_EL2 = {
+    "watchdog": 20,
+    "registers": 1000,
+    "eret": 400,
+    "tlbi": 1000,
+    "lists": 400,
+    "system-2": 400,
+    "tables": 400,
+    "race": 1500,
+    "neve": 400,
+}
 OF_GICV2 = {"frames": 1000}
 CHECKED = {"vmids": 1000, "address": 60, "cpus": 30} | CHECKED_OF_ANY_GUEST
-ENDS = ("reset", "vectors", "device-vectors", "maintenance",
-        *(pytest.param(end, marks=pytest.mark.stress) for end in (
-            "cpu-off", "wfi", "mmu", "el1-loop")))
+ENDS = (
+    "reset",
+    "vectors",
+    "device-vectors",
+    "maintenance",
+    *(pytest.param(end, marks=pytest.mark.stress) for end in ("cpu-off", "wfi", "mmu", "el1-loop")),
+)
 
 
 @pytest.fixture(scope="module", params=nesting.matrix())

@@ -25,24 +25,28 @@ from tests.integration.nesting import (
 
 VMMS = "$(pidof qemu-system-aarch64)"
 FREE = "awk '/MemFree/ { print $2 }' /proc/meminfo"
-SWAP = ("echo 256M > /sys/block/zram0/disksize; mkswap /dev/zram0; swapon /dev/zram0; "
-        "echo 100 > /proc/sys/vm/swappiness; cd /sys/kernel/mm/ksm; echo 300 > pages_to_scan; "
-        "echo 1 > run; cd")
+SWAP = (
+    "echo 256M > /sys/block/zram0/disksize; mkswap /dev/zram0; swapon /dev/zram0; "
+    "echo 100 > /proc/sys/vm/swappiness; cd /sys/kernel/mm/ksm; echo 300 > pages_to_scan; "
+    "echo 1 > run; cd"
+)
 # Each changes the page table entries of the VMMs' memory, most of them the pages too.
 CHURN = (
-    f"for p in {VMMS}; do echo 4 > /proc/$p/clear_refs; done",   # unmaps everything
+    f"for p in {VMMS}; do echo 4 > /proc/$p/clear_refs; done",  # unmaps everything
     # kswapd awakes below 5/4 of this, and goes on up to 3/2 of it
     f"echo $(($({FREE}) * 4 / 5 + 4096)) > /proc/sys/vm/min_free_kbytes; usleep 200000; "
     "echo 4096 > /proc/sys/vm/min_free_kbytes",
-    f"for p in {VMMS}; do echo 1 > /proc/$p/clear_refs; done",   # ages everything
+    f"for p in {VMMS}; do echo 1 > /proc/$p/clear_refs; done",  # ages everything
     "echo 1 > /proc/sys/vm/compact_memory",
 )
 CHURNED = "awk '/pswpin/ || /pswpout/ || /pgmigrate_success/ { print $2 }' /proc/vmstat"
 # All threads of the VMMs on other CPUs.
 MOVE = f"for p in {VMMS}; do taskset -ap {{mask}} $p; done > /dev/null"
 # By then an L2's kernel is up on one of its CPUs.
-BOOTING = ("mount -t debugfs none /sys/kernel/debug; "
-           "until [ $(cat /sys/kernel/debug/kvm/exits) -gt 3000 ]; do usleep 100000; done")
+BOOTING = (
+    "mount -t debugfs none /sys/kernel/debug; "
+    "until [ $(cat /sys/kernel/debug/kvm/exits) -gt 3000 ]; do usleep 100000; done"
+)
 BUSY = "memory:24:1000000+fpu:8:1000000+ipis:1000000"
 
 
@@ -53,8 +57,9 @@ def setup(request):
 
 @pytest.fixture(scope="module")
 def l0(suite_artifacts, setup, tmp_path_factory):
-    with levels.l0(Cache.default(), setup.spec, suite_artifacts,
-                   tmp_path_factory.mktemp("consoles")) as host:
+    with levels.l0(
+        Cache.default(), setup.spec, suite_artifacts, tmp_path_factory.mktemp("consoles")
+    ) as host:
         program = host.put(suite_artifacts.nested["selftest"])
         host.run(f"dmesg -n 1; cp {program} /tmp/selftest; chmod +x /tmp/selftest")
         yield host
@@ -80,15 +85,29 @@ def _no_trouble(l0):
 @pytest.fixture(scope="module")
 def l2(l1, setup):
     """One that is left in peace at first, and then works for ever."""
-    return Background(l1, setup, "l2", "ticks:1+sleeps:10:30000", "ipis:300", "events:20",
-                      "virtio:50", "ever", "memory:16:200+fpu:3:200", monitor=True)
+    return Background(
+        l1,
+        setup,
+        "l2",
+        "ticks:1+sleeps:10:30000",
+        "ipis:300",
+        "events:20",
+        "virtio:50",
+        "ever",
+        "memory:16:200+fpu:3:200",
+        monitor=True,
+    )
 
 
 def test_l1(l1):
     said = l1.run("nproc; dmesg | grep -E 'Hyp mode|started at EL'")
     assert said.split()[0] == "2" and "Hyp mode initialized" in said and "at EL2" in said
-    found = verdicts(l1.run("/tmp/selftest ticks:1+sleeps:20:10000 ipis:500 virtio:100 "
-                            "memory:16:200+fpu:1:200 events:50"))
+    found = verdicts(
+        l1.run(
+            "/tmp/selftest ticks:1+sleeps:20:10000 ipis:500 virtio:100 "
+            "memory:16:200+fpu:1:200 events:50"
+        )
+    )
     assert set(found) == {"memory", "fpu", "ticks", "sleeps", "ipis", "virtio", "events"}
     assert int(found["ticks"]["late_us"]) < 10_000
     assert int(found["sleeps"]["mean_us"]) < 5_000
@@ -115,16 +134,20 @@ def test_memory_and_registers_of_l2(l0, l1, l2):
     l0.run(SWAP)
     l1.run(SWAP)
     before = l0.run(CHURNED).stdout.split(), l1.run(CHURNED).split()
-    l1.run("(for i in 1 2; do " + "; ".join(CHURN) + "; done > /tmp/churn 2>&1; "
-           "echo end >> /tmp/churn) & true")
+    l1.run(
+        "(for i in 1 2; do " + "; ".join(CHURN) + "; done > /tmp/churn 2>&1; "
+        "echo end >> /tmp/churn) & true"
+    )
     for cpu in range(2):
         for command in (*CHURN, MOVE.format(mask=1 << cpu)):
             l0.run(command, check=False, timeout=SECONDS)
         l1.run(MOVE.format(mask=1 << cpu % 2), check=False)
     l1.wait("/tmp/churn", "^end")
     l1.run("echo 2 > /sys/kernel/mm/ksm/run; swapoff /dev/zram0")
-    l0.run(MOVE.format(mask="f") + "; echo 2 > /sys/kernel/mm/ksm/run; swapoff /dev/zram0",
-           timeout=SECONDS)
+    l0.run(
+        MOVE.format(mask="f") + "; echo 2 > /sys/kernel/mm/ksm/run; swapoff /dev/zram0",
+        timeout=SECONDS,
+    )
     done = len(re.findall("@ST memory", l2.expect("@ST memory")))
     found = verdicts(l2.expect("@ST memory", times=done + 2))  # one that began after all this
     assert int(found["memory"]["rounds"]) >= 1 and int(found["fpu"]["rounds"]) >= 2
@@ -143,8 +166,9 @@ def test_memory_and_registers_of_l2(l0, l1, l2):
 def test_two_l2_one_reboots_and_one_is_stopped_and_killed(l1, setup):
     free = l1.number(FREE)
     victim = Background(l1, setup, "victim", BUSY)
-    other = Background(l1, setup, "other", "memory:8:200+fpu:7:200", "ticks:1", "reboot",
-                       resets=True)
+    other = Background(
+        l1, setup, "other", "memory:8:200+fpu:7:200", "ticks:1", "reboot", resets=True
+    )
     victim.expect("@ST up ")
     victim.signal("STOP")
     l1.run("sleep 1")
@@ -178,8 +202,7 @@ def test_every_hvc_of_l2(l1, setup):
 def test_l1_is_stopped_rebooted_and_killed_with_l2_inside(l0, suite_artifacts, setup, reset):
     """The same VMM through all of it; then nothing is left of it."""
     used, count = nesting.used_kib(l0), nesting.vms(l0)
-    guest = levels.l1_guest(l0, suite_artifacts, setup.configuration, gic=setup.gic,
-                            memory_mib=512)
+    guest = levels.l1_guest(l0, suite_artifacts, setup.configuration, gic=setup.gic, memory_mib=512)
     argv = vmm_argv(guest)
     argv.remove("-no-reboot")
     with levels.el2_implied(l0, suite_artifacts, guest):

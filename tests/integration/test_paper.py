@@ -64,8 +64,9 @@ def test_other_processors(paper_artifacts, tmp_path, cpu):
     playbook = yaml.safe_load(PAPER.read_text())
     for host in playbook["hosts"]:
         host["cpu"] = cpu
-    playbook.update(configurations=["vm"], benchmarks=["hypercall"], iterations=200,
-                    trap_iterations=[20, 120])
+    playbook.update(
+        configurations=["vm"], benchmarks=["hypercall"], iterations=200, trap_iterations=[20, 120]
+    )
     (tmp_path / "paper.yaml").write_text(yaml.safe_dump(playbook))
     done = finish(neve("run", "paper.yaml", cwd=tmp_path), tmp_path)
     assert done.status == 0, done.output
@@ -88,8 +89,19 @@ def test_linux_in_l1_has_its_cpus_and_powers_off_and_reboots(paper_artifacts, tm
 
 
 def test_shell_at_l1_by_the_command(paper_artifacts, tmp_path):
-    done = finish(neve("shell", "--level", "l1", "--playbook", PAPER, "--command",
-                       "echo level-$(hostname)", cwd=tmp_path), tmp_path)
+    done = finish(
+        neve(
+            "shell",
+            "--level",
+            "l1",
+            "--playbook",
+            PAPER,
+            "--command",
+            "echo level-$(hostname)",
+            cwd=tmp_path,
+        ),
+        tmp_path,
+    )
     assert (done.status, "level-l1" in done.output) == (0, True), done.output
 
 

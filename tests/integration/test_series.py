@@ -30,7 +30,7 @@ MACROS = {
     "vncr-mapping": "COMPLEX_MACRO",
     "pv-el2-operations": "COMPLEX_MACRO",
     "pv-el2-macros": "LINE_CONTINUATIONS,MULTISTATEMENT_MACRO_USE_DO_WHILE,SPACING,SPLIT_STRING,"
-                     "TRAILING_SEMICOLON",
+    "TRAILING_SEMICOLON",
     "nested-interface": "COMPLEX_MACRO",
     "vel2-emulation": "MULTISTATEMENT_MACRO_USE_DO_WHILE,SPACING,TRAILING_SEMICOLON",
     "vel2-traps": "LEADING_SPACE",  # asm-offsets.c has a style of its own
@@ -67,8 +67,19 @@ def extracted(found, folder, track):
     folder.mkdir(parents=True)
     files = [*SCRIPTS, *changed_files(track.series, found.version)]
     subprocess.run(
-        ["tar", "-xf", found.archive, "-C", folder, "--strip-components=1", "--wildcards",
-         "--no-wildcards-match-slash", *(f"*/{file}" for file in files)], check=True)
+        [
+            "tar",
+            "-xf",
+            found.archive,
+            "-C",
+            folder,
+            "--strip-components=1",
+            "--wildcards",
+            "--no-wildcards-match-slash",
+            *(f"*/{file}" for file in files),
+        ],
+        check=True,
+    )
     return folder
 
 
@@ -86,17 +97,21 @@ def trees(request, tmp_path_factory):
         offered = request.getfixturevalue("offered")
         found = sources_of(track, offered)
         if not found and offered is None:
-            pytest.skip("no source of track upstream: the cache has none, nor can Debian's archive "
-                        "be reached")
+            pytest.skip(
+                "no source of track upstream: the cache has none, nor can Debian's archive "
+                "be reached"
+            )
         assert found, f"Debian's archive has no Linux {track.origin.accepted}"
     folder = tmp_path_factory.mktemp("trees")
     return track, {
-        each.version: extracted(each, folder / each.version / "src", track) for each in found}
+        each.version: extracted(each, folder / each.version / "src", track) for each in found
+    }
 
 
 def contents(folder):
-    return {path.relative_to(folder): path.read_bytes()
-            for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def test_every_variant_applies_with_fuzz_0_and_leaves_the_tree_pristine(trees):
@@ -107,8 +122,11 @@ def test_every_variant_applies_with_fuzz_0_and_leaves_the_tree_pristine(trees):
             rendered = render(track.series, version, values)
             switch(folder, version, rendered)
             after = contents(folder)
-            changed = {str(path) for path in after.keys() | before.keys()
-                       if after.get(path) != before.get(path)}
+            changed = {
+                str(path)
+                for path in after.keys() | before.keys()
+                if after.get(path) != before.get(path)
+            }
             assert changed == {file for patch in rendered for file in patch.files}, version
         switch(folder, version, [])
         assert contents(folder) == before, version
@@ -119,8 +137,10 @@ def test_oldest_version_is_one_that_was_tried(trees):
     track, folders = trees
     oldest, tried = track.origin.example, min(folders, key=parse_version)
     if not is_version(tried, oldest):
-        pytest.skip(f"no Linux {oldest}, the oldest of track {track.name}, is to be had: {tried} "
-                    "is the oldest that was tried")
+        pytest.skip(
+            f"no Linux {oldest}, the oldest of track {track.name}, is to be had: {tried} "
+            "is the oldest that was tried"
+        )
 
 
 def test_mails_are_checkpatch_clean(trees, tmp_path):
@@ -142,7 +162,10 @@ def test_mails_are_checkpatch_clean(trees, tmp_path):
                 ignored = ",".join(filter(None, [IGNORED, MACROS.get(patch.slug)]))
                 done = subprocess.run(
                     ["perl", folder / "scripts/checkpatch.pl", *CHECKPATCH, ignored, mail],
-                    capture_output=True, text=True, check=False)
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
                 assert done.stdout.strip() == "", f"{version}: {done.stdout}"
 
 
@@ -157,7 +180,8 @@ def test_repository_is_what_a_build_applies_and_comes_back_byte_for_byte(
     trees, tmp_path, monkeypatch
 ):
     (tmp_path / "gitconfig").write_text(
-        f"[user]\nname = {DEVELOPER.name}\nemail = {DEVELOPER.email}\n")
+        f"[user]\nname = {DEVELOPER.name}\nemail = {DEVELOPER.email}\n"
+    )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     track, folders = trees
     copy = tmp_path / track.name
@@ -174,12 +198,14 @@ def test_repository_is_what_a_build_applies_and_comes_back_byte_for_byte(
             repository = tmp_path / "repository"
             edit(taken, track.series, values, repository)
             switch(folder, version, rendered)
-            laid_out = {path: text for path, text in contents(repository).items()
-                        if path.parts[0] != ".git"}
+            laid_out = {
+                path: text for path, text in contents(repository).items() if path.parts[0] != ".git"
+            }
             assert laid_out == contents(folder), (version, values)
             if len(seen) <= 2:  # the first two differ in what is rendered
                 assert str(save(replace(track, series=PatchSeries.load(copy)), repository)) == (
-                    "nothing changed")
+                    "nothing changed"
+                )
                 assert contents(copy) == before
             shutil.rmtree(repository)
         switch(folder, version, [])
@@ -199,14 +225,21 @@ def test_mails_give_git_the_same_tree(trees, tmp_path):
         box.mkdir()
         for name, text in mails(track.series.folder, rendered, DEVELOPER, version):
             (box / f"{name}.patch").write_text(text)
-        subprocess.run([*git, "am", "-q", "--empty=drop", *sorted(box.iterdir())], cwd=tree,
-                       check=True)
-        log = subprocess.run(["git", "log", "--reverse", "--format=%s%x00%B%x01"], cwd=tree,
-                             capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [*git, "am", "-q", "--empty=drop", *sorted(box.iterdir())], cwd=tree, check=True
+        )
+        log = subprocess.run(
+            ["git", "log", "--reverse", "--format=%s%x00%B%x01"],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         messages = [entry.strip("\n") for entry in log.split("\x01")[1:-1]]
         assert len(messages) == len(rendered)
         assert all(f"Signed-off-by: {DEVELOPER}" in entry for entry in messages)
         switch(folder, version, rendered)
-        assert {path: text for path, text in contents(tree).items()
-                if path.parts[0] != ".git"} == contents(folder)
+        assert {
+            path: text for path, text in contents(tree).items() if path.parts[0] != ".git"
+        } == contents(folder)
         switch(folder, version, [])

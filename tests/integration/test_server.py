@@ -21,8 +21,16 @@ warmup: 20
 trap_iterations: [20, 120]
 """
 # What a running Debian writes by itself: logs, logins, seeds, stamps of timers, what sudo notes.
-ITS_OWN = ("/var/log", "/var/lib/systemd", "/var/lib/wtmpdb", "/var/lib/lastlog", "/var/lib/sudo",
-           "/home/lab/.sudo_as_admin_successful", "/var/tmp", "/tmp")
+ITS_OWN = (
+    "/var/log",
+    "/var/lib/systemd",
+    "/var/lib/wtmpdb",
+    "/var/lib/lastlog",
+    "/var/lib/sudo",
+    "/home/lab/.sudo_as_admin_successful",
+    "/var/tmp",
+    "/tmp",
+)
 SNAPSHOT = (
     "find / -xdev \\( {skipped} \\) -prune -o -printf '%p|%y|%m|%U:%G|%l\\n' | sort; "
     "find / -xdev \\( {skipped} \\) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum"
@@ -51,11 +59,15 @@ def run(server, cwd, *arguments, **changes):
 
 # The thin one is for every machine. Not `max`: with FEAT_LPA2, Debian's 6.12 follows a null table
 # in kexec_load(2); with FEAT_S1PIE, its kexec may not write where its own text lies.
-@pytest.mark.parametrize(("server", "track", "version"), [
-    ("cortex-a57", "upstream", "7."),
-    pytest.param("cortex-a57", "v4.10", "4.10", marks=pytest.mark.stress),
-    pytest.param("neoverse-v1", "upstream", "7.", marks=pytest.mark.stress),
-], indirect=["server"])
+@pytest.mark.parametrize(
+    ("server", "track", "version"),
+    [
+        ("cortex-a57", "upstream", "7."),
+        pytest.param("cortex-a57", "v4.10", "4.10", marks=pytest.mark.stress),
+        pytest.param("neoverse-v1", "upstream", "7.", marks=pytest.mark.stress),
+    ],
+    indirect=["server"],
+)
 def test_deploy_measure_and_undeploy(request, server, track, version, own_kernel, tmp_path):
     if track == "v4.10":
         request.getfixturevalue("v4_10")
@@ -97,15 +109,16 @@ def deploy_measure_and_undeploy(server, tmp_path, track, version, **changes):
     boot = server.ssh("cat /proc/sys/kernel/random/boot_id")
     done = run(server, tmp_path, "run", file, "--inventory", "INVENTORY", **changes)
     assert done.status == 0, done.output
-    record, = RunFolder.open(tmp_path / "runs", "latest").records()
+    (record,) = RunFolder.open(tmp_path / "runs", "latest").records()
     values = {row.metric: row.value for row in record.measurements if not row.reason}
     assert values["cost"] > 0
     assert values["traps"] == pytest.approx(1, abs=0.05)
     metadata = json.loads((done.folder / "metadata.json").read_text())
     assert metadata["kernels"]["l0"]["version"].startswith(version)
     assert server.ssh("cat /proc/sys/kernel/random/boot_id") != boot
-    whole = "".join(path.read_text(errors="replace")
-                    for path in done.folder.rglob("*") if path.is_file())
+    whole = "".join(
+        path.read_text(errors="replace") for path in done.folder.rglob("*") if path.is_file()
+    )
     assert PASSWORD not in whole + done.output
     assert "power.py" not in json.dumps(metadata)
     done = run(server, tmp_path, "undeploy", "INVENTORY", **changes)
@@ -127,8 +140,10 @@ def test_who_is_not_let_in_learns_it_at_once(server, tmp_path):
     assert done.status == 2, done.output
     assert "sudo does not take the password" in done.output
     stranger = tmp_path / "known_hosts"
-    stranger.write_text(f"[127.0.0.1]:{server.port} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
-                        "Fqs1sRpVYJgR7bUnqLz1S7o3b4yq1R8p0bX3xXo3sKm\n")
+    stranger.write_text(
+        f"[127.0.0.1]:{server.port} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
+        "Fqs1sRpVYJgR7bUnqLz1S7o3b4yq1R8p0bX3xXo3sKm\n"
+    )
     done = run(server, tmp_path, *words, known_hosts=str(stranger))
     assert done.status == 2, done.output
     assert "its key is not the known one" in done.output

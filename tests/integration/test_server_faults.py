@@ -28,8 +28,15 @@ def deployed(server, v4_10, tmp_path_factory):
 
 
 def start(server, cwd, *arguments, **changes):
-    return neve("run", playbook(cwd, benchmarks=BENCHMARKS), "--inventory",
-                server.inventory(**changes), *arguments, cwd=cwd, ARM1_SUDO=PASSWORD)
+    return neve(
+        "run",
+        playbook(cwd, benchmarks=BENCHMARKS),
+        "--inventory",
+        server.inventory(**changes),
+        *arguments,
+        cwd=cwd,
+        ARM1_SUDO=PASSWORD,
+    )
 
 
 def wait_for(process, condition, what, seconds=400):
@@ -51,7 +58,7 @@ def resume(server, cwd, **changes):
     done = finish(start(server, cwd, "--resume", "latest", **changes), cwd)
     assert done.status == 0, done.output
     records = RunFolder.open(cwd / "runs", "latest").records()
-    assert [record.id for record in records][:len(kept)] == kept
+    assert [record.id for record in records][: len(kept)] == kept
     assert len(records) == 4
     return kept
 
@@ -59,8 +66,10 @@ def resume(server, cwd, **changes):
 @contextmanager
 def filled(server):
     """A disk without room, but for root."""
-    server.ssh("fallocate -l $(($(df -Pk / | awk 'NR==2 {print $4}') - 40960))K /filler || "
-               "fallocate -l $(($(df -Pk / | awk 'NR==2 {print $4}') * 95 / 100))K /filler")
+    server.ssh(
+        "fallocate -l $(($(df -Pk / | awk 'NR==2 {print $4}') - 40960))K /filler || "
+        "fallocate -l $(($(df -Pk / | awk 'NR==2 {print $4}') * 95 / 100))K /filler"
+    )
     try:
         yield
     finally:
@@ -96,8 +105,9 @@ def test_network_cut_in_an_upload(server, v4_10, tmp_path):
     assert time.monotonic() - started < 600
     kept = int(server.ssh("stat -c %s /var/lib/neve/incoming/*"))
     assert kept > 8 << 20
-    done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", playbook(tmp_path), "--wait",
-               "200")
+    done = run(
+        server, tmp_path, "deploy", "INVENTORY", "--playbook", playbook(tmp_path), "--wait", "200"
+    )
     assert done.status == 0, done.output
     assert not server.ssh("ls /var/lib/neve/incoming")
 
@@ -205,8 +215,10 @@ def test_unattended_kernel_of_ours_gives_the_server_back(deployed, tmp_path):
 
 def test_a_server_that_objects_is_not_restarted(deployed, tmp_path):
     boot = deployed.ssh("cat /proc/sys/kernel/random/boot_id")
-    deployed.ssh("systemd-run --unit=upgrade systemd-inhibit --what=shutdown --mode=block "
-                 "--who=upgrade --why=half-done sleep 3600; sleep 2")
+    deployed.ssh(
+        "systemd-run --unit=upgrade systemd-inhibit --what=shutdown --mode=block "
+        "--who=upgrade --why=half-done sleep 3600; sleep 2"
+    )
     done = finish(start(deployed, tmp_path), tmp_path)
     assert done.status == 75, done.output
     assert "is not to be restarted now: upgrade (process " in done.output

@@ -51,9 +51,13 @@ def test_two_servers_at_once(server, v4_10, tmp_path):
         server.inventory(second.host(name="arm2", sudo={"prompt": True}), **root)
         with (tmp_path / "said").open("w") as log:
             neve = pexpect.spawn(
-                sys.executable, ["-m", "harness", "run", str(file), "--inventory", str(lab)],
-                cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": str(ROOT)},
-                timeout=1800, encoding="utf-8")
+                sys.executable,
+                ["-m", "harness", "run", str(file), "--inventory", str(lab)],
+                cwd=str(tmp_path),
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                timeout=1800,
+                encoding="utf-8",
+            )
             neve.logfile_read = log
             neve.expect_exact("sudo's password on arm2: ")
             neve.sendline(PASSWORD)
@@ -72,8 +76,11 @@ def test_two_servers_at_once(server, v4_10, tmp_path):
         for each, boot in zip((server, second), boots, strict=True):
             assert each.ssh("cat /proc/sys/kernel/random/boot_id") != boot
             assert "neve." not in each.ssh("cat /proc/cmdline")
-        kept = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("runs/**/*")
-                       if path.is_file())
+        kept = "".join(
+            path.read_text(errors="replace")
+            for path in tmp_path.rglob("runs/**/*")
+            if path.is_file()
+        )
         assert PASSWORD not in output + kept
 
 
@@ -86,13 +93,15 @@ def test_server_behind_another(v4_10, tmp_path):
         with running(gate, forward=forward) as first:
             known = tmp_path / "known_hosts"
             keys = (second.made / "host_keys").read_text().splitlines()
-            known.write_text(first.known_hosts().read_text() +
-                             "".join(f"{SECOND} {key}\n" for key in keys))
-            lab = second.inventory(address=SECOND, port=22, known_hosts=str(known),
-                                   jump=f"lab@127.0.0.1:{first.port}")
+            known.write_text(
+                first.known_hosts().read_text() + "".join(f"{SECOND} {key}\n" for key in keys)
+            )
+            lab = second.inventory(
+                address=SECOND, port=22, known_hosts=str(known), jump=f"lab@127.0.0.1:{first.port}"
+            )
             file = playbook(tmp_path)
             neve_done("deploy", lab, "--playbook", file, cwd=tmp_path)
             neve_done("run", file, "--inventory", lab, cwd=tmp_path)
-            record, = RunFolder.open(tmp_path / "runs", "latest").records()
+            (record,) = RunFolder.open(tmp_path / "runs", "latest").records()
             assert record.status == "passed"
             neve_done("undeploy", lab, cwd=tmp_path)

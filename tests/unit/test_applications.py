@@ -23,8 +23,15 @@ from harness.results.store import RunFolder
 
 RECORDED = Path(__file__).with_name("recorded") / "applications"
 FIGURES = {
-    "apache": 959.80, "hackbench": 0.131, "kernbench": 0.436496, "memcached": 0.161, "mysql": 67.15,
-    "nginx": 1791.18, "tcp-maerts": 14136.80, "tcp-rr": 30864.20, "tcp-stream": 10723.75,
+    "apache": 959.80,
+    "hackbench": 0.131,
+    "kernbench": 0.436496,
+    "memcached": 0.161,
+    "mysql": 67.15,
+    "nginx": 1791.18,
+    "tcp-maerts": 14136.80,
+    "tcp-rr": 30864.20,
+    "tcp-stream": 10723.75,
 }
 
 
@@ -71,9 +78,14 @@ def test_only_applications_run_natively():
 
 
 def test_a_server_in_its_own_kernel_is_left_alone():
-    book = playbook.validate({
-        "configurations": ["vm"], "benchmarks": ["tcp-rr"],
-        "hosts": [{"kind": "ssh", "name": "arm1", "address": "arm1", "boot": "own"}]}, "p")
+    book = playbook.validate(
+        {
+            "configurations": ["vm"],
+            "benchmarks": ["tcp-rr"],
+            "hosts": [{"kind": "ssh", "name": "arm1", "address": "arm1", "boot": "own"}],
+        },
+        "p",
+    )
     assert not playbook.plan(book)
     assert "need a kernel of ours" in playbook.skipped(book)[0]
 
@@ -83,23 +95,30 @@ def test_what_is_licensed_is_skipped_by_name_without_a_copy():
     book = playbook.validate(wanted, "p")
     assert [cell.id for cell in playbook.plan(book)] == ["tcg/vm/1/tcp-rr"]
     assert playbook.skipped(book) == [
-        "specjvm2008: it is licensed: `specjvm` in the playbook names the jar of your copy"]
+        "specjvm2008: it is licensed: `specjvm` in the playbook names the jar of your copy"
+    ]
     book = playbook.validate({**wanted, "specjvm": {"jar": "/opt/spec/SPECjvm2008.jar"}}, "p")
     assert len(playbook.plan(book)) == 2
     assert not playbook.skipped(book)
 
 
 def test_a_copy_that_is_not_there_is_one_line(tmp_path):
-    book = playbook.validate({
-        "configurations": ["vm"], "benchmarks": ["specjvm2008"],
-        "specjvm": {"jar": str(tmp_path / "SPECjvm2008.jar")}}, "p")
+    book = playbook.validate(
+        {
+            "configurations": ["vm"],
+            "benchmarks": ["specjvm2008"],
+            "specjvm": {"jar": str(tmp_path / "SPECjvm2008.jar")},
+        },
+        "p",
+    )
     with pytest.raises(UserError, match=r"specjvm: no file .*SPECjvm2008\.jar"):
         artifacts_of(Cache(tmp_path), Progress(), book)
 
 
 def test_guests_have_the_disk_and_a_card_that_vhost_serves():
-    argv = " ".join(vmm_argv(Guest("Image", 4, 512, 3, disk="/dev/vda", tap="guest",
-                                   mac="52:54:00:00:02:02")))
+    argv = " ".join(
+        vmm_argv(Guest("Image", 4, 512, 3, disk="/dev/vda", tap="guest", mac="52:54:00:00:02:02"))
+    )
     assert "if=none,id=disk,format=raw,readonly=on,file=/dev/vda" in argv
     assert "tap,id=net,ifname=guest,script=no,downscript=no,vhost=on" in argv
     assert "netdev=net,mac=52:54:00:00:02:02" in argv
@@ -111,7 +130,7 @@ def test_kernels_of_applications_differ_by_their_options_alone():
     for name in track_names():
         track = Track.load(name)
         more = track.with_options(*track.applications)
-        assert more.fragments[:len(track.fragments)] == track.fragments
+        assert more.fragments[: len(track.fragments)] == track.fragments
         assert "l2" in more.kernels(["vm"], linux_guest=True)
         assert "l2" not in track.kernels(["vm"])
 
@@ -121,19 +140,44 @@ def record(configuration, benchmark, figures, *, repetition=1):
     application = applications()[benchmark]
 
     def row(metric, unit, value, reason=""):
-        return Measurement("r", "tcg", "upstream", "max", 3, configuration, "none", benchmark,
-                           metric, unit, value, None, len(figures), reason)
+        return Measurement(
+            "r",
+            "tcg",
+            "upstream",
+            "max",
+            3,
+            configuration,
+            "none",
+            benchmark,
+            metric,
+            unit,
+            value,
+            None,
+            len(figures),
+            reason,
+        )
 
     mean = sum(figures) / len(figures)
-    return CellRecord(cell.id, "passed", 1.0, (
-        row(application.metric, application.unit, mean),
-        row("traps", "exits per second", 50.0), row("cpu", "CPUs", 1.5, "L0")),
-        ({"benchmark": benchmark, "size": "small", "figures": figures},))
+    return CellRecord(
+        cell.id,
+        "passed",
+        1.0,
+        (
+            row(application.metric, application.unit, mean),
+            row("traps", "exits per second", 50.0),
+            row("cpu", "CPUs", 1.5, "L0"),
+        ),
+        ({"benchmark": benchmark, "size": "small", "figures": figures},),
+    )
 
 
 def test_errors_propagate_to_the_overhead():
-    table = overheads([record("native", "tcp-rr", [99.0, 100.0, 101.0]),
-                       record("vm", "tcp-rr", [9.0, 10.0, 11.0])]).set_index("configuration")
+    table = overheads(
+        [
+            record("native", "tcp-rr", [99.0, 100.0, 101.0]),
+            record("vm", "tcp-rr", [9.0, 10.0, 11.0]),
+        ]
+    ).set_index("configuration")
     # Student's t for 95 % and two degrees of freedom is 4.303; 1/sqrt(3) of it is 2.484.
     assert table.loc["native", "error"] == pytest.approx(2.484, abs=1e-3)
     assert table.loc["vm", "error"] == pytest.approx(2.484, abs=1e-3)
@@ -144,18 +188,25 @@ def test_errors_propagate_to_the_overhead():
 
 
 def test_repetitions_are_runs_of_one_cell():
-    table = overheads([record("vm", "tcp-rr", [9.0, 11.0]),
-                       record("vm", "tcp-rr", [10.0], repetition=2)])
+    table = overheads(
+        [record("vm", "tcp-rr", [9.0, 11.0]), record("vm", "tcp-rr", [10.0], repetition=2)]
+    )
     assert table["runs"].to_list() == [3]
     assert table["value"].to_list() == [10.0]
     assert table["overhead"].isna().all()
 
 
 def test_report_of_applications(tmp_path):
-    folder = RunFolder.create(tmp_path / "runs", "applications", {
-        "track": "upstream", "repeat": "neve run", "emulator": "11.1",
-        "playbook": {"benchmarks": ["memcached", "tcp-rr"]},
-    })
+    folder = RunFolder.create(
+        tmp_path / "runs",
+        "applications",
+        {
+            "track": "upstream",
+            "repeat": "neve run",
+            "emulator": "11.1",
+            "playbook": {"benchmarks": ["memcached", "tcp-rr"]},
+        },
+    )
     for configuration, time, rate in (("native", 0.1, 100.0), ("vm", 0.4, 20.0)):
         folder.append(record(configuration, "memcached", [time, time * 1.1]))
         folder.append(record(configuration, "tcp-rr", [rate, rate * 1.1]))

@@ -63,8 +63,19 @@ def test_frame_is_tidy(archive, tmp_path):
     archive.take(write_run(tmp_path, 1, {"hypercall": 1000}))
     frame = archive.load()
     assert list(frame.columns) == [
-        *COLUMNS, "repetition", "started", "state", "playbook", "harness", "emulator", "kernels",
-        "microbench", "folder", "settings", "repeated"]
+        *COLUMNS,
+        "repetition",
+        "started",
+        "state",
+        "playbook",
+        "harness",
+        "emulator",
+        "kernels",
+        "microbench",
+        "folder",
+        "settings",
+        "repeated",
+    ]
     assert list(dict.fromkeys(frame["run_id"])) == ["night-001", "night-002"], "oldest first"
     assert str(frame["started"].dt.tz) == "UTC"
     assert str(frame["started"].iloc[0]) == "2026-01-02 03:00:00+00:00"
@@ -92,8 +103,15 @@ def test_load_is_the_packages(place, tmp_path, monkeypatch):
 
 
 def test_names_are_data(archive, tmp_path):
-    archive.take(write_run(tmp_path, 1, {HOSTILE: 1000}, host=HOSTILE.replace("/", ""),
-                           kernels={"l0": {"version": HOSTILE, "key": HOSTILE}}))
+    archive.take(
+        write_run(
+            tmp_path,
+            1,
+            {HOSTILE: 1000},
+            host=HOSTILE.replace("/", ""),
+            kernels={"l0": {"version": HOSTILE, "key": HOSTILE}},
+        )
+    )
     frame = archive.load(benchmark=HOSTILE)
     assert set(frame["benchmark"]) == {HOSTILE}
     assert archive.load(host="' OR 1=1 --").empty
@@ -112,24 +130,30 @@ def cell(folder, **changes):
     file.write_text(json.dumps(record) + "\n")
 
 
-@pytest.mark.parametrize(("damage", "complaint"), [
-    (lambda f: (f / "metadata.json").write_text('{"run_id": "x", "sta'), "is damaged"),
-    (lambda f: (f / "metadata.json").write_text("[1]"), "is damaged"),
-    (lambda f: (f / "metadata.json").write_bytes(b"\xff\xfe"), "is damaged"),
-    (lambda f: spoil(f, started="yesterday"), "yesterday"),
-    (lambda f: spoil(f, run_id=None), "run_id"),
-    (lambda f: spoil(f, run_id="other"), 'belongs to the run "night-001"'),
-    (lambda f: spoil(f, kernels=["x"]), "no run of ours"),
-    (lambda f: spoil(f, playbook={"repetitions": "many"}), "repetitions"),
-    (lambda f: (f / "cells.jsonl").write_text('{"name": "something else"}\n'), "no run of ours"),
-    (lambda f: (f / "cells.jsonl").write_text("[1, 2]\n"), "no run of ours"),
-    (lambda f: cell(f, value="much"), "value"),
-    (lambda f: cell(f, value=float("nan")), "value"),
-    (lambda f: cell(f, host="a\0b"), "NUL"),
-    (lambda f: cell(f, host="\ud800"), "host"),
-    (lambda f: cell(f, iterations=2**70), "iterations"),
-    (lambda f: cell(f, surprise=1), "surprise"),
-])
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda f: (f / "metadata.json").write_text('{"run_id": "x", "sta'), "is damaged"),
+        (lambda f: (f / "metadata.json").write_text("[1]"), "is damaged"),
+        (lambda f: (f / "metadata.json").write_bytes(b"\xff\xfe"), "is damaged"),
+        (lambda f: spoil(f, started="yesterday"), "yesterday"),
+        (lambda f: spoil(f, run_id=None), "run_id"),
+        (lambda f: spoil(f, run_id="other"), 'belongs to the run "night-001"'),
+        (lambda f: spoil(f, kernels=["x"]), "no run of ours"),
+        (lambda f: spoil(f, playbook={"repetitions": "many"}), "repetitions"),
+        (
+            lambda f: (f / "cells.jsonl").write_text('{"name": "something else"}\n'),
+            "no run of ours",
+        ),
+        (lambda f: (f / "cells.jsonl").write_text("[1, 2]\n"), "no run of ours"),
+        (lambda f: cell(f, value="much"), "value"),
+        (lambda f: cell(f, value=float("nan")), "value"),
+        (lambda f: cell(f, host="a\0b"), "NUL"),
+        (lambda f: cell(f, host="\ud800"), "host"),
+        (lambda f: cell(f, iterations=2**70), "iterations"),
+        (lambda f: cell(f, surprise=1), "surprise"),
+    ],
+)
 def test_a_damaged_or_foreign_folder_is_one_line(archive, tmp_path, damage, complaint):
     folder = write_run(tmp_path, 1, {"hypercall": 1000})
     damage(folder)
@@ -171,7 +195,8 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
     (newer / "versions" / "r0003_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
         "revision, down_revision = '0003', '0002'\n"
-        "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n")
+        "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
+    )
     with monkeypatch.context() as patch:
         patch.setattr(database, "_MIGRATIONS", newer)
         with Database.open(place) as opened:
@@ -179,9 +204,10 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
             assert "note" in columns
             assert len(Archive(opened).load()) == 3
     for writable in (True, False):
-        with (pytest.raises(
-                UserError, match=r"newer harness \(its schema is '0003', ours '0002'\)"),
-              Database.open(place, writable=writable)):
+        with (
+            pytest.raises(UserError, match=r"newer harness \(its schema is '0003', ours '0002'\)"),
+            Database.open(place, writable=writable),
+        ):
             pass
 
 
@@ -193,7 +219,8 @@ def test_a_failed_upgrade_changes_nothing(place, tmp_path, monkeypatch):
         "import sqlalchemy as sa\nfrom alembic import op\n"
         "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
-        "    op.drop_table('nothing')\n")
+        "    op.drop_table('nothing')\n"
+    )
     with monkeypatch.context() as patch:
         patch.setattr(database, "_MIGRATIONS", newer)
         with pytest.raises((UserError, InfrastructureError), match="nothing"), Database.open(place):
@@ -224,16 +251,19 @@ def test_rows_go_with_their_run(archive, tmp_path):
     assert archive.load().empty
 
 
-@pytest.mark.parametrize(("place", "kind", "complaint"), [
-    ("mysql://x/y", UserError, "no database of kind 'mysql'"),
-    ("postgresql://u:secret@[::/x", UserError, "URL is damaged"),
-    ("://", UserError, "URL is damaged"),
-    ("postgresql://u:secret@127.0.0.1:1/x", InfrastructureError, r"u:\*\*\*@127.0.0.1:1/x: "),
-    ("postgresql://u:secret@no-such-host.invalid/x", InfrastructureError, "no-such-host"),
-    ("sqlite:////proc/none/h.sqlite", (UserError, OSError), "/proc/none"),
-    ("/proc/h.sqlite", UserError, "unable to open database file"),
-    ("/dev/null/h.sqlite", (UserError, OSError), "/dev/null"),
-])
+@pytest.mark.parametrize(
+    ("place", "kind", "complaint"),
+    [
+        ("mysql://x/y", UserError, "no database of kind 'mysql'"),
+        ("postgresql://u:secret@[::/x", UserError, "URL is damaged"),
+        ("://", UserError, "URL is damaged"),
+        ("postgresql://u:secret@127.0.0.1:1/x", InfrastructureError, r"u:\*\*\*@127.0.0.1:1/x: "),
+        ("postgresql://u:secret@no-such-host.invalid/x", InfrastructureError, "no-such-host"),
+        ("sqlite:////proc/none/h.sqlite", (UserError, OSError), "/proc/none"),
+        ("/proc/h.sqlite", UserError, "unable to open database file"),
+        ("/dev/null/h.sqlite", (UserError, OSError), "/dev/null"),
+    ],
+)
 def test_a_wrong_place_is_one_line_without_its_password(place, kind, complaint):
     with pytest.raises(kind, match=complaint) as caught, Database.open(place):
         pass
@@ -242,14 +272,18 @@ def test_a_wrong_place_is_one_line_without_its_password(place, kind, complaint):
 
 
 def test_a_server_that_refuses_is_the_users_matter(postgresql_server):
-    with (pytest.raises(UserError, match='database "none" does not exist'),
-          Database.open(f"postgresql://neve@/none?host={postgresql_server}")):
+    with (
+        pytest.raises(UserError, match='database "none" does not exist'),
+        Database.open(f"postgresql://neve@/none?host={postgresql_server}"),
+    ):
         pass
 
 
 def test_no_history_is_not_made_by_reading(tmp_path):
-    with (pytest.raises(UserError, match="neve history import RUNS makes one"),
-          Database.open(str(tmp_path / "h.sqlite"), writable=False)):
+    with (
+        pytest.raises(UserError, match="neve history import RUNS makes one"),
+        Database.open(str(tmp_path / "h.sqlite"), writable=False),
+    ):
         pass
     assert not list(tmp_path.glob("h.sqlite*"))
 
@@ -291,13 +325,19 @@ def older(place):
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-        connection.execute(sa.text(
-            "INSERT INTO runs (id, started, state, playbook, repetitions, harness, kernels, "
-            "folder, digest) VALUES ('night-001', '2026-01-02 03:00:00.000000', 'finished', "
-            "'nightly', 1, '0.1.0', 'l0: 4.10.0 k1', '/x', 'd')"))
-        connection.execute(sa.text(
-            "INSERT INTO measurements VALUES ('night-001', 'server', 'v4.10', 'cortex-a57', 3, "
-            "'vm', 'none', 'hypercall', 1, 'cost', 'instructions', 1000, NULL, 1000, '')"))
+        connection.execute(
+            sa.text(
+                "INSERT INTO runs (id, started, state, playbook, repetitions, harness, kernels, "
+                "folder, digest) VALUES ('night-001', '2026-01-02 03:00:00.000000', 'finished', "
+                "'nightly', 1, '0.1.0', 'l0: 4.10.0 k1', '/x', 'd')"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO measurements VALUES ('night-001', 'server', 'v4.10', 'cortex-a57', 3, "
+                "'vm', 'none', 'hypercall', 1, 'cost', 'instructions', 1000, NULL, 1000, '')"
+            )
+        )
     engine.dispose()
 
 
@@ -331,17 +371,36 @@ def test_what_is_accepted_is_kept(place):
 
 
 def test_settings_are_what_is_not_the_default(archive, tmp_path):
-    playbook = Playbook.model_validate({
-        "configurations": ["vm"], "benchmarks": ["hypercall"], "iterations": 500, "kernel": "7.2",
-        "check": True, "hosts": [{"kind": "tcg", "name": "small"},
-                                 {"kind": "tcg", "name": "large", "memory": 8192, "cpu": "max"}],
-    }).model_dump(mode="json")
+    playbook = Playbook.model_validate(
+        {
+            "configurations": ["vm"],
+            "benchmarks": ["hypercall"],
+            "iterations": 500,
+            "kernel": "7.2",
+            "check": True,
+            "hosts": [
+                {"kind": "tcg", "name": "small"},
+                {"kind": "tcg", "name": "large", "memory": 8192, "cpu": "max"},
+            ],
+        }
+    ).model_dump(mode="json")
     for host in ("small", "large"):
-        archive.take(write_run(tmp_path, 1, {"hypercall": 1000}, host=host, name=host,
-                               playbook=playbook, microbench={"sha256": "abc"}))
+        archive.take(
+            write_run(
+                tmp_path,
+                1,
+                {"hypercall": 1000},
+                host=host,
+                name=host,
+                playbook=playbook,
+                microbench={"sha256": "abc"},
+            )
+        )
     frame = archive.load(metric="cost")
     assert frame.set_index("host")["settings"].to_dict() == {
-        "small": "iterations=500 kernel=7.2", "large": "iterations=500 kernel=7.2 memory=8192"}
+        "small": "iterations=500 kernel=7.2",
+        "large": "iterations=500 kernel=7.2 memory=8192",
+    }
     assert set(frame["microbench"]) == {"abc"}
 
 
@@ -358,25 +417,35 @@ def test_a_malformed_database_is_the_users_matter(tmp_path, writable):
     with Database.open(str(file)) as opened:
         Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
     damage_page(file)
-    with (pytest.raises(UserError, match="malformed; move it away") as caught,
-          Database.open(str(file), writable=writable) as opened):
+    with (
+        pytest.raises(UserError, match="malformed; move it away") as caught,
+        Database.open(str(file), writable=writable) as opened,
+    ):
         Archive(opened).load()
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "h.sqlite").write_text("not a database" * 100)
-    with (pytest.raises(UserError, match="file is not a database"),
-          Database.open(str(tmp_path / "h.sqlite"))):
+    with (
+        pytest.raises(UserError, match="file is not a database"),
+        Database.open(str(tmp_path / "h.sqlite")),
+    ):
         pass
 
 
 def test_sqlite_is_set_up_to_survive(tmp_path):
     with Database.open(str(tmp_path / "h.sqlite")) as opened, opened.reading() as connection:
-        settings = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-                    for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
     assert settings == {
-        "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 30000,
+    }
 
 
 KILLS = 100
@@ -421,9 +490,17 @@ def killed_writer(file, versions, seed):
 
 def test_sqlite_survives_kill_9(tmp_path):
     """Nothing that was acknowledged is lost, no run is half there, the file stays sound."""
-    versions = [[write_run(tmp_path / str(version), number, {
-        f"benchmark-{each}": 1000 + version for each in range(40)}) for number in range(RUNS)]
-        for version in range(2)]
+    versions = [
+        [
+            write_run(
+                tmp_path / str(version),
+                number,
+                {f"benchmark-{each}": 1000 + version for each in range(40)},
+            )
+            for number in range(RUNS)
+        ]
+        for version in range(2)
+    ]
     expected, fresh, acknowledged = {}, 0, 0
     for seed in range(KILLS):
         if seed % 10 == 0:
@@ -439,8 +516,10 @@ def test_sqlite_survives_kill_9(tmp_path):
             assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         with Database.open(str(file)) as opened:
             costs = Archive(opened).load(metric="cost")
-        found = {int(run_id.removeprefix("night-")): int(rows["value"].iloc[0] - 1000)
-                 for run_id, rows in costs.groupby("run_id")}
+        found = {
+            int(run_id.removeprefix("night-")): int(rows["value"].iloc[0] - 1000)
+            for run_id, rows in costs.groupby("run_id")
+        }
         assert found in (expected, {**expected, under_way[0]: under_way[1]})
         assert (costs.groupby("run_id")["value"].nunique() == 1).all(), "no run mixes versions"
         assert (costs.groupby("run_id").size() == 40).all(), "no run is half there"

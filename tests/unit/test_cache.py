@@ -128,13 +128,19 @@ def test_devices_and_pipes_are_written_to(tmp_path):
 @pytest.mark.parametrize("where", ["a pipe", "a file"])
 def test_standard_output_is_written_to(tmp_path, where):
     (tmp_path / "stdout").symlink_to("/proc/self/fd/1")  # as /dev/stdout is
-    program = "from pathlib import Path; from harness.cache import write_atomically; " \
-              f"write_atomically(Path({str(tmp_path / 'stdout')!r}), 'new')"
+    program = (
+        "from pathlib import Path; from harness.cache import write_atomically; "
+        f"write_atomically(Path({str(tmp_path / 'stdout')!r}), 'new')"
+    )
     target = tmp_path / "out"
     with target.open("wb") as stream:
         inode = target.stat().st_ino
-        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True,
-                              stdout=subprocess.PIPE if where == "a pipe" else stream)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.PIPE if where == "a pipe" else stream,
+        )
     assert (done.stdout or target.read_bytes()) == b"new"
     assert target.stat().st_ino == inode
 
@@ -169,8 +175,9 @@ def test_names_of_files_in_no_encoding_are_written(tmp_path):
     assert (tmp_path / "f").read_text(encoding="utf-8") == "repeat: p\\udcff"
 
 
-@pytest.mark.parametrize("name", ["a b", "a:b", "a'b", 'a"b', "a$b", "a#b", "a\nb", "a;b", "a\\b",
-                                  "a%b"])
+@pytest.mark.parametrize(
+    "name", ["a b", "a:b", "a'b", 'a"b', "a$b", "a#b", "a\nb", "a;b", "a\\b", "a%b"]
+)
 def test_a_cache_where_nothing_can_be_built_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setenv("NEVE_CACHE", str(tmp_path / name))
     with pytest.raises(UserError, match=r"no kernel can be built below a path with .*NEVE_CACHE"):
@@ -210,8 +217,13 @@ def test_cpio_reads_our_archives(tmp_path):
     assert archive.stat().st_size % 512 == 0
     out = tmp_path / "out"
     out.mkdir()
-    first = subprocess.run(["cpio", "-idm", "--quiet"], cwd=out, stdin=archive.open("rb"),
-                           capture_output=True, check=True)
+    first = subprocess.run(
+        ["cpio", "-idm", "--quiet"],
+        cwd=out,
+        stdin=archive.open("rb"),
+        capture_output=True,
+        check=True,
+    )
     assert first.returncode == 0
     assert (out / "dir" / "file").read_text() == "hello"
     assert stat.S_IMODE((out / "dir" / "file").stat().st_mode) == 0o600

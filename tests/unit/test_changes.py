@@ -54,11 +54,20 @@ def test_quiet_series_raise_no_alarm():
     assert again < 0.16
 
 
-@pytest.mark.parametrize(("kind", "bound"), [
-    (nights.TwoValues, 0.10), (nights.RareValue, 0.24), (nights.NoisyValues, 0.10),
-    (nights.Flipping, 0.09), (nights.Quantized, 0.02), (nights.Outliers, 0.15),
-    (nights.ExponentialTail, 0.19), (nights.Autoregressive, 0.25), (nights.NoiseTriples, 0.59),
-])
+@pytest.mark.parametrize(
+    ("kind", "bound"),
+    [
+        (nights.TwoValues, 0.10),
+        (nights.RareValue, 0.24),
+        (nights.NoisyValues, 0.10),
+        (nights.Flipping, 0.09),
+        (nights.Quantized, 0.02),
+        (nights.Outliers, 0.15),
+        (nights.ExponentialTail, 0.19),
+        (nights.Autoregressive, 0.25),
+        (nights.NoiseTriples, 0.59),
+    ],
+)
 def test_what_is_no_normal_noise_raises_few_alarms(kind, bound):
     """The bound is above the figure of `stress` by what chance does with 100 series."""
     alarmed, _, _ = nights.false_alarms(kind, 10, seed=31)
@@ -71,8 +80,10 @@ def test_false_alarms_by_kind_of_noise():
     worse = []
     for kind, (share, calls) in nights.KINDS.items():
         alarmed, a_year, again = nights.false_alarms(kind, 200, seed=20261127)
-        print(f"{kind.__name__:16} {alarmed:6.1%} of series, {a_year:5.2f} calls a series-year, "
-              f"{again:5.1%} of cells measured again")
+        print(
+            f"{kind.__name__:16} {alarmed:6.1%} of series, {a_year:5.2f} calls a series-year, "
+            f"{again:5.1%} of cells measured again"
+        )
         if alarmed > share or a_year > calls:
             worse.append(kind.__name__)
     assert not worse
@@ -80,10 +91,14 @@ def test_false_alarms_by_kind_of_noise():
 
 # Shares of steps found within so many nights, at 1 % noise and at none. Chance has 400 tries.
 FOUND = [
-    (nights.Gaussian, 0.01, {10: 0.05}), (nights.Gaussian, 0.02, {1: 0.02, 3: 0.33, 10: 0.88}),
-    (nights.Gaussian, 0.03, {1: 0.26, 3: 0.90, 10: 0.99}), (nights.Gaussian, 0.05, {1: 0.94, 3: 1}),
-    (nights.Gaussian, 0.10, {1: 0.99, 3: 1}), (nights.Constant, 0.00025, {30: 0.8}),
-    (nights.Constant, 0.0005, {2: 0.8}), (nights.Constant, 0.001, {1: 0.88}),
+    (nights.Gaussian, 0.01, {10: 0.05}),
+    (nights.Gaussian, 0.02, {1: 0.02, 3: 0.33, 10: 0.88}),
+    (nights.Gaussian, 0.03, {1: 0.26, 3: 0.90, 10: 0.99}),
+    (nights.Gaussian, 0.05, {1: 0.94, 3: 1}),
+    (nights.Gaussian, 0.10, {1: 0.99, 3: 1}),
+    (nights.Constant, 0.00025, {30: 0.8}),
+    (nights.Constant, 0.0005, {2: 0.8}),
+    (nights.Constant, 0.001, {1: 0.88}),
 ]
 
 
@@ -93,10 +108,15 @@ def test_found_by_size():
     missed = []
     for kind, size, least in FOUND:
         delays = nights.found(size, 400, seed=20261128, kind=kind, nights=max(least))
-        shares = {within: float(np.mean(delays <= within)) for within in (1, 2, 3, 10, 30)
-                  if within <= max(least)}
-        print(f"{kind.__name__}, {size:.3%}: " + ", ".join(
-            f"{share:.0%} within {within}" for within, share in shares.items()))
+        shares = {
+            within: float(np.mean(delays <= within))
+            for within in (1, 2, 3, 10, 30)
+            if within <= max(least)
+        }
+        print(
+            f"{kind.__name__}, {size:.3%}: "
+            + ", ".join(f"{share:.0%} within {within}" for within, share in shares.items())
+        )
         if any(shares[within] < share for within, share in least.items()):
             missed.append((kind.__name__, size))
     assert not missed
@@ -178,10 +198,16 @@ def test_counts_around_zero_are_no_change():
     assert (monitor.changes[0].before, monitor.changes[0].after) == (0.0, 0.5)
 
 
-@pytest.mark.parametrize("values", [
-    [-0.01] * 12 + [0.03] * 4, [0.0] * 12 + [0.01] * 4, [0.0] * 14, [-0.1, 0.1] * 7 + [0.3] * 4,
-    [38.0] * 20 + [38.3] * 6,
-])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [-0.01] * 12 + [0.03] * 4,
+        [0.0] * 12 + [0.01] * 4,
+        [0.0] * 14,
+        [-0.1, 0.1] * 7 + [0.3] * 4,
+        [38.0] * 20 + [38.3] * 6,
+    ],
+)
 def test_less_than_half_a_trap_is_no_change(values):
     monitor = follow(values, again=dict(enumerate(values)), unit="exits")
     assert not monitor.suspects
@@ -214,8 +240,7 @@ def test_noise_sees_both_of_two_values():
 @pytest.mark.parametrize("new", [2, 3, 7])
 def test_ranks_are_those_of_scipy(old, new):
     for lost in (0, 1, 3, 9):
-        exact = stats.mannwhitneyu(
-            [*range(new)], [*range(new, new + old)], method="exact").pvalue
+        exact = stats.mannwhitneyu([*range(new)], [*range(new, new + old)], method="exact").pvalue
         assert evidence._chance(old, new, 0) == pytest.approx(exact / 2)
         apart = evidence._chance(old, new, lost)
         assert apart <= evidence._chance(old, new, lost + 1) <= 1
@@ -264,7 +289,7 @@ def test_a_night_costs_the_same_after_years():
 def test_noise_of_a_host_counts_as_far_as_its_series_are_alike():
     rng = np.random.default_rng(7)
     alike = noise.pooled([noise.own([rng.normal(size=20)]) for _ in range(12)])
-    apart = noise.pooled([noise.own([rng.normal(size=20) * 10.0 ** -each]) for each in range(5)])
+    apart = noise.pooled([noise.own([rng.normal(size=20) * 10.0**-each]) for each in range(5)])
     assert alike.sigma == pytest.approx(1.0, rel=0.2)
     assert alike.freedom > 20
     assert apart.freedom < 2

@@ -20,28 +20,39 @@ FALLBACK = PLAYBOOKS / "fallback.yaml"
 def neve(tmp_path):
     def call(*arguments, **env):
         return subprocess.run(
-            [sys.executable, "-m", "harness", *map(str, arguments)], cwd=tmp_path,
-            capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **env})
+            [sys.executable, "-m", "harness", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        )
 
     return call
 
 
-@pytest.mark.parametrize(("arguments", "complaint"), [
-    (["run", "none.yaml"], "none.yaml: no such playbook"),
-    (["run", FALLBACK, "--only", "benchmark=nope"], "the playbook has hypercall"),
-    (["run", FALLBACK, "--host", "elsewhere"], "neither of the playbook"),
-    (["run", FALLBACK, "--host", "127.0.0.1:1", "--only", "configuration=vm"], "can't be reached"),
-    (["run", FALLBACK, "--payload", "none.flat"], "--payload none.flat: no such file"),
-    (["report"], "no run 'latest'"),
-    (["compare", "a", "b"], "no run 'a'"),
-    (["kernel", "import", "none"], "none: no such file"),
-    (["kernel", "build", "--track", "v9"], "unknown track 'v9'"),
-    (["shell", "--level", "l1"], "needs a terminal, or --command"),
-    (["doctor", "--host", "127.0.0.1:1"], "can't be reached"),
-    (["runn"], "No such command"),
-    (["shell", "--level", "l7"], "l7"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "none.yaml"], "none.yaml: no such playbook"),
+        (["run", FALLBACK, "--only", "benchmark=nope"], "the playbook has hypercall"),
+        (["run", FALLBACK, "--host", "elsewhere"], "neither of the playbook"),
+        (
+            ["run", FALLBACK, "--host", "127.0.0.1:1", "--only", "configuration=vm"],
+            "can't be reached",
+        ),
+        (["run", FALLBACK, "--payload", "none.flat"], "--payload none.flat: no such file"),
+        (["report"], "no run 'latest'"),
+        (["compare", "a", "b"], "no run 'a'"),
+        (["kernel", "import", "none"], "none: no such file"),
+        (["kernel", "build", "--track", "v9"], "unknown track 'v9'"),
+        (["shell", "--level", "l1"], "needs a terminal, or --command"),
+        (["doctor", "--host", "127.0.0.1:1"], "can't be reached"),
+        (["runn"], "No such command"),
+        (["shell", "--level", "l7"], "l7"),
+    ],
+)
 def test_wrong_input_ends_with_2_and_one_line(neve, arguments, complaint):
     done = neve(*arguments)
     assert done.returncode == 2, done.stderr
@@ -50,19 +61,25 @@ def test_wrong_input_ends_with_2_and_one_line(neve, arguments, complaint):
 
 
 def test_parts_may_be_named_one_by_one(neve):
-    said = [neve("plan", FALLBACK, "--json", *words).stdout for words in (
-        ("--only", "benchmark=hypercall,configuration=vm"),
-        ("--only", "benchmark=hypercall", "--only", "configuration=vm"),
-    )]
+    said = [
+        neve("plan", FALLBACK, "--json", *words).stdout
+        for words in (
+            ("--only", "benchmark=hypercall,configuration=vm"),
+            ("--only", "benchmark=hypercall", "--only", "configuration=vm"),
+        )
+    ]
     assert said[0] == said[1]
     assert "device-io" not in said[0]
 
 
-@pytest.mark.parametrize(("text", "complaint"), [
-    ("iterations: 0\nconfigurations: [vm]\nbenchmarks: [hypercall]\n", "must be at least 2"),
-    ("configurations: [vm]\nbenchmarks: [hypercal]\n", "unknown value 'hypercal'"),
-    ("configuration: [vm]\nbenchmarks: [hypercall]\n", "configuration: unknown key"),
-])
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("iterations: 0\nconfigurations: [vm]\nbenchmarks: [hypercall]\n", "must be at least 2"),
+        ("configurations: [vm]\nbenchmarks: [hypercal]\n", "unknown value 'hypercal'"),
+        ("configuration: [vm]\nbenchmarks: [hypercall]\n", "configuration: unknown key"),
+    ],
+)
 def test_wrong_playbook_ends_with_2(neve, tmp_path, text, complaint):
     (tmp_path / "p.yaml").write_text(text)
     done = neve("run", "p.yaml")
@@ -96,24 +113,29 @@ def test_full_disk_below_a_command_is_said_too():
         process.run(["sh", "-c", "echo 'tar: No space left on device' >&2; exit 2"])
 
 
-@pytest.mark.parametrize(("said", "code"), [
-    ("E: Failed to fetch x  Hash Sum mismatch", 2),
-    ("E: The repository 'x' is not signed.", 2),
-    ("Err:1 Could not resolve 'deb.example'", 75),
-])
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("E: Failed to fetch x  Hash Sum mismatch", 2),
+        ("E: The repository 'x' is not signed.", 2),
+        ("Err:1 Could not resolve 'deb.example'", 75),
+    ],
+)
 def test_damaged_download_is_refused_and_an_unreachable_archive_is_not(
-        said, code, tmp_path, monkeypatch):
+    said, code, tmp_path, monkeypatch
+):
     from harness.build import debian
     from harness.cache import Cache
 
     fake = tmp_path / "apt-get"
-    fake.write_text(f"#!/bin/sh\necho \"{said}\" >&2\nexit 100\n")
+    fake.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 100\n')
     fake.chmod(0o755)
     monkeypatch.setattr(debian, "require", lambda program, package: str(fake))
     keyring = tmp_path / "keyring"
     keyring.touch()
     apt = debian.AptRoot.create(
-        Cache(tmp_path), debian.Debian("http://x", keyring, ("trixie",), {}))
+        Cache(tmp_path), debian.Debian("http://x", keyring, ("trixie",), {})
+    )
     with pytest.raises(HarnessError) as caught:
         apt.update()
     assert caught.value.exit_code == code
@@ -124,8 +146,10 @@ def test_plan_prints_the_matrix_and_runs_nothing(neve, tmp_path):
     done = neve("plan", FALLBACK, "--json")
     plan = json.loads(done.stdout)
     assert "tcg/nested-neve-vhe/1/hypercall" in plan["cells"]
-    assert "virt,accel=kvm,gic-version=3,dtb-randomness=off,virtualization=on" in (
-        plan["commands"]["L1 hypervisor"])
+    assert (
+        "virt,accel=kvm,gic-version=3,dtb-randomness=off,virtualization=on"
+        in (plan["commands"]["L1 hypervisor"])
+    )
     assert not (tmp_path / "cache" / "artifacts").exists()
 
 
@@ -138,15 +162,26 @@ def licensed(name):
     lines = (ROOT / name).read_text().splitlines()
     return "SPDX-License-Identifier" in "".join(lines[:3]) or (
         name.startswith("kernel-patches/v4.10/files/")
-        and "the GNU General Public License version 2" in "\n".join(lines[:30]))
+        and "the GNU General Public License version 2" in "\n".join(lines[:30])
+    )
 
 
 def test_every_file_names_its_licence():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True,
-                             check=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     code = {".py", ".c", ".h", ".S", ".lds", ".toml", ".yaml", ".config", ".j2", ""}
-    exempt = {".gitignore", *(f"harness/results/templates/{name}.{kind}.j2"
-                              for name in ("report", "applications") for kind in ("md", "html"))}
-    missing = [name for name in tracked
-               if Path(name).suffix in code and name not in exempt and not licensed(name)]
+    exempt = {
+        ".gitignore",
+        *(
+            f"harness/results/templates/{name}.{kind}.j2"
+            for name in ("report", "applications")
+            for kind in ("md", "html")
+        ),
+    }
+    missing = [
+        name
+        for name in tracked
+        if Path(name).suffix in code and name not in exempt and not licensed(name)
+    ]
     assert not missing

@@ -20,7 +20,8 @@ def scripted(tmp_path):
         file = tmp_path / f"script{len(opened)}.py"
         file.write_text("import sys, time\n" + script)
         console = Console.of_process(
-            [sys.executable, "-u", str(file)], "guest", tmp_path / "consoles" / "guest.log")
+            [sys.executable, "-u", str(file)], "guest", tmp_path / "consoles" / "guest.log"
+        )
         opened.append(console)
         return console
 
@@ -32,7 +33,8 @@ def scripted(tmp_path):
 @pytest.fixture
 def shell(tmp_path):
     console = Console.of_process(
-        ["sh", "-c", "stty echo; PS1='l1# ' exec sh -i"], "l1", tmp_path / "l1.log")
+        ["sh", "-c", "stty echo; PS1='l1# ' exec sh -i"], "l1", tmp_path / "l1.log"
+    )
     shell = Shell(console, "l1# ")
     shell.ready(Deadline(10, "the shell"))
     yield shell
@@ -75,17 +77,22 @@ def test_program_that_ends_early_is_an_error_at_once(shell):
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize(("said", "cause"), [
-    ("[ 1.0] Kernel panic - not syncing: Attempted to kill init!", "kernel panic"),
-    ("Internal error: Oops: 0000000096000004 [#1] SMP", "kernel oops"),
-    ("Unable to handle kernel NULL pointer dereference at virtual address 0", "kernel oops"),
-    ("VFS: Unable to mount root fs on unknown-block(0,0)", "no root file system"),
-    ("(initramfs) ", "initramfs prompt"),
-    ("qemu-system-aarch64: -machine foo: unsupported machine type", "VMM error"),
-    ("@MB panic esr=0x96000010 elr=0x0 far=0x0 crc=00000000", "benchmark guest exception"),
-    ("Booting Linux on physical CPU 0x0\\nlater\\nBooting Linux on physical CPU 0x0",
-     "reboot loop"),
-])
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("[ 1.0] Kernel panic - not syncing: Attempted to kill init!", "kernel panic"),
+        ("Internal error: Oops: 0000000096000004 [#1] SMP", "kernel oops"),
+        ("Unable to handle kernel NULL pointer dereference at virtual address 0", "kernel oops"),
+        ("VFS: Unable to mount root fs on unknown-block(0,0)", "no root file system"),
+        ("(initramfs) ", "initramfs prompt"),
+        ("qemu-system-aarch64: -machine foo: unsupported machine type", "VMM error"),
+        ("@MB panic esr=0x96000010 elr=0x0 far=0x0 crc=00000000", "benchmark guest exception"),
+        (
+            "Booting Linux on physical CPU 0x0\\nlater\\nBooting Linux on physical CPU 0x0",
+            "reboot loop",
+        ),
+    ],
+)
 def test_failures_end_a_wait_at_once(scripted, said, cause):
     console = scripted(f'print("{said}")\nprint("the last line")\ntime.sleep(60)')
     started = time.monotonic()
@@ -99,8 +106,10 @@ def test_failures_end_a_wait_at_once(scripted, said, cause):
 
 
 def test_a_look_at_a_console_waits_for_the_cause_of_a_panic(scripted):
-    console = scripted('sys.stdout.write("Kernel panic - not syncing: ")\nsys.stdout.flush()\n'
-                       'time.sleep(0.1)\nprint("the cause")\ntime.sleep(60)')
+    console = scripted(
+        'sys.stdout.write("Kernel panic - not syncing: ")\nsys.stdout.flush()\n'
+        'time.sleep(0.1)\nprint("the cause")\ntime.sleep(60)'
+    )
     deadline = time.monotonic() + 10
     with pytest.raises(GuestError, match="the cause"):
         while time.monotonic() < deadline:
@@ -108,8 +117,10 @@ def test_a_look_at_a_console_waits_for_the_cause_of_a_panic(scripted):
 
 
 def test_a_boot_after_a_panic_does_not_hide_it(scripted):
-    console = scripted('print("the line before")\nprint("Kernel panic - not syncing: the cause")\n'
-                       'for i in range(100): print("boot", i)\ntime.sleep(60)')
+    console = scripted(
+        'print("the line before")\nprint("Kernel panic - not syncing: the cause")\n'
+        'for i in range(100): print("boot", i)\ntime.sleep(60)'
+    )
     with pytest.raises(GuestError) as caught:
         console.expect("login:", Deadline(10, "L1 to boot"))
     assert "kernel panic: Kernel panic - not syncing: the cause" in str(caught.value)
@@ -168,6 +179,7 @@ def test_transcript_holds_everything(scripted, tmp_path):
 
 
 def test_prompts_of_levels_are_told_apart(scripted):
-    console = scripted('print("l0# ", end="")\ntime.sleep(0.3)\nprint("l1# ", end="")\n'
-                       "time.sleep(60)")
+    console = scripted(
+        'print("l0# ", end="")\ntime.sleep(0.3)\nprint("l1# ", end="")\ntime.sleep(60)'
+    )
     Shell(console, "l1# ").ready(Deadline(10, "l1"))

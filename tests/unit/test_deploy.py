@@ -30,12 +30,17 @@ def lab(tmp_path):
 @pytest.mark.parametrize("command", ["deploy", "undeploy"])
 def test_every_server_that_fails_is_named(lab, tmp_path, command):
     done = subprocess.run(
-        [sys.executable, "-m", "harness", command, str(lab)], cwd=tmp_path, text=True,
-        capture_output=True, timeout=120, check=False,
-        env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)})
+        [sys.executable, "-m", "harness", command, str(lab)],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    last = done.stderr[done.stderr.index("neve: "):].splitlines()
+    last = done.stderr[done.stderr.index("neve: ") :].splitlines()
     assert len(last) == 3
     assert all(f"host arm{number}" in line for number, line in enumerate(last, 1))
 
@@ -66,10 +71,15 @@ def test_one_failure_stops_no_other(lab, tmp_path, monkeypatch, capsys):
     assert "arm2: Input/output error" in said
 
 
-@pytest.mark.parametrize(("kinds", "status"), [
-    ([UserError, UserError], 2), ([UserError, InfrastructureError], 75),
-    ([UserError, GuestError], 1), ([GuestError, InfrastructureError], 75),
-])
+@pytest.mark.parametrize(
+    ("kinds", "status"),
+    [
+        ([UserError, UserError], 2),
+        ([UserError, InfrastructureError], 75),
+        ([UserError, GuestError], 1),
+        ([GuestError, InfrastructureError], 75),
+    ],
+)
 def test_the_exit_code_of_several_errors(kinds, status):
     error = together([kind(f"host {number}") for number, kind in enumerate(kinds)])
     assert error.exit_code == status

@@ -18,13 +18,19 @@ VHE = "VHE mode initialized successfully"
 MIDR = "0x00000000410fd490"
 
 
-@pytest.mark.parametrize(("log", "good", "found"), [
-    ("VHE+NV2 mode initialized successfully", True, "VHE+NV2 mode initialized successfully"),
-    (VHE, False, f"{VHE}; processor {MIDR}: FEAT_NV2 is not told"),
-    (f"{VHE}\nCPU features: unavailable: Nested Virtualization Support", False,
-     f"{VHE}; processor {MIDR}: no FEAT_NV2, says the kernel"),
-    ("", False, f"the kernel's log does not say; processor {MIDR}: FEAT_NV2 is not told"),
-])
+@pytest.mark.parametrize(
+    ("log", "good", "found"),
+    [
+        ("VHE+NV2 mode initialized successfully", True, "VHE+NV2 mode initialized successfully"),
+        (VHE, False, f"{VHE}; processor {MIDR}: FEAT_NV2 is not told"),
+        (
+            f"{VHE}\nCPU features: unavailable: Nested Virtualization Support",
+            False,
+            f"{VHE}; processor {MIDR}: no FEAT_NV2, says the kernel",
+        ),
+        ("", False, f"the kernel's log does not say; processor {MIDR}: FEAT_NV2 is not told"),
+    ],
+)
 def test_nesting_is_told_from_the_log_alone(log, good, found):
     def ask(command):
         if "midr_el1" in command:
@@ -65,8 +71,13 @@ def test_what_the_code_asks_for_is_looked_at():
 
 def doctor(*wrapper, **env):
     done = subprocess.run(
-        [*wrapper, sys.executable, "-m", "harness", "doctor", "--json"], cwd=ROOT, check=False,
-        capture_output=True, encoding="utf-8", env={**os.environ, **env})
+        [*wrapper, sys.executable, "-m", "harness", "doctor", "--json"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, **env},
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return {finding["what"]: finding for finding in json.loads(done.stdout)}, done.returncode
 
@@ -87,12 +98,15 @@ def test_nothing_is_downloaded(tmp_path):
     assert sorted(path.name for path in (tmp_path / "cache").rglob("*")) == []
 
 
-@pytest.mark.parametrize(("cache", "said"), [
-    ("~nosuchuser/x", "no such user, or HOME is not set"),
-    ("/proc/nothing", "/proc/nothing: "),
-    ("/dev/null", "a file is where a folder is needed"),
-    ("/tmp/a b", "no kernel can be built below a path with ' '"),
-])
+@pytest.mark.parametrize(
+    ("cache", "said"),
+    [
+        ("~nosuchuser/x", "no such user, or HOME is not set"),
+        ("/proc/nothing", "/proc/nothing: "),
+        ("/dev/null", "a file is where a folder is needed"),
+        ("/tmp/a b", "no kernel can be built below a path with ' '"),
+    ],
+)
 def test_a_cache_that_can_not_be_is_one_finding(cache, said):
     findings, status = doctor(NEVE_CACHE=cache)
     assert status == 2
@@ -101,13 +115,14 @@ def test_a_cache_that_can_not_be_is_one_finding(cache, said):
 
 
 def test_a_cache_whose_programs_can_not_run_is_found(tmp_path):
-    program = f"mount -t tmpfs -o noexec tmpfs {tmp_path} && exec \"$@\""
+    program = f'mount -t tmpfs -o noexec tmpfs {tmp_path} && exec "$@"'
     try:
         subprocess.run(["unshare", "-rm", "sh", "-c", program, "sh", "true"], check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounts in a name space of our own are not allowed here")
-    findings, status = doctor("unshare", "-rm", "sh", "-c", program, "sh",
-                              NEVE_CACHE=str(tmp_path / "cache"))
+    findings, status = doctor(
+        "unshare", "-rm", "sh", "-c", program, "sh", NEVE_CACHE=str(tmp_path / "cache")
+    )
     assert status == 2
     assert "mounted with noexec" in findings["cache"]["found"]
     assert findings["disk"]["found"]

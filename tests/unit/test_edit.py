@@ -20,8 +20,12 @@ from harness.model.series import PatchSeries
 from harness.model.track import Track
 
 LINES = [f"  line {number}" for number in range(1, 41)]
-TREE = {"Makefile": "all:\n", "arch/arm64/kvm.c": "\n".join(LINES) + "\n", ".gitignore": "*.o\n",
-        "blob.o": "binary\n"}
+TREE = {
+    "Makefile": "all:\n",
+    "arch/arm64/kvm.c": "\n".join(LINES) + "\n",
+    ".gitignore": "*.o\n",
+    "blob.o": "binary\n",
+}
 TOML = """\
 manifest = "manifest.sha256"
 patches = [
@@ -53,7 +57,7 @@ def patch(subject, *hunks):
     text += "diff --git a/arch/arm64/kvm.c b/arch/arm64/kvm.c\n"
     text += "--- a/arch/arm64/kvm.c\n+++ b/arch/arm64/kvm.c\n"
     for number, new in hunks:
-        context = [f" {line}\n" for line in LINES[number - 4:number + 3]]
+        context = [f" {line}\n" for line in LINES[number - 4 : number + 3]]
         context[3:4] = [f"-{LINES[number - 1]}\n", f"+  {new}\n"]
         text += f"@@ -{number - 3},7 +{number - 3},7 @@\n" + "".join(context)
     return text
@@ -63,12 +67,13 @@ FILES = {
     "series.toml": TOML,
     "manifest.sha256": "# of what it changes\n" + "0" * 64 + "  arch/arm64/kvm.c\n",
     "0001-first.patch": patch("kvm: First", (5, "first")),
-    "0002-word.patch.j2": "{## a comment ##}\n" + patch(
-        "kvm: Word", (12, "{{ word }}"), (25, "word")),
+    "0002-word.patch.j2": "{## a comment ##}\n"
+    + patch("kvm: Word", (12, "{{ word }}"), (25, "word")),
     "0003-slow.patch": patch("kvm: Slow", (18, "slow")),
     "0004-last.patch": patch("kvm: Last", (32, "last")),
-    "files/arch/arm64/table.h.j2":
-        "{## a comment ##}\n/* Table */\n#define WORD {{ word }}\n\n#define A 1\n",
+    "files/arch/arm64/table.h.j2": (
+        "{## a comment ##}\n/* Table */\n#define WORD {{ word }}\n\n#define A 1\n"
+    ),
     "files/arch/arm64/new.c": "int new;\n",
 }
 
@@ -82,7 +87,8 @@ def _user(monkeypatch, tmp_path):
         "[user]\nname = A Developer\nemail = dev@example.org\n"
         # None of this is to change what is laid out and saved.
         "[core]\nautocrlf = true\n[commit]\ngpgSign = true\n[diff]\nnoprefix = true\n"
-        "context = 1\nrenames = copies\n")
+        "context = 1\nrenames = copies\n"
+    )
 
 
 @pytest.fixture
@@ -124,14 +130,21 @@ def lay_out(series, source, tmp_path):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_text()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and ".git" not in path.relative_to(folder).parts}
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(folder).parts
+    }
 
 
 def git(folder, *arguments):
-    done = subprocess.run(["git", "-c", "commit.gpgSign=false", *arguments], cwd=folder,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "-c", "commit.gpgSign=false", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -166,16 +179,19 @@ def commit(folder, text):
 
 def reorder(folder, *order):
     """Rebuild the branch of commits with these subjects, in this order."""
-    found = {line.partition(" ")[2]: line.partition(" ")[0]
-             for line in git(folder, "log", "--format=%H %s").splitlines()}
+    found = {
+        line.partition(" ")[2]: line.partition(" ")[0]
+        for line in git(folder, "log", "--format=%H %s").splitlines()
+    }
     root = git(folder, "rev-list", "--max-parents=0", "HEAD").strip()
     git(folder, "reset", "-q", "--hard", root)
     for subject in order:
         git(folder, "cherry-pick", found[subject])
 
 
-@pytest.mark.parametrize("chosen", [
-    {}, {"word": "un"}, {"fast": "false"}, {"word": "un", "fast": "false"}])
+@pytest.mark.parametrize(
+    "chosen", [{}, {"word": "un"}, {"fast": "false"}, {"word": "un", "fast": "false"}]
+)
 def test_tree_is_what_a_build_applies(series, lay_out, tmp_path, chosen):
     folder = lay_out(**chosen)
     loaded = PatchSeries.load(series)
@@ -195,7 +211,8 @@ def test_commits_are_the_users_and_say_which_patch_they_are(lay_out):
     assert subjects(folder) == ["Linux 1.0.0", "kvm: First", "kvm: Word", "kvm: Last"]
     assert git(folder, "log", "-1", "--format=%an <%ae>, %cn <%ce>%n%B") == (
         "A Developer <dev@example.org>, A Developer <dev@example.org>\n"
-        "kvm: Last\n\nBecause.\n\nPatch: last\n\n")
+        "kvm: Last\n\nBecause.\n\nPatch: last\n\n"
+    )
 
 
 @pytest.mark.parametrize("chosen", [{}, {"word": "un", "fast": "false"}])
@@ -231,15 +248,20 @@ def test_change_is_merged_into_the_template(series, lay_out):
     amend(folder, "kvm: Word", "A 1", "A 2", "arch/arm64/table.h")
     assert str(save(track(series), folder)) == "changed 0002-word"
     assert contents(series)["0002-word.patch.j2"] == FILES["0002-word.patch.j2"].replace(
-        "+  word", "+  changed word")
+        "+  word", "+  changed word"
+    )
     assert contents(series)["files/arch/arm64/table.h.j2"] == FILES[
-        "files/arch/arm64/table.h.j2"].replace("A 1", "A 2")
+        "files/arch/arm64/table.h.j2"
+    ].replace("A 1", "A 2")
 
 
-@pytest.mark.parametrize(("change_of", "place"), [
-    (("  un\n", "  two\n"), r"0002-word\.patch\.j2:14"),
-    (("WORD un", "WORD two", "arch/arm64/table.h"), r"files/arch/arm64/table\.h\.j2:3"),
-])
+@pytest.mark.parametrize(
+    ("change_of", "place"),
+    [
+        (("  un\n", "  two\n"), r"0002-word\.patch\.j2:14"),
+        (("WORD un", "WORD two", "arch/arm64/table.h"), r"files/arch/arm64/table\.h\.j2:3"),
+    ],
+)
 def test_change_of_what_is_rendered_is_refused(series, lay_out, change_of, place):
     folder, before = lay_out(word="un"), contents(series)
     amend(folder, "kvm: Word", *change_of)
@@ -255,33 +277,48 @@ def test_new_commit_gets_a_file_at_its_place(series, lay_out):
     (folder / "arch" / "arm64" / "more.c").write_text("int more;\n")
     (folder / "not-added").write_text("")
     git(folder, "add", "arch")
-    git(folder, "commit", "-qm",
-        "kvm: arm64: Fix a thing\n\nIt was broken.\n\nFixes: 1234567890ab (\"x\")")
+    git(
+        folder,
+        "commit",
+        "-qm",
+        'kvm: arm64: Fix a thing\n\nIt was broken.\n\nFixes: 1234567890ab ("x")',
+    )
     git(folder, "rebase", "-q", "HEAD", "series")
     assert str(save(track(series), folder)) == (
-        "new 0004-fix-a-thing\nrenamed 0004-last to 0005-last")
+        "new 0004-fix-a-thing\nrenamed 0004-last to 0005-last"
+    )
     after = contents(series)
     assert after["0004-fix-a-thing.patch"].startswith(
         "Subject: kvm: arm64: Fix a thing\n\nIt was broken.\n\n"
-        'Fixes: 1234567890ab ("x")\n---\ndiff --git a/arch')
+        'Fixes: 1234567890ab ("x")\n---\ndiff --git a/arch'
+    )
     assert after["files/arch/arm64/more.c"] == "int more;\n"
     assert after["0005-last.patch"] == FILES["0004-last.patch"]
-    assert '    { name = "0004-fix-a-thing", adds = [\n        "arch/arm64/more.c",\n' in after[
-        "series.toml"]
+    assert (
+        '    { name = "0004-fix-a-thing", adds = [\n        "arch/arm64/more.c",\n'
+        in after["series.toml"]
+    )
     assert str(save(track(series), folder)) == "nothing changed"
 
 
 def test_removed_and_reordered_commits(series, lay_out):
     folder = lay_out()
     reorder(folder, "kvm: Last", "kvm: Word")
-    assert str(save(track(series), folder)) == (
-        "removed 0001-first\nrenamed 0004-last to 0001-last\n"
-        "renamed 0003-slow to 0003-slow".rpartition("\n")[0])
+    assert (
+        str(save(track(series), folder))
+        == (
+            "removed 0001-first\nrenamed 0004-last to 0001-last\n"
+            "renamed 0003-slow to 0003-slow".rpartition("\n")[0]
+        )
+    )
     after = contents(series)
     assert "0001-first.patch" not in after
     assert after["0001-last.patch"] == FILES["0004-last.patch"]
     assert [entry.name for entry in PatchSeries.load(series).entries] == [
-        "0001-last", "0002-word", "0003-slow"]
+        "0001-last",
+        "0002-word",
+        "0003-slow",
+    ]
     assert "when = { fast = false }" in after["series.toml"]
 
 
@@ -299,7 +336,8 @@ def test_manifest_follows_the_files_that_are_changed(series, lay_out):
     save(track(series), folder)
     assert contents(series)["manifest.sha256"].splitlines()[1:] == [
         f"{hashlib.sha256(TREE[name].encode()).hexdigest()}  {name}"
-        for name in ("Makefile", "arch/arm64/kvm.c")]
+        for name in ("Makefile", "arch/arm64/kvm.c")
+    ]
 
 
 def test_change_that_another_variant_cannot_take_is_refused(series, lay_out):
@@ -315,11 +353,11 @@ def test_change_that_another_variant_cannot_take_is_refused(series, lay_out):
 def test_others_stay_the_authors_of_their_commits(series, lay_out, source, tmp_path):
     folder = lay_out()
     change(folder, "line 2\n", "line two\n")
-    git(folder, "commit", "-qam", "kvm: Theirs",
-        "--author", "Jürgen Groß <jg@example.org>")
+    git(folder, "commit", "-qam", "kvm: Theirs", "--author", "Jürgen Groß <jg@example.org>")
     save(track(series), folder)
     assert contents(series)["0005-theirs.patch"].startswith(
-        "From: Jürgen Groß <jg@example.org>\nSubject: kvm: Theirs\n---\n")
+        "From: Jürgen Groß <jg@example.org>\nSubject: kvm: Theirs\n---\n"
+    )
     loaded = PatchSeries.load(series)
     again = tmp_path / "again"
     edit(source, loaded, loaded.values({}), again)
@@ -375,8 +413,7 @@ def merge(folder):
 
 
 def rebase(folder):
-    git(folder, "-c", "sequence.editor=sed -i 1ibreak", "rebase",
-        "-q", "-i", "HEAD~1")
+    git(folder, "-c", "sequence.editor=sed -i 1ibreak", "rebase", "-q", "-i", "HEAD~1")
 
 
 def diff_in_message(folder):
@@ -384,17 +421,21 @@ def diff_in_message(folder):
     commit(folder, "kvm: Say\n\nbefore\n---\nafter")
 
 
-@pytest.mark.parametrize(("do", "complaint"), [
-    (uncommitted, r"has changes that are not committed: arch/arm64/kvm\.c"),
-    (empty, r"\(kvm: None\) changes nothing"),
-    (fixup, r"\(fixup! kvm: First\) waits for `git rebase -i --autosquash`"),
-    (mode, r"\(kbuild: Execute\) changes the mode of a file"),
-    (binary, r"\(kvm: Blob\) changes a binary file"),
-    (nothing_in_it, r"\(kvm: Add\) adds or removes an empty file"),
-    (merge, r"is a merge: rebase instead"),
-    (rebase, r"is in the middle of a rebase"),
-    (diff_in_message, r"\(kvm: Say\) has a line in its message that begins like a diff"),
-], ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("do", "complaint"),
+    [
+        (uncommitted, r"has changes that are not committed: arch/arm64/kvm\.c"),
+        (empty, r"\(kvm: None\) changes nothing"),
+        (fixup, r"\(fixup! kvm: First\) waits for `git rebase -i --autosquash`"),
+        (mode, r"\(kbuild: Execute\) changes the mode of a file"),
+        (binary, r"\(kvm: Blob\) changes a binary file"),
+        (nothing_in_it, r"\(kvm: Add\) adds or removes an empty file"),
+        (merge, r"is a merge: rebase instead"),
+        (rebase, r"is in the middle of a rebase"),
+        (diff_in_message, r"\(kvm: Say\) has a line in its message that begins like a diff"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
 def test_what_cannot_be_a_series_is_refused(series, lay_out, do, complaint):
     folder, before = lay_out(), contents(series)
     do(folder)
@@ -428,12 +469,18 @@ def test_user_without_a_name_is_told_how_to_give_one(lay_out, tmp_path):
     assert not [path for path in tmp_path.iterdir() if "repository" in path.name]
 
 
-@pytest.mark.parametrize(("text", "result"), [
-    ("a\n", "a\n\nPatch: x\n"),
-    ("a\n\nbody\n", "a\n\nbody\n\nPatch: x\n"),
-    ("a\n\nbody\n\nSigned-off-by: A <a@b>\n", "a\n\nbody\n\nSigned-off-by: A <a@b>\nPatch: x\n"),
-    ("Fixes: a\n", "Fixes: a\n\nPatch: x\n"),
-])
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("a\n", "a\n\nPatch: x\n"),
+        ("a\n\nbody\n", "a\n\nbody\n\nPatch: x\n"),
+        (
+            "a\n\nbody\n\nSigned-off-by: A <a@b>\n",
+            "a\n\nbody\n\nSigned-off-by: A <a@b>\nPatch: x\n",
+        ),
+        ("Fixes: a\n", "Fixes: a\n\nPatch: x\n"),
+    ],
+)
 def test_trailer_joins_the_others(text, result):
     assert message.with_trailer(text, "Patch: x") == result
     assert message.without_name(result) == text

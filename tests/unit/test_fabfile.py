@@ -10,7 +10,9 @@ from harness.paths import PLAYBOOKS
 def fab(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "fabric", "--search-root", str(PLAYBOOKS), *arguments],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -50,9 +50,14 @@ def place(tmp_path, monkeypatch, qemu):
 
 def neve(tmp_path, *words, **env):
     return subprocess.run(
-        [sys.executable, "-m", "harness", *words], cwd=tmp_path, capture_output=True,
-        encoding="utf-8", check=False, timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env})
+        [sys.executable, "-m", "harness", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+    )
 
 
 CASES = [
@@ -70,14 +75,17 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("verb", [describe, partial(run, Path("runs"), resume=None)],
-                         ids=["plan", "run"])
+@pytest.mark.parametrize(
+    "verb", [describe, partial(run, Path("runs"), resume=None)], ids=["plan", "run"]
+)
 @pytest.mark.parametrize(("text", "complaint"), CASES)
 def test_the_impossible_is_one_line(place, verb, text, complaint):
     (place / "p.yaml").write_text(text, encoding="utf-8")
     (place / "lab.yaml").write_text(
         "hosts: [{name: arm1, address: a.invalid, kernel_config: none.config},"
-        "{name: arm2, address: b.invalid, cpus: 2-3}]", encoding="utf-8")
+        "{name: arm2, address: b.invalid, cpus: 2-3}]",
+        encoding="utf-8",
+    )
     with pytest.raises(UserError) as caught:
         verb(path=Path("p.yaml"), only=None, host=None)
     assert complaint in str(caught.value)
@@ -101,12 +109,15 @@ def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize(("words", "complaint"), [
-    (("--resume", "nope"), "no run 'nope'"),
-    (("--scheduler", "nonsense"), "expected an address such as tls://host:8786"),
-    (("--payload", "p.yaml", "--resume", "x"), "--resume is not for --payload"),
-    (("--payload-arguments", "x"), "--payload-arguments needs --payload"),
-])
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--resume", "nope"), "no run 'nope'"),
+        (("--scheduler", "nonsense"), "expected an address such as tls://host:8786"),
+        (("--payload", "p.yaml", "--resume", "x"), "--resume is not for --payload"),
+        (("--payload-arguments", "x"), "--payload-arguments needs --payload"),
+    ],
+)
 def test_options_in_vain_are_refused_first(tmp_path, qemu, words, complaint):
     (tmp_path / "p.yaml").write_text(VM, encoding="utf-8")
     done = neve(tmp_path, "run", "p.yaml", *words, NEVE_QEMU=str(qemu))
@@ -117,16 +128,33 @@ def test_options_in_vain_are_refused_first(tmp_path, qemu, words, complaint):
 
 @pytest.mark.parametrize("mount", ["-o ro", "-o size=4k,nr_inodes=1"])
 def test_no_shared_memory_is_one_line(tmp_path, qemu, mount):
-    program = f"mount -t tmpfs {mount} tmpfs /dev/shm && exec \"$@\""
+    program = f'mount -t tmpfs {mount} tmpfs /dev/shm && exec "$@"'
     try:
         subprocess.run(["unshare", "-rm", "sh", "-c", program, "sh", "true"], check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounts in a name space of our own are not allowed here")
     (tmp_path / "p.yaml").write_text(f"{VM}hosts: [{{name: a}}, {{name: b}}]", encoding="utf-8")
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", program, "sh", sys.executable, "-m", "harness", "run",
-         "p.yaml"], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False, timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NEVE_QEMU": str(qemu)})
+        [
+            "unshare",
+            "-rm",
+            "sh",
+            "-c",
+            program,
+            "sh",
+            sys.executable,
+            "-m",
+            "harness",
+            "run",
+            "p.yaml",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NEVE_QEMU": str(qemu)},
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("neve: several hosts at once need shared memory")
     assert len(done.stderr.splitlines()) == 1

@@ -29,10 +29,16 @@ def test_an_answered_prompt_does_not_go_in_the_clear():
         fleet.execute([asked], None, "tcp://127.0.0.1:1")
 
 
-@pytest.mark.parametrize("address", [
-    "tcp://lab.example:8786", "tcp://192.0.2.1:8786", "tcp://[2001:db8::1]:1",
-    "ws://lab.example:1", "tcp://localhost.example:1",
-])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "tcp://lab.example:8786",
+        "tcp://192.0.2.1:8786",
+        "tcp://[2001:db8::1]:1",
+        "ws://lab.example:1",
+        "tcp://localhost.example:1",
+    ],
+)
 def test_root_is_not_offered_to_a_network(address):
     with pytest.raises(UserError, match=r"could run commands as root .* use a tls://"):
         fleet.execute([], None, address)
@@ -59,8 +65,20 @@ def lab(tmp_path):
     environment = {**os.environ, "DASK_CONFIG": str(tmp_path), "PYTHONPATH": str(ROOT)}
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "tls://127.0.0.1",
-         "--port", "0", "--no-dashboard"], env=environment, stdout=log, stderr=log)
+        [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_scheduler",
+            "--host",
+            "tls://127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+        ],
+        env=environment,
+        stdout=log,
+        stderr=log,
+    )
     try:
         end = time.monotonic() + 30
         while not (found := re.search(r"tls://127.0.0.1:\d+", (tmp_path / "log").read_text())):
@@ -76,13 +94,19 @@ def lab(tmp_path):
 def test_scheduler_with_tls(lab):
     """Who has the lab's certificate gets through to the question of workers, others do not."""
     address, environment = lab
-    program = ("import sys; from harness.run import fleet; from harness.errors import UserError; "
-               "from tests.unit.test_fleet import job\n"
-               "fleet._CONNECT_SECONDS = fleet._SETTINGS['distributed.comm.timeouts.connect'] = 3\n"
-               "try: fleet.execute([job()], None, sys.argv[1])\n"
-               "except UserError as error: print(error)")
+    program = (
+        "import sys; from harness.run import fleet; from harness.errors import UserError; "
+        "from tests.unit.test_fleet import job\n"
+        "fleet._CONNECT_SECONDS = fleet._SETTINGS['distributed.comm.timeouts.connect'] = 3\n"
+        "try: fleet.execute([job()], None, sys.argv[1])\n"
+        "except UserError as error: print(error)"
+    )
     for known, said in ((True, "no worker has arm1"), (False, "can't be reached")):
         done = subprocess.run(
-            [sys.executable, "-c", program, address], capture_output=True, text=True, check=True,
-            env=environment if known else {**environment, "DASK_CONFIG": "/nonexistent"})
+            [sys.executable, "-c", program, address],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment if known else {**environment, "DASK_CONFIG": "/nonexistent"},
+        )
         assert said in done.stdout, done.stderr

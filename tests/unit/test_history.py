@@ -108,7 +108,8 @@ def test_importing_refuses_one_folder_and_takes_the_others(runs):
     assert "night-000  new\nnight-001  new" in done.stdout
     assert [line.partition(":")[2].split(" is ")[0] for line in done.stderr.splitlines()] == [
         f" {runs}/torn/metadata.json".replace(f"{runs}", "runs"),
-        " none: no run folder, and none in it"]
+        " none: no run folder, and none in it",
+    ]
     assert neve("history", "import").stdout.count("unchanged") == 2
 
 
@@ -142,23 +143,40 @@ def test_page_links_runs_and_marks_changes(runs):
 
 def test_names_on_the_page_are_text(runs):
     hostile = HOSTILE.replace("/", "")
-    write_run(runs, 0, {hostile: 1000}, host=hostile, name="night",
-              kernels={"l0": {"version": HOSTILE, "key": HOSTILE}}, emulator=HOSTILE)
+    write_run(
+        runs,
+        0,
+        {hostile: 1000},
+        host=hostile,
+        name="night",
+        kernels={"l0": {"version": HOSTILE, "key": HOSTILE}},
+        emulator=HOSTILE,
+    )
     folder = write_run(runs, 1, {hostile: 1000}, host=hostile, name="javascript:alert(1)")
     (folder / "report.html").write_text("report")
     for number in range(2, 14):
-        write_run(runs, number, {hostile: 1000 if number < 12 else 2000}, host=hostile,
-                  emulator=HOSTILE if number < 12 else "other")
+        write_run(
+            runs,
+            number,
+            {hostile: 1000 if number < 12 else 2000},
+            host=hostile,
+            emulator=HOSTILE if number < 12 else "other",
+        )
     assert neve("history", "import").exit_code == 0
     assert neve("history", "report").exit_code == 0
     document = Document((runs / "history.html").read_text())
     assert not [tag for tag, _ in document.tags if tag in ("script", "img")]
-    assert not [name for _, attributes in document.tags for name in attributes
-                if name.startswith("on")]
-    links = {attributes.get("href") or attributes.get("xlink:href")
-             for tag, attributes in document.tags if tag == "a"}
+    assert not [
+        name for _, attributes in document.tags for name in attributes if name.startswith("on")
+    ]
+    links = {
+        attributes.get("href") or attributes.get("xlink:href")
+        for tag, attributes in document.tags
+        if tag == "a"
+    }
     assert {link for link in links if not re.fullmatch("#[a-z0-9-]+", link)} == {
-        "./javascript%3Aalert%281%29/report.html"}
+        "./javascript%3Aalert%281%29/report.html"
+    }
     assert neve("history").exit_code == 0
 
 
@@ -171,11 +189,17 @@ def test_an_empty_history_has_a_page(runs):
     assert neve("history").exit_code == 0
 
 
-@pytest.mark.parametrize(("arguments", "code"), [
-    (["history"], 2), (["history", "report"], 2), (["history", "import"], 2),
-    (["history", "--database", "mysql://x"], 2), (["history", "--only", "x"], 2),
-    (["history", "--database", "postgresql://u:secret@127.0.0.1:1/x"], 75),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["history"], 2),
+        (["history", "report"], 2),
+        (["history", "import"], 2),
+        (["history", "--database", "mysql://x"], 2),
+        (["history", "--only", "x"], 2),
+        (["history", "--database", "postgresql://u:secret@127.0.0.1:1/x"], 75),
+    ],
+)
 def test_what_is_wrong_is_one_line(runs, arguments, code, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["neve", *arguments])
     if "--only" in arguments:
@@ -198,14 +222,29 @@ class Job:
     def execute(self, journal):
         for cell in self.cells:
             value = float(self.measure(cell))
-            sample = {"benchmark": cell.benchmark, "iterations": 1000, "minimum": value,
-                      "median": value, "p99": value}
+            sample = {
+                "benchmark": cell.benchmark,
+                "iterations": 1000,
+                "minimum": value,
+                "median": value,
+                "p99": value,
+            }
             where = {"host": cell.host, "benchmark": cell.benchmark}
-            journal.tell(CellRecord(cell.id, "passed", 1.0, (
-                measurement(self.run_id, value, **where),
-                measurement(self.run_id, 1.0, metric="traps", unit="exits", **where),
-                measurement(self.run_id, 1.0, metric="traps", unit="exits", reason="HVC64",
-                            **where)), (sample,)))
+            journal.tell(
+                CellRecord(
+                    cell.id,
+                    "passed",
+                    1.0,
+                    (
+                        measurement(self.run_id, value, **where),
+                        measurement(self.run_id, 1.0, metric="traps", unit="exits", **where),
+                        measurement(
+                            self.run_id, 1.0, metric="traps", unit="exits", reason="HVC64", **where
+                        ),
+                    ),
+                    (sample,),
+                )
+            )
 
 
 @pytest.fixture(scope="session")
@@ -213,8 +252,11 @@ def twenty_nights(tmp_path_factory):
     """A quiet history that tests take a copy of."""
     made = tmp_path_factory.mktemp("nights") / "runs"
     quiet_nights(made, 20, host="tcg")
-    assert not [error for _, error in commands.import_runs(None, made, [made])
-                if isinstance(error, HarnessError)]
+    assert not [
+        error
+        for _, error in commands.import_runs(None, made, [made])
+        if isinstance(error, HarnessError)
+    ]
     return made
 
 
@@ -225,7 +267,8 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
     playbook = tmp_path / "nightly.yaml"
     playbook.write_text(
         "name: nightly\ntrack: v4.10\nconfigurations: [vm]\ncheck: true\n"
-        f"benchmarks: [{', '.join(BENCHMARKS)}]\n")
+        f"benchmarks: [{', '.join(BENCHMARKS)}]\n"
+    )
     measured = []
 
     def run(measure, *options):
@@ -235,10 +278,17 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
 
         monkeypatch.setattr(run_command, "artifacts_of", lambda *_, **__: None)
         monkeypatch.setattr(run_command, "jobs_of", jobs_of)
-        monkeypatch.setattr(run_command, "facts_of", lambda *_: {
-            "track": "v4.10", "harness": "0.1.0",
-            "playbook": load(playbook).model_dump(mode="json"),
-            **{key: {} for key in ("kernels", "microbench", "rootfs")}, "emulator": None})
+        monkeypatch.setattr(
+            run_command,
+            "facts_of",
+            lambda *_: {
+                "track": "v4.10",
+                "harness": "0.1.0",
+                "playbook": load(playbook).model_dump(mode="json"),
+                **{key: {} for key in ("kernels", "microbench", "rootfs")},
+                "emulator": None,
+            },
+        )
         measured.clear()
         monkeypatch.setattr(sys, "argv", ["neve", "run", str(playbook), *options])
         status = 0
@@ -293,7 +343,8 @@ def test_an_alarm_lasts_until_it_is_accepted(night):
     assert re.search(r"\| regressed \|.*since " + first[1].id, neve("history").output)
     nothing = neve("history", "accept", "--only", "benchmark=device-io")
     assert "nothing to accept: no series of benchmark=device-io has regressed" in str(
-        nothing.exception)
+        nothing.exception
+    )
     done = neve("history", "accept", "--note", "a new compiler")
     assert done.output == "tcg, hypercall, vm: cost 1,100 instructions is accepted\n"
     status, third, _ = night(slow)
@@ -321,7 +372,8 @@ def test_an_improvement_is_told_and_does_not_fail(night):
 
 def test_what_the_repetition_does_not_confirm_is_no_regression(night):
     status, folder, measured = night(
-        lambda cell: 1100 if cell.repetition == 1 and cell.benchmark == "device-io" else 1000)
+        lambda cell: 1100 if cell.repetition == 1 and cell.benchmark == "device-io" else 1000
+    )
     assert (status, failures(folder)) == (0, [])
     assert measured[-1] == "tcg/vm/2/device-io"
     assert "which a second measurement did not confirm" in (folder.path / "report.md").read_text()
@@ -361,8 +413,9 @@ def test_a_wrong_database_is_said_before_anything_runs(night):
 def test_no_password_is_kept_in_the_run(night, monkeypatch):
     monkeypatch.setattr(commands, "probe", lambda *_: None)
     monkeypatch.setattr(commands.Check, "conclude", lambda *_: None)
-    _, folder, _ = night(lambda cell: 1000, "--no-check",
-                         "--database", "postgresql://me:secret@127.0.0.1:1/x")
+    _, folder, _ = night(
+        lambda cell: 1000, "--no-check", "--database", "postgresql://me:secret@127.0.0.1:1/x"
+    )
     assert "secret" not in (folder.path / "metadata.json").read_text()
     assert "me:***@127.0.0.1:1" in folder.metadata["repeat"]
 
@@ -385,11 +438,20 @@ def import_nights(runs, values, **more):
 def test_two_kernels_by_turns_are_two_series(runs):
     """As two playbooks name them; where none does, a new kernel is what explains a change."""
     rng = np.random.default_rng(21)
-    values = [1000 * (1 + rng.normal(scale=0.003)) * (1.065 if night // 6 % 2 else 1)
-              for night in range(36)]
-    import_nights(runs, values, playbook=lambda night: {
-        "name": "nightly", "repetitions": 1, "kernel": "7.3" if night // 6 % 2 else "7.2",
-        "hosts": [{"name": "server", "kind": "ssh"}]})
+    values = [
+        1000 * (1 + rng.normal(scale=0.003)) * (1.065 if night // 6 % 2 else 1)
+        for night in range(36)
+    ]
+    import_nights(
+        runs,
+        values,
+        playbook=lambda night: {
+            "name": "nightly",
+            "repetitions": 1,
+            "kernel": "7.3" if night // 6 % 2 else "7.2",
+            "hosts": [{"name": "server", "kind": "ssh"}],
+        },
+    )
     assert read().changes() == []
     listed = neve("history", "--only", "metric=cost").output
     assert re.search(r"hypercall +\| cost +\| kernel=7\.2 +\| +18 ", listed)
@@ -412,12 +474,15 @@ def test_rows_that_look_alike_say_what_differs(runs):
     assert len(chosen.splitlines()) == 3, "two lines of heading"
 
 
-@pytest.mark.parametrize(("only", "complaint"), [
-    ("metric=cots", "--only metric=cots: the history has cost, traps"),
-    ("benchmark=", "--only benchmark=: the history has device-io, hypercall, virtual-ipi"),
-    ("mertic=cost", "expected KEY=VALUE with KEY one of host, "),
-    ("host=server,host=none", "--only host=none: the history has server"),
-])
+@pytest.mark.parametrize(
+    ("only", "complaint"),
+    [
+        ("metric=cots", "--only metric=cots: the history has cost, traps"),
+        ("benchmark=", "--only benchmark=: the history has device-io, hypercall, virtual-ipi"),
+        ("mertic=cost", "expected KEY=VALUE with KEY one of host, "),
+        ("host=server,host=none", "--only host=none: the history has server"),
+    ],
+)
 def test_what_selects_nothing_is_an_error(runs, only, complaint):
     quiet_nights(runs, 1)
     neve("history", "import")
@@ -439,32 +504,57 @@ def test_a_faster_application_is_no_regression(runs):
     for number in range(16):
         folder = write_run(runs, number, {})
         speed = 1.0 if number < 12 else 1.2
-        records = [CellRecord(f"server/vm/{repetition}/apache", "passed", 1.0, tuple(
-            measurement(folder.name, value * speed, benchmark="apache", metric=metric, unit=unit)
-            for metric, unit, value in (("throughput", "requests/s", 100.0),
-                                        ("traps", "exits per second", 5000.0),
-                                        ("cpu", "CPUs", 2.0)))) for repetition in (1, 2)]
+        records = [
+            CellRecord(
+                f"server/vm/{repetition}/apache",
+                "passed",
+                1.0,
+                tuple(
+                    measurement(
+                        folder.name, value * speed, benchmark="apache", metric=metric, unit=unit
+                    )
+                    for metric, unit, value in (
+                        ("throughput", "requests/s", 100.0),
+                        ("traps", "exits per second", 5000.0),
+                        ("cpu", "CPUs", 2.0),
+                    )
+                ),
+            )
+            for repetition in (1, 2)
+        ]
         (folder / "cells.jsonl").write_text(
-            "".join(json.dumps(asdict(record)) + "\n" for record in records))
+            "".join(json.dumps(asdict(record)) + "\n" for record in records)
+        )
     neve("history", "import")
     history = read()
     assert [(change.key[7], verdicts.worse(change)) for change in history.changes()] == [
-        ("throughput", False)]
+        ("throughput", False)
+    ]
     table = verdicts.table(history).set_index("metric")
     assert table["verdict"].to_dict() == {
-        "throughput": "steady", "traps": "context", "cpu": "context"}
+        "throughput": "steady",
+        "traps": "context",
+        "cpu": "context",
+    }
 
 
 def test_nothing_is_infinite_or_no_number(runs):
     rows = [(0.0, 0.0)] * 12 + [(3.0, 0.01)] * 4
     for number, (big, small) in enumerate(rows):
         folder = write_run(runs, number, {})
-        records = [CellRecord(f"server/vm/{repetition}/{name}", "passed", 1.0, (measurement(
-            folder.name, value, benchmark=name, metric="traps", unit="exits"),))
+        records = [
+            CellRecord(
+                f"server/vm/{repetition}/{name}",
+                "passed",
+                1.0,
+                (measurement(folder.name, value, benchmark=name, metric="traps", unit="exits"),),
+            )
             for repetition in (1, 2)
-            for name, value in (("hypercall", big), ("virtual-eoi", small))]
+            for name, value in (("hypercall", big), ("virtual-eoi", small))
+        ]
         (folder / "cells.jsonl").write_text(
-            "".join(json.dumps(asdict(record)) + "\n" for record in records))
+            "".join(json.dumps(asdict(record)) + "\n" for record in records)
+        )
     neve("history", "import")
     listed = neve("history").output
     assert "from 0 to 3 since night-012" in listed
@@ -475,13 +565,18 @@ def test_nothing_is_infinite_or_no_number(runs):
 
 
 def test_a_change_names_what_may_be_its_cause(runs):
-    import_nights(runs, [1000.0] * 12 + [1100.0] * 4, microbench=lambda night: {
-        "sha256": "old" if night < 12 else "new"}, harness=lambda night: (
-        "0.1.0 (aaa)" if night < 12 else "0.1.0 (bbb)"))
+    import_nights(
+        runs,
+        [1000.0] * 12 + [1100.0] * 4,
+        microbench=lambda night: {"sha256": "old" if night < 12 else "new"},
+        harness=lambda night: "0.1.0 (aaa)" if night < 12 else "0.1.0 (bbb)",
+    )
     history = read()
     (change,) = history.changes()
     assert history.differences(change) == [
-        "harness: 0.1.0 (aaa) → 0.1.0 (bbb)", "microbench: old → new"]
+        "harness: 0.1.0 (aaa) → 0.1.0 (bbb)",
+        "microbench: old → new",
+    ]
 
 
 def test_page_has_contents_labels_and_plurals(runs):
@@ -519,5 +614,7 @@ def test_judging_a_run_is_what_the_history_says_later(night):
         later = verdicts.judge(read(), folder.id)
         assert [(row["verdict"], row["effect"]) for row in later] == [
             (change["verdict"], pytest.approx(change["effect"], nan_ok=True))
-            if change["effect"] is not None else (change["verdict"], pytest.approx(
-                float("nan"), nan_ok=True)) for change in folder.metadata["changes"]]
+            if change["effect"] is not None
+            else (change["verdict"], pytest.approx(float("nan"), nan_ok=True))
+            for change in folder.metadata["changes"]
+        ]

@@ -40,8 +40,14 @@ def server(tmp_path):
 @pytest.fixture
 def machine(server, tmp_path):
     """The server, connected."""
-    spec = SshHostSpec(name="arm1", address="127.0.0.1", port=server.port, user="me",
-                       key_file=server.key_file(), known_hosts=server.known_hosts())
+    spec = SshHostSpec(
+        name="arm1",
+        address="127.0.0.1",
+        port=server.port,
+        user="me",
+        key_file=server.key_file(),
+        known_hosts=server.known_hosts(),
+    )
     machine = FabricHost("arm1", connection(spec), tmp_path, root=str(tmp_path / "neve"))
     machine.open(10)
     yield machine
@@ -119,16 +125,19 @@ def test_hostile_words_stay_words(machine, server, sudo):
     word = "$(touch one)`touch two`;touch three\n'\"$HOME* @@sudo"
     before = set(server.folder.iterdir())
     done = subprocess.run(
-        ["sh", "-c", machine._as_root(["printf", "%s", word], terminal=True)], cwd=server.folder,
-        env={"PATH": f"{server.folder}:{os.environ['PATH']}"}, capture_output=True, text=True,
-        check=True)
+        ["sh", "-c", machine._as_root(["printf", "%s", word], terminal=True)],
+        cwd=server.folder,
+        env={"PATH": f"{server.folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.removeprefix("@@sudo\n") == word
     assert set(server.folder.iterdir()) == before
 
 
 def book(*hosts):
-    return playbook.Playbook(name="p", hosts=hosts, configurations=["vm"],
-                             benchmarks=["hypercall"])
+    return playbook.Playbook(name="p", hosts=hosts, configurations=["vm"], benchmarks=["hypercall"])
 
 
 def test_a_server_that_is_away_stops_no_other_host(tmp_path, capsys):
@@ -157,8 +166,10 @@ def test_keys_of_one_boot_are_in_the_archive_with_tight_modes():
 def test_initrd_is_the_image_with_the_keys_behind_it(tmp_path):
     image = tmp_path / "root.cpio"
     image.write_bytes(b"070701" * 256)
-    with tcg._initrd(image, tcg._Keys.generate()) as descriptor, \
-            open(descriptor, "rb", closefd=False) as stream:
+    with (
+        tcg._initrd(image, tcg._Keys.generate()) as descriptor,
+        open(descriptor, "rb", closefd=False) as stream,
+    ):
         stream.seek(0)
         whole = stream.read()
     assert whole.startswith(image.read_bytes())

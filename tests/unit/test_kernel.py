@@ -62,8 +62,12 @@ def tree(tmp_path):
 def track(tmp_path):
     fragment = tmp_path / "kernel.config"
     fragment.write_text("CONFIG_KVM=y\n# CONFIG_SVE is not set\n")
-    return Track("upstream", DebianOrigin("linux-source-.*", (6, 16)), (Fragment(fragment),),
-                 PatchSeries(tmp_path / "series", (), ()))
+    return Track(
+        "upstream",
+        DebianOrigin("linux-source-.*", (6, 16)),
+        (Fragment(fragment),),
+        PatchSeries(tmp_path / "series", (), ()),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -162,11 +166,17 @@ esac
     monkeypatch.setattr(debian, "require", lambda program, package: str(apt))
     keyring = tmp_path / "keyring"
     keyring.touch()
-    monkeypatch.setattr(debian.Debian, "load", classmethod(
-        lambda cls: cls("http://deb.example", keyring, ("suite",), {})))
+    monkeypatch.setattr(
+        debian.Debian,
+        "load",
+        classmethod(lambda cls: cls("http://deb.example", keyring, ("suite",), {})),
+    )
     assert offered(cache, track.origin) == ["7.2.6", "7.2.12", "7.3.4"]
     for wanted, package in (
-            ("7.2.6", "7.2_7.2.6-1"), ("7.2", "7.2_7.2.12-10"), (None, "7.3_7.3.4-1")):
+        ("7.2.6", "7.2_7.2.6-1"),
+        ("7.2", "7.2_7.2.12-10"),
+        (None, "7.3_7.3.4-1"),
+    ):
         fetched = bring(cache, track, tmp_path / str(wanted), wanted)
         assert fetched.path.name == f"linux-source-{package}_all.deb"
     with pytest.raises(UserError, match=r"Linux 7\.1; of 6\.16 or newer it has 7\.2, 7\.3$"):
@@ -236,12 +246,15 @@ def test_unpacked_files_keep_their_execute_bits(cache, tree, track):
 
 
 def test_fragment_for_some_versions(track):
-    other = Fragment(track.fragments[0].path.with_name("new.config"),
-                     VersionRange.of({"since": "7.3"}))
+    other = Fragment(
+        track.fragments[0].path.with_name("new.config"), VersionRange.of({"since": "7.3"})
+    )
     both = replace(track, fragments=(*track.fragments, other))
     assert [path.name for path in both.fragments_for("7.2.12", {})] == ["kernel.config"]
     assert [path.name for path in both.fragments_for("7.3.0", {})] == [
-        "kernel.config", "new.config"]
+        "kernel.config",
+        "new.config",
+    ]
     assert "7.3.4" not in VersionRange.of({"before": "7.3"})
 
 
@@ -250,5 +263,3 @@ def test_fragments_merge_and_render():
     assert text == '# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C="x"\n'
     assert config.options(text) == {"CONFIG_A": "n", "CONFIG_B": "y", "CONFIG_C": '"x"'}
     config.verify({"CONFIG_X": "n"}, "")
-
-

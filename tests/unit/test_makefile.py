@@ -29,8 +29,13 @@ echo "apt-get $1" >> "$NOTES"
 sleep 0.2
 case $1 in install) touch "$NOTES.venv" ;; esac
 """
-TOOLS = {"python3": PYTHON, "python4": PYTHON, "apt-get": APT, "sudo": '#!/bin/sh\nexec "$@"\n',
-         "dpkg-query": "#!/bin/sh\nprintf 'install ok installed'\n"}
+TOOLS = {
+    "python3": PYTHON,
+    "python4": PYTHON,
+    "apt-get": APT,
+    "sudo": '#!/bin/sh\nexec "$@"\n',
+    "dpkg-query": "#!/bin/sh\nprintf 'install ok installed'\n",
+}
 
 
 class Newcomer:
@@ -42,18 +47,29 @@ class Newcomer:
         self.tools = folder / "tools"
         self.tools.mkdir()
         for name, text in TOOLS.items():
-            (self.tools / name).write_text(text.replace("{python}", sys.executable),
-                                           encoding="utf-8")
+            (self.tools / name).write_text(
+                text.replace("{python}", sys.executable), encoding="utf-8"
+            )
             (self.tools / name).chmod(0o755)
 
     def make(self, *words, **env):
         """Status, output and what was noted."""
         self.notes.unlink(missing_ok=True)
         done = subprocess.run(
-            ["make", *words], cwd=self.checkout, check=False, encoding="utf-8", timeout=60,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={"HOME": "/nonexistent", "PATH": f"{self.tools}:{os.environ['PATH']}",
-                 "NOTES": str(self.notes), **env})
+            ["make", *words],
+            cwd=self.checkout,
+            check=False,
+            encoding="utf-8",
+            timeout=60,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={
+                "HOME": "/nonexistent",
+                "PATH": f"{self.tools}:{os.environ['PATH']}",
+                "NOTES": str(self.notes),
+                **env,
+            },
+        )
         noted = self.notes.read_text(encoding="utf-8").splitlines() if self.notes.exists() else []
         return done.returncode, done.stdout, noted
 
@@ -81,7 +97,8 @@ def test_system_packages_come_first(newcomer, flags):
 
 def test_settings_for_others_lead_nowhere(newcomer):
     status, said, noted = newcomer.make(
-        "venv", PIP_USER="1", PIP_TARGET="/x", PYTHONPATH="/elsewhere", PYTHONHOME="/nowhere")
+        "venv", PIP_USER="1", PIP_TARGET="/x", PYTHONPATH="/elsewhere", PYTHONHOME="/nowhere"
+    )
     assert status == 0, said
     assert noted == FIRST
 
@@ -95,8 +112,9 @@ def test_an_old_python_is_one_line_and_leaves_nothing(newcomer):
     assert "There is no python3.99" in newcomer.make("venv", "PYTHON=python3.99")[1]
 
 
-@pytest.mark.parametrize("change", ["another Python", "another lock file", "moved", "copied",
-                                    "cut off"])
+@pytest.mark.parametrize(
+    "change", ["another Python", "another lock file", "moved", "copied", "cut off"]
+)
 def test_what_fits_no_more_is_made_anew(newcomer, change):
     newcomer.make("venv")
     (newcomer.venv / "left over").touch()
@@ -105,7 +123,8 @@ def test_what_fits_no_more_is_made_anew(newcomer, change):
         case "another Python":
             words = ["PYTHON=python4"]
             text = PYTHON.replace("{python}", f"{sys.executable} -X other").replace(
-                "*) exec", "*sys.prefix*) echo other ;;\n*) exec")
+                "*) exec", "*sys.prefix*) echo other ;;\n*) exec"
+            )
             (newcomer.tools / "python4").write_text(text, encoding="utf-8")
         case "another lock file":
             with (newcomer.checkout / "requirements.lock").open("a", encoding="utf-8") as lock:

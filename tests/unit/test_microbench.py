@@ -22,10 +22,12 @@ RECORDED = (Path(__file__).parent / "recorded" / "microbench-vm.log").read_text(
 
 def test_recorded_lines_parse():
     samples = [parse_sample(parse_line(line)) for line in RECORDED if " result " in line]
-    assert [sample.benchmark for sample in samples] == list(BENCHMARKS) == [
-        benchmark for benchmark in Benchmark if not benchmark.application]
-    assert samples[0] == Sample(
-        "hypercall", 1000, "virtual", 10**9, 1380, 1380.0, 1380, 1380, 0.0)
+    assert (
+        [sample.benchmark for sample in samples]
+        == list(BENCHMARKS)
+        == [benchmark for benchmark in Benchmark if not benchmark.application]
+    )
+    assert samples[0] == Sample("hypercall", 1000, "virtual", 10**9, 1380, 1380.0, 1380, 1380, 0.0)
     assert samples[1].stdev == 565.604
     assert parse_line(RECORDED[0])["gic"] == "3"
 
@@ -33,7 +35,7 @@ def test_recorded_lines_parse():
 @pytest.mark.parametrize("line", RECORDED)
 def test_every_damage_is_noticed(line):
     for at in range(len(line)):
-        for damaged in (line[:at] + line[at + 1:], line[:at] + "~" + line[at + 1:]):
+        for damaged in (line[:at] + line[at + 1 :], line[:at] + "~" + line[at + 1 :]):
             with pytest.raises(GuestError, match="damaged line"):
                 parse_line(damaged)
 
@@ -54,8 +56,9 @@ def test_cycles_are_instructions_under_icount_and_cycles_on_hardware():
 
 
 class _Stats(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64)
-                for name in ("min", "median", "p99", "mean_milli", "stdev_milli")]
+    _fields_ = [
+        (name, ctypes.c_uint64) for name in ("min", "median", "p99", "mean_milli", "stdev_milli")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +68,23 @@ def summarize(tmp_path_factory):
     library = tmp_path_factory.mktemp("stats") / "stats.so"
     source = (IMAGES / "microbench" / "stats.c").read_text()
     subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-x", "c", "-", "-o", library,
-         f"-I{IMAGES / 'microbench'}"],
-        input=_portable(source), text=True, check=True,
+        [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-Wall",
+            "-Werror",
+            "-x",
+            "c",
+            "-",
+            "-o",
+            library,
+            f"-I{IMAGES / 'microbench'}",
+        ],
+        input=_portable(source),
+        text=True,
+        check=True,
     )
     function = ctypes.CDLL(str(library)).summarize
 
@@ -101,8 +118,10 @@ def test_statistics_of_the_guest(summarize, count):
     assert stats.stdev_milli == pytest.approx(expected, abs=2, rel=1e-9)
 
 
-@pytest.mark.parametrize(("median", "hz", "scale"), [
-    (16, 10**9, 200), (10_000, 10**9, 2), (400_000, 10**9, 1), (625, 62_500_000, 2)])
+@pytest.mark.parametrize(
+    ("median", "hz", "scale"),
+    [(16, 10**9, 200), (10_000, 10**9, 2), (400_000, 10**9, 1), (625, 62_500_000, 2)],
+)
 def test_cheap_operations_are_counted_more_often(median, hz, scale):
     sample = Sample("x", 10, "virtual", hz, median, median, median, median, 0)
     assert trap_counts(sample, Effort(1000, 10, (100, 1100), 1)) == (100 * scale, 1100 * scale)

@@ -51,19 +51,30 @@ def test_what_is_said_explicitly_wins(client, tmp_path):
     known = client.folder / "mine"
     known.write_text(server.known())
     client.know()
-    spec = SshHostSpec(name="a", address="127.0.0.1", user=USER, port=server.port,
-                       key_file=client.folder / "key", known_hosts=known)
+    spec = SshHostSpec(
+        name="a",
+        address="127.0.0.1",
+        user=USER,
+        port=server.port,
+        key_file=client.folder / "key",
+        known_hosts=known,
+    )
     found = settings(spec)
     assert (found.user, found.port, found.files) == (USER, server.port, (known,))
     assert found.identities == (client.folder / "key",)
     assert not found.others
 
 
-@pytest.mark.parametrize("line", [
-    "[127.0.0.*]:{port} {key}\n", "!gate,[127.0.0.1]:{port},other {key}\n", "127.0.0.1 {key}\n",
-    BROKEN + "[127.0.0.1]:{port} {key}\n" + BROKEN,
-    "[127.0.0.1]:{port} {other}\n[127.0.0.1]:{port} {key}\n",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[127.0.0.*]:{port} {key}\n",
+        "!gate,[127.0.0.1]:{port},other {key}\n",
+        "127.0.0.1 {key}\n",
+        BROKEN + "[127.0.0.1]:{port} {key}\n" + BROKEN,
+        "[127.0.0.1]:{port} {other}\n[127.0.0.1]:{port} {key}\n",
+    ],
+)
 def test_known_hosts_as_openssh_reads_them(client, tmp_path, line):
     server = client.server()
     other = new_key(tmp_path / "other").with_suffix(".pub").read_text().rpartition(" ")[0]
@@ -85,14 +96,17 @@ def test_a_server_with_keys_of_many_types_shows_the_known_one(client, tmp_path):
     assert answer(tmp_path, f"127.0.0.1:{server.port}")
 
 
-@pytest.mark.parametrize(("lines", "cause"), [
-    ("", "its key is not in known_hosts"),
-    ("elsewhere {key}\n", "its key is not in known_hosts"),
-    ("[127.0.0.1]:{port} {other}\n", "its key is not the known one"),
-    ("@revoked * {key}\n[127.0.0.1]:{port} {key}\n", "its key is revoked"),
-    ("!*127.0.0.1*,* {key}\n", "its key is not in known_hosts"),
-    ("@cert-authority * {key}\n", "its key is not in known_hosts"),
-])
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        ("", "its key is not in known_hosts"),
+        ("elsewhere {key}\n", "its key is not in known_hosts"),
+        ("[127.0.0.1]:{port} {other}\n", "its key is not the known one"),
+        ("@revoked * {key}\n[127.0.0.1]:{port} {key}\n", "its key is revoked"),
+        ("!*127.0.0.1*,* {key}\n", "its key is not in known_hosts"),
+        ("@cert-authority * {key}\n", "its key is not in known_hosts"),
+    ],
+)
 def test_a_key_that_is_not_the_known_one_is_refused(client, tmp_path, lines, cause):
     server = client.server()
     other = new_key(tmp_path / "other").with_suffix(".pub").read_text().rpartition(" ")[0]
@@ -110,10 +124,16 @@ def test_keys_of_a_list_of_revoked_ones_are_refused(client, tmp_path):
         answer(tmp_path, f"127.0.0.1:{server.port}")
 
 
-@pytest.mark.parametrize(("words", "good"), [
-    (("-h", "-n", "127.0.0.1"), True), (("-h", "-n", "127.0.0.2"), False), (("-h",), True),
-    (("-n", "127.0.0.1"), False), (("-h", "-V", "20200101:20210101"), False),
-])
+@pytest.mark.parametrize(
+    ("words", "good"),
+    [
+        (("-h", "-n", "127.0.0.1"), True),
+        (("-h", "-n", "127.0.0.2"), False),
+        (("-h",), True),
+        (("-n", "127.0.0.1"), False),
+        (("-h", "-V", "20200101:20210101"), False),
+    ],
+)
 def test_certificates_of_hosts(client, tmp_path, words, good):
     authority, key = new_key(tmp_path / "authority"), new_key(tmp_path / "certified")
     keygen("-s", authority, "-I", "arm1", *words, tmp_path / "certified.pub")
@@ -131,8 +151,9 @@ def test_a_certificate_of_a_strange_authority_is_refused(client, tmp_path):
     for name in ("authority", "strange", "certified"):
         new_key(tmp_path / name)
     keygen("-s", tmp_path / "strange", "-I", "arm1", "-h", tmp_path / "certified.pub")
-    server = client.server(f"HostKey {tmp_path / 'certified'}",
-                           f"HostCertificate {tmp_path / 'certified-cert.pub'}")
+    server = client.server(
+        f"HostKey {tmp_path / 'certified'}", f"HostCertificate {tmp_path / 'certified-cert.pub'}"
+    )
     client.know(f"@cert-authority * {(tmp_path / 'authority.pub').read_text()}")
     with pytest.raises(UntrustedError, match="authority that is not known"):
         answer(tmp_path, f"127.0.0.1:{server.port}")
@@ -148,8 +169,10 @@ def behind(client):
 def test_jump_hosts(client, behind, tmp_path, configured):
     server, gate = behind
     jump = f"{USER}@127.0.0.1:{gate.port}"
-    client.configure(f"Host arm1\n    HostName 127.0.0.1\n    Port {server.port}\n" +
-                     (f"    ProxyJump {jump}\n" if configured else ""))
+    client.configure(
+        f"Host arm1\n    HostName 127.0.0.1\n    Port {server.port}\n"
+        + (f"    ProxyJump {jump}\n" if configured else "")
+    )
     said = answer(tmp_path, **({} if configured else {"jump": jump}))
     assert said[3] == str(server.port)
     assert "Accepted publickey" in (gate.folder / "log").read_text()
@@ -162,16 +185,21 @@ def test_jump_hosts(client, behind, tmp_path, configured):
 @pytest.mark.parametrize("lie", ["another", "none"])
 def test_a_jump_host_must_be_the_known_one(client, behind, tmp_path, configured, lie):
     server, gate = behind
-    client.know(server.known(), gate.known().replace(gate.host_key, server.host_key)
-                if lie == "another" else "")
+    client.know(
+        server.known(),
+        gate.known().replace(gate.host_key, server.host_key) if lie == "another" else "",
+    )
     jump = f"127.0.0.1:{gate.port}"
-    client.configure(f"Host arm1\n    HostName 127.0.0.1\n    Port {server.port}\n"
-                     "    StrictHostKeyChecking no\n" +
-                     (f"    ProxyJump {jump}\n" if configured else "") +
-                     "Host *\n    StrictHostKeyChecking no\n")
+    client.configure(
+        f"Host arm1\n    HostName 127.0.0.1\n    Port {server.port}\n"
+        "    StrictHostKeyChecking no\n"
+        + (f"    ProxyJump {jump}\n" if configured else "")
+        + "Host *\n    StrictHostKeyChecking no\n"
+    )
     said = "has changed" if lie == "another" else "key is known"
-    with pytest.raises(UntrustedError,
-                       match=rf"by jump host 127.0.0.1: [^;]*{said}.*; Host key verification"):
+    with pytest.raises(
+        UntrustedError, match=rf"by jump host 127.0.0.1: [^;]*{said}.*; Host key verification"
+    ):
         answer(tmp_path, **({} if configured else {"jump": jump}))
     assert "Accepted" not in (gate.folder / "log").read_text()
 
@@ -179,9 +207,11 @@ def test_a_jump_host_must_be_the_known_one(client, behind, tmp_path, configured,
 def test_two_jump_hosts_and_one_that_is_not_known(client, behind, tmp_path):
     server, gate = behind
     outer = client.server()
-    client.configure(f"Host arm1\n    HostName 127.0.0.1\n    Port {server.port}\n"
-                     f"    ProxyJump 127.0.0.1:{outer.port},127.0.0.1:{gate.port}\n"
-                     "Host *\n    StrictHostKeyChecking no\n")
+    client.configure(
+        f"Host arm1\n    HostName 127.0.0.1\n    Port {server.port}\n"
+        f"    ProxyJump 127.0.0.1:{outer.port},127.0.0.1:{gate.port}\n"
+        "Host *\n    StrictHostKeyChecking no\n"
+    )
     assert answer(tmp_path)
     client.know(server.known(), gate.known())
     with pytest.raises(UntrustedError, match="Host key verification failed"):
@@ -191,16 +221,23 @@ def test_two_jump_hosts_and_one_that_is_not_known(client, behind, tmp_path):
 
 def test_a_proxy_command(client, tmp_path):
     server = client.server()
-    client.configure("Host arm1\n    HostName 127.0.0.1\n"
-                     f"    Port {server.port}\n    ProxyCommand nc %h %p\n")
+    client.configure(
+        f"Host arm1\n    HostName 127.0.0.1\n    Port {server.port}\n    ProxyCommand nc %h %p\n"
+    )
     program = client.folder / "bin" / "nc"
-    program.write_text("#!/usr/bin/env python3\nimport sys\n"
-                       "from tests.integration.server.connect import connect\n"
-                       "connect(int(sys.argv[2]))\n")
+    program.write_text(
+        "#!/usr/bin/env python3\nimport sys\n"
+        "from tests.integration.server.connect import connect\n"
+        "connect(int(sys.argv[2]))\n"
+    )
     program.chmod(0o755)
     from harness.paths import ROOT
-    program.write_text(program.read_text().replace(
-        "import sys\n", f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"))
+
+    program.write_text(
+        program.read_text().replace(
+            "import sys\n", f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        )
+    )
     assert answer(tmp_path)
     program.write_text("#!/bin/sh\necho no way through >&2; exit 1\n")
     with pytest.raises(NoWayError, match="no way through"):
@@ -219,7 +256,8 @@ def test_many_keys_in_the_agent(client, tmp_path):
     assert answer(tmp_path, where, key_file=right.with_suffix(".pub"))
     client.configure(f"Host *\n    IdentityFile {tmp_path}/none")
     (client.folder / "config").write_text(
-        (client.folder / "config").read_text().replace(f"IdentityFile {right}", ""))
+        (client.folder / "config").read_text().replace(f"IdentityFile {right}", "")
+    )
     with pytest.raises(DeniedError, match=r"no more keys after the agent's key0, .*`key_file`"):
         answer(tmp_path, where)
 

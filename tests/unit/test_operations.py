@@ -36,20 +36,36 @@ def test_track_without_a_table_has_none(tmp_path):
     assert operations.load(tmp_path) == {}
 
 
-@pytest.mark.parametrize(("line", "changed", "complaint"), [
-    ("HCR_EL2 = { op = 1", "HCR_EL9 = { op = 1", "HCR_EL9 is unknown to the architecture's table"),
-    ('HCR_EL2 = { op = 1, v83 = "hvc"', 'HCR_EL2 = { op = 1, v83 = "trap", by = "x"',
-     "HCR_EL2 is trapped by ARMv8.3"),
-    ("HCR_EL2 = { op = 1", "HCR_EL2 = { enc = [0, 0, 0, 0, 0], op = 1",
-     "HCR_EL2 has an encoding in both tables"),
-    ('v83 = "native"', 'v83 = "natural"', "TPIDR_EL1 has a class that is unknown"),
-    ('{ v83 = "native" }', '{ op = 4, v83 = "native" }', "TPIDR_EL1 has a number, or none"),
-    (', by = "HCR_EL2.{TVM, TRVM}"', "", "SCTLR_EL1 does not say what traps it"),
-    ('v83 = "native"', 'v83 = "native", neve = "memory"', "TPIDR_EL1 has no place in the page"),
-    ('ERET = { op = 3, v83 = "hvc", neve = "trap"', 'ERET = { op = 3, v83 = "hvc", neve = "twin"',
-     "ERET has no twin"),
-    ("op = 3", "op = 5", "the numbers of the operations are not 1, 2"),
-])
+@pytest.mark.parametrize(
+    ("line", "changed", "complaint"),
+    [
+        (
+            "HCR_EL2 = { op = 1",
+            "HCR_EL9 = { op = 1",
+            "HCR_EL9 is unknown to the architecture's table",
+        ),
+        (
+            'HCR_EL2 = { op = 1, v83 = "hvc"',
+            'HCR_EL2 = { op = 1, v83 = "trap", by = "x"',
+            "HCR_EL2 is trapped by ARMv8.3",
+        ),
+        (
+            "HCR_EL2 = { op = 1",
+            "HCR_EL2 = { enc = [0, 0, 0, 0, 0], op = 1",
+            "HCR_EL2 has an encoding in both tables",
+        ),
+        ('v83 = "native"', 'v83 = "natural"', "TPIDR_EL1 has a class that is unknown"),
+        ('{ v83 = "native" }', '{ op = 4, v83 = "native" }', "TPIDR_EL1 has a number, or none"),
+        (', by = "HCR_EL2.{TVM, TRVM}"', "", "SCTLR_EL1 does not say what traps it"),
+        ('v83 = "native"', 'v83 = "native", neve = "memory"', "TPIDR_EL1 has no place in the page"),
+        (
+            'ERET = { op = 3, v83 = "hvc", neve = "trap"',
+            'ERET = { op = 3, v83 = "hvc", neve = "twin"',
+            "ERET has no twin",
+        ),
+        ("op = 3", "op = 5", "the numbers of the operations are not 1, 2"),
+    ],
+)
 def test_contradictions_are_named(tmp_path, line, changed, complaint):
     assert line in TABLE
     with pytest.raises(UserError, match=complaint):

@@ -53,7 +53,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
-        self.wfile.write(data[start:self.server.cut.pop(name, len(data))])
+        self.wfile.write(data[start : self.server.cut.pop(name, len(data))])
 
     def log_message(self, *_):
         pass
@@ -77,8 +77,7 @@ def tree(tmp_path):
     folder = tmp_path / "linux-4.10"
     (folder / "arch" / "arm64").mkdir(parents=True)
     (folder / "scripts").mkdir()
-    (folder / "Makefile").write_text("VERSION = 4\nPATCHLEVEL = 10\nSUBLEVEL = 0\n"
-                                     "EXTRAVERSION =\n")
+    (folder / "Makefile").write_text("VERSION = 4\nPATCHLEVEL = 10\nSUBLEVEL = 0\nEXTRAVERSION =\n")
     (folder / "arch" / "arm64" / "kvm.c").write_text(KVM_C)
     (folder / "scripts" / "run.sh").write_text("#!/bin/sh\n")
     return folder
@@ -95,13 +94,16 @@ def tarball(tree, tmp_path):
 @pytest.fixture
 def track(server, tarball, tmp_path):
     server.files["linux-4.10.tar.xz"] = tarball.read_bytes()
-    origin = ReleaseOrigin("4.10.0", file_sha256(tarball),
-                           (f"{server.url}/linux-4.10.tar.xz",),
-                           f"{server.url}/linux-4.10.tar.sign", "nobody@example.org")
+    origin = ReleaseOrigin(
+        "4.10.0",
+        file_sha256(tarball),
+        (f"{server.url}/linux-4.10.tar.xz",),
+        f"{server.url}/linux-4.10.tar.sign",
+        "nobody@example.org",
+    )
     manifest = tmp_path / "manifest.sha256"
     manifest.write_text(f"{hashlib.sha256(KVM_C.encode()).hexdigest()}  arch/arm64/kvm.c\n")
-    return Track("v4.10", origin, (), PatchSeries(tmp_path / "series", (), ()),
-                 manifest=manifest)
+    return Track("v4.10", origin, (), PatchSeries(tmp_path / "series", (), ()), manifest=manifest)
 
 
 @contextmanager
@@ -131,11 +133,18 @@ def test_download_goes_on_where_it_was_cut_off(cache, track, server, ranges):
 
 def test_mirrors_are_asked_in_turn(cache, track, server, monkeypatch):
     monkeypatch.setenv("NEVE_KERNEL_MIRROR", f"{server.url}/mirror/")
-    gone = replace(track, origin=replace(
-        track.origin, urls=(f"{server.url}/gone/linux-4.10.tar.xz", *track.origin.urls)))
+    gone = replace(
+        track,
+        origin=replace(
+            track.origin, urls=(f"{server.url}/gone/linux-4.10.tar.xz", *track.origin.urls)
+        ),
+    )
     source.find(cache, gone)
     assert [name for name, _ in server.asked] == [
-        "mirror/linux-4.10.tar.xz", "gone/linux-4.10.tar.xz", "linux-4.10.tar.xz"]
+        "mirror/linux-4.10.tar.xz",
+        "gone/linux-4.10.tar.xz",
+        "linux-4.10.tar.xz",
+    ]
 
 
 def test_another_file_is_refused_and_not_kept(cache, track, server):
@@ -155,14 +164,20 @@ def test_signature_is_looked_at_where_gpg_has_the_key(cache, track, server, tmp_
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".gnupg").symlink_to(home)
     signer = track.origin.signer
-    subprocess.run(["gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key",
-                    signer], check=True, capture_output=True)
+    subprocess.run(
+        ["gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key", signer],
+        check=True,
+        capture_output=True,
+    )
     plain = tmp_path / "linux.tar"
-    plain.write_bytes(subprocess.run(
-        ["xz", "-dc"], input=server.files["linux-4.10.tar.xz"], check=True,
-        capture_output=True).stdout)
-    signature = subprocess.run(["gpg", "--batch", "--detach-sign", "--output", "-", plain],
-                               check=True, capture_output=True).stdout
+    plain.write_bytes(
+        subprocess.run(
+            ["xz", "-dc"], input=server.files["linux-4.10.tar.xz"], check=True, capture_output=True
+        ).stdout
+    )
+    signature = subprocess.run(
+        ["gpg", "--batch", "--detach-sign", "--output", "-", plain], check=True, capture_output=True
+    ).stdout
     server.files["linux-4.10.tar.sign"] = signature
     assert source.find(cache, track).origin.endswith(f"signed by {signer}")
     server.files["linux-4.10.tar.sign"] = signature[:-4] + b"\0\0\0\0"
@@ -170,7 +185,8 @@ def test_signature_is_looked_at_where_gpg_has_the_key(cache, track, server, tmp_
         source.find(cache, track, update=True)
     del server.files["linux-4.10.tar.sign"]
     assert source.find(cache, track, update=True).origin.endswith(
-        "its signature could not be downloaded (curl: (22) The requested URL returned error: 404)")
+        "its signature could not be downloaded (curl: (22) The requested URL returned error: 404)"
+    )
     subprocess.run(["gpgconf", "--kill", "all"], check=True)
 
 
@@ -185,8 +201,11 @@ def test_tree_is_imported_with_its_execute_bits_mended(cache, track, tree):
 @pytest.mark.parametrize("bare", [True, False])
 def test_git_repository_is_imported_at_a_revision(cache, track, tree, tmp_path, bare):
     def git(*arguments):
-        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e", "-C", tree,
-                        *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-c", "user.name=n", "-c", "user.email=e", "-C", tree, *arguments],
+            check=True,
+            capture_output=True,
+        )
 
     git("init", "-q")
     git("add", ".")
@@ -228,8 +247,10 @@ def test_what_is_not_the_release_is_refused(cache, track, tree, tarball, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "name", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/manifest.sha256"))])
+    "name", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/manifest.sha256"))]
+)
 def test_manifest_names_what_the_series_changes(name):
     track = Track.load(name)
     assert sorted(Manifest.load(track.manifest).hashes) == changed_files(
-        track.series, track.origin.example)
+        track.series, track.origin.example
+    )

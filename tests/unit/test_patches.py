@@ -41,13 +41,16 @@ def series(tmp_path):
     (folder / "files" / "dir").mkdir(parents=True)
     (folder / "0001-five.patch.j2").write_text(TEMPLATE)
     (folder / "files" / "dir" / "new.c.j2").write_text(NEW_FILE)
-    return PatchSeries.of(folder, {
-        "patches": [{"name": "0001-five", "adds": ["dir/new.c"]}],
-        "parameters": {
-            "word": {"type": "choice", "values": ["five", "cinq"], "default": "five"},
-            "extra": {"type": "bool", "default": False},
+    return PatchSeries.of(
+        folder,
+        {
+            "patches": [{"name": "0001-five", "adds": ["dir/new.c"]}],
+            "parameters": {
+                "word": {"type": "choice", "values": ["five", "cinq"], "default": "five"},
+                "extra": {"type": "bool", "default": False},
+            },
         },
-    })
+    )
 
 
 @pytest.fixture
@@ -60,8 +63,11 @@ def tree(tmp_path):
 
 
 def contents(tree):
-    return {str(path.relative_to(tree)): path.read_text()
-            for path in sorted(tree.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(tree)): path.read_text()
+        for path in sorted(tree.rglob("*"))
+        if path.is_file()
+    }
 
 
 def rendered(series, **chosen):
@@ -94,11 +100,14 @@ def test_rendering_is_deterministic_and_follows_parameters(series):
     assert len(list(series.variants())) == 4
 
 
-@pytest.mark.parametrize(("chosen", "complaint"), [
-    ({"wort": "five"}, "unknown parameter 'wort': known are word, extra"),
-    ({"word": "six"}, "parameter word can't be 'six': one of five, cinq"),
-    ({"extra": "maybe"}, "one of false, true"),
-])
+@pytest.mark.parametrize(
+    ("chosen", "complaint"),
+    [
+        ({"wort": "five"}, "unknown parameter 'wort': known are word, extra"),
+        ({"word": "six"}, "parameter word can't be 'six': one of five, cinq"),
+        ({"extra": "maybe"}, "one of false, true"),
+    ],
+)
 def test_wrong_parameters(series, chosen, complaint):
     with pytest.raises(UserError, match=complaint):
         series.values(chosen)
@@ -106,14 +115,19 @@ def test_wrong_parameters(series, chosen, complaint):
 
 def test_variants_leave_out_what_makes_no_difference(series):
     folder = series.folder
-    data = {"patches": [], "parameters": {
-        "role": {"type": "choice", "values": ["host", "guest"], "default": "host"},
-        "fast": {"type": "bool", "default": False, "when": {"role": "guest"}},
-    }}
+    data = {
+        "patches": [],
+        "parameters": {
+            "role": {"type": "choice", "values": ["host", "guest"], "default": "host"},
+            "fast": {"type": "bool", "default": False, "when": {"role": "guest"}},
+        },
+    }
     (folder / "bare").mkdir()
     assert list(PatchSeries.of(folder / "bare", data).variants()) == [
-        {"role": "host", "fast": False}, {"role": "guest", "fast": False},
-        {"role": "guest", "fast": True}]
+        {"role": "host", "fast": False},
+        {"role": "guest", "fast": False},
+        {"role": "guest", "fast": True},
+    ]
 
 
 def test_undefined_name_in_a_template_is_an_error(series):
@@ -125,14 +139,16 @@ def test_undefined_name_in_a_template_is_an_error(series):
 def test_new_file_that_no_patch_adds_is_an_error(series):
     (series.folder / "files" / "dir" / "other.c.j2").write_text("int other;\n")
     with pytest.raises(UserError, match=r"what the patches add differ: dir/other\.c"):
-        PatchSeries.of(series.folder, {"patches": [
-            {"name": "0001-five", "adds": ["dir/new.c"]}]})
+        PatchSeries.of(series.folder, {"patches": [{"name": "0001-five", "adds": ["dir/new.c"]}]})
 
 
-@pytest.mark.parametrize("change", [
-    ("line 4\n", "line four\n"),     # context that fuzz 1 would forgive
-    ("line 6\n", ""),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("line 4\n", "line four\n"),  # context that fuzz 1 would forgive
+        ("line 6\n", ""),
+    ],
+)
 def test_rejected_hunk_names_patch_file_hunk_and_version(series, tree, change):
     (tree / "dir" / "file.c").write_text(SOURCE.replace(*change))
     before = contents(tree)
@@ -162,8 +178,10 @@ def test_names_stand_for_plain_files_and_templates_alike(series, tree):
 def test_patch_is_for_the_variants_that_its_entry_names(series):
     data = {
         "patches": [{"name": "0001-five", "adds": ["dir/new.c"], "when": {"extra": True}}],
-        "parameters": {"word": {"type": "choice", "values": ["five"], "default": "five"},
-                       "extra": {"type": "bool", "default": False}},
+        "parameters": {
+            "word": {"type": "choice", "values": ["five"], "default": "five"},
+            "extra": {"type": "bool", "default": False},
+        },
     }
     series = PatchSeries.of(series.folder, data)
     assert rendered(series) == []
@@ -172,8 +190,10 @@ def test_patch_is_for_the_variants_that_its_entry_names(series):
 
 def test_patches_have_names_of_their_own(series):
     with pytest.raises(UserError, match="has two patches named five"):
-        PatchSeries.of(series.folder, {"patches": [
-            {"name": "0001-five", "adds": ["dir/new.c"]}, {"name": "0002-five"}]})
+        PatchSeries.of(
+            series.folder,
+            {"patches": [{"name": "0001-five", "adds": ["dir/new.c"]}, {"name": "0002-five"}]},
+        )
 
 
 def test_series_without_a_patch_has_no_mails(series):
@@ -195,15 +215,23 @@ def test_mails_are_what_git_am_takes(series, tree, name):
     assert f"What it is.\n\n{name} (1):\n  Change line five\n" in cover
     assert " dir/file.c | 2 +-\n dir/new.c  | 1 +\n 2 files changed, 2 insertions(+), " in cover
     subprocess.run([*git, "am", "-q"], input=found["0001-five"], text=True, cwd=tree, check=True)
-    log = subprocess.run(["git", "log", "-1", "--format=%s%n%an <%ae>%n%B"], cwd=tree,
-                         capture_output=True, text=True, check=True).stdout
-    assert log == (f"Change line five\n{name} <dev@example.org>\nChange line five\n\n"
-                   f"Because five.\n\nSigned-off-by: {name} <dev@example.org>\n\n")
+    log = subprocess.run(
+        ["git", "log", "-1", "--format=%s%n%an <%ae>%n%B"],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert log == (
+        f"Change line five\n{name} <dev@example.org>\nChange line five\n\n"
+        f"Because five.\n\nSigned-off-by: {name} <dev@example.org>\n\n"
+    )
     assert (tree / "dir" / "new.c").read_text() == "int five;\n"
 
 
 @pytest.mark.parametrize(
-    "track", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))])
+    "track", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))]
+)
 def test_shipped_series_renders_and_parses_in_every_variant(track):
     loaded = Track.load(track)
     for version in filter(loaded.origin.accepts, ("4.10.0", "7.2.6", "7.3.4")):
@@ -215,8 +243,10 @@ def test_shipped_series_renders_and_parses_in_every_variant(track):
 
 
 @pytest.mark.parametrize(
-    "folder", [path.parent for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))],
-    ids=lambda path: path.name)
+    "folder",
+    [path.parent for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))],
+    ids=lambda path: path.name,
+)
 def test_shipped_series_has_templates_only_where_something_is_rendered(folder):
     files = [*folder.glob("*.patch*"), *folder.glob("files/**/*.*")]
     assert files
@@ -224,8 +254,9 @@ def test_shipped_series_has_templates_only_where_something_is_rendered(folder):
         assert (path.suffix == ".j2") == bool(re.search(r"{{|{%", path.read_text())), path
 
 
-@pytest.mark.parametrize("track", [path.parent.name for path in
-                                   sorted(KERNEL_PATCHES.glob("*/series.toml"))])
+@pytest.mark.parametrize(
+    "track", [path.parent.name for path in sorted(KERNEL_PATCHES.glob("*/series.toml"))]
+)
 def test_shipped_patch_can_be_reviewed(track):
     loaded = Track.load(track)
     for patch in render(loaded.series, loaded.origin.example, loaded.series.values({})):

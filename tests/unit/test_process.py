@@ -57,8 +57,13 @@ def test_error_carries_the_status_the_complaint_and_the_last_lines():
 
 def test_agents_and_keyrings_are_for_commands_of_an_inventory_alone(monkeypatch):
     """`pass`, `secret-tool` and ssh find them by these."""
-    for name in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "GNUPGHOME", "PASSWORD_STORE_DIR",
-                 "SSH_AUTH_SOCK"):
+    for name in (
+        "DBUS_SESSION_BUS_ADDRESS",
+        "XDG_RUNTIME_DIR",
+        "GNUPGHOME",
+        "PASSWORD_STORE_DIR",
+        "SSH_AUTH_SOCK",
+    ):
         monkeypatch.setenv(name, f"the {name}")
         show = ["sh", "-c", f"echo ${name}"]
         assert run(show) == "\n"

@@ -20,8 +20,12 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.S)
 
 
-COMMANDS = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()
-            if line.startswith("neve ")]
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in blocks("sh")
+    for line in block.splitlines()
+    if line.startswith("neve ")
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

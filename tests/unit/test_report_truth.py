@@ -17,22 +17,54 @@ from harness.results.frames import frame, read_csv
 from harness.results.store import RunFolder
 
 
-def row(configuration, metric, value, *, host="tcg", unit=None, reason="", track="upstream",
-        benchmark="hypercall"):
+def row(
+    configuration,
+    metric,
+    value,
+    *,
+    host="tcg",
+    unit=None,
+    reason="",
+    track="upstream",
+    benchmark="hypercall",
+):
     return Measurement(
-        "r", host, track, "max", 3, configuration,
-        "none" if configuration == "vm" else "architected", benchmark, metric,
-        unit or ("instructions" if metric == "cost" else "exits"), value, None, 100, reason)
+        "r",
+        host,
+        track,
+        "max",
+        3,
+        configuration,
+        "none" if configuration == "vm" else "architected",
+        benchmark,
+        metric,
+        unit or ("instructions" if metric == "cost" else "exits"),
+        value,
+        None,
+        100,
+        reason,
+    )
 
 
 def cell(configuration, cost, *, traps=1.0, benchmark="hypercall", **where):
     host = where.get("host", "tcg")
     return CellRecord(
-        f"{host}/{configuration}/1/{benchmark}", "passed", 1.0,
-        (row(configuration, "cost", cost, benchmark=benchmark, **where),
-         row(configuration, "traps", traps, benchmark=benchmark, host=host,
-             track=where.get("track", "upstream"))),
-        ({"benchmark": benchmark, "minimum": cost, "median": cost, "p99": cost},))
+        f"{host}/{configuration}/1/{benchmark}",
+        "passed",
+        1.0,
+        (
+            row(configuration, "cost", cost, benchmark=benchmark, **where),
+            row(
+                configuration,
+                "traps",
+                traps,
+                benchmark=benchmark,
+                host=host,
+                track=where.get("track", "upstream"),
+            ),
+        ),
+        ({"benchmark": benchmark, "minimum": cost, "median": cost, "p99": cost},),
+    )
 
 
 def run(runs, *cells, name="test", **metadata):
@@ -43,34 +75,57 @@ def run(runs, *cells, name="test", **metadata):
 
 
 def test_hosts_have_panels_of_their_own():
-    rows = frame([row(configuration, "cost", cost * scale, host=host)
-                  for host, scale in (("gicv3", 1.0), ("gicv2", 2.0))
-                  for configuration, cost in (("vm", 10.0), ("nested-neve-vhe", 100.0 * scale))]
-                 + [row("nested-neve-vhe", "traps", 5.0 * scale, host=host, reason="ERET")
-                    for host, scale in (("gicv3", 1.0), ("gicv2", 2.0))])
+    rows = frame(
+        [
+            row(configuration, "cost", cost * scale, host=host)
+            for host, scale in (("gicv3", 1.0), ("gicv2", 2.0))
+            for configuration, cost in (("vm", 10.0), ("nested-neve-vhe", 100.0 * scale))
+        ]
+        + [
+            row("nested-neve-vhe", "traps", 5.0 * scale, host=host, reason="ERET")
+            for host, scale in (("gicv3", 1.0), ("gicv2", 2.0))
+        ]
+    )
     kinds = tables.by_redirection(tables.reasons(rows), {"nested-neve-vhe": {"ERET": "trap"}})
     drawn = chart.figure(tables.summary(rows, reference.load()), kinds)
     heights = [[bar.get_height() for bar in axes.patches] for axes in drawn.axes]
     assert heights == [[10.0], [5.0], [20.0], [10.0]]
     assert [axes.get_title().partition(":")[0] for axes in drawn.axes] == [
-        "gicv3", "gicv3", "gicv2", "gicv2"]
+        "gicv3",
+        "gicv3",
+        "gicv2",
+        "gicv2",
+    ]
 
 
 def test_hosts_of_applications_have_panels_of_their_own():
     import pandas as pd
 
-    table = pd.DataFrame([
-        {"host": host, "benchmark": "hackbench", "configuration": "vm", "overhead": overhead,
-         "overhead_error": 0.1} for host, overhead in (("a", 1.5), ("b", 2.5))])
+    table = pd.DataFrame(
+        [
+            {
+                "host": host,
+                "benchmark": "hackbench",
+                "configuration": "vm",
+                "overhead": overhead,
+                "overhead_error": 0.1,
+            }
+            for host, overhead in (("a", 1.5), ("b", 2.5))
+        ]
+    )
     drawn = chart.overheads(table)
     assert [[bar.get_height() for bar in axes.patches] for axes in drawn.axes] == [[1.5], [2.5]]
 
 
 def test_run_that_was_cut_off_does_not_look_whole(tmp_path):
     planned = ["tcg/vm/1/hypercall", "tcg/vm/1/device-io", "tcg/nested-neve-vhe/1/hypercall"]
-    folder = run(tmp_path / "runs", cell("vm", 1000.0),
-                 CellRecord("tcg/vm/1/device-io", "failed", 0.0, error="guest died"),
-                 state="cut off", planned=planned)
+    folder = run(
+        tmp_path / "runs",
+        cell("vm", 1000.0),
+        CellRecord("tcg/vm/1/device-io", "failed", 0.0, error="guest died"),
+        state="cut off",
+        planned=planned,
+    )
     report.write(folder)
     said = "cut off: 1 of 3 cells passed, 1 failed, 1 not measured"
     for kind in ("md", "html"):
@@ -79,7 +134,10 @@ def test_run_that_was_cut_off_does_not_look_whole(tmp_path):
         assert "tcg/nested-neve-vhe/1/hypercall" in text
     suite = ET.parse(folder.path / "junit.xml").getroot()
     assert [case.get("name") for case in suite.iter("testcase")] == [
-        "hypercall", "device-io", "hypercall"]
+        "hypercall",
+        "device-io",
+        "hypercall",
+    ]
     assert len(list(suite.iter("failure"))) == len(list(suite.iter("error"))) == 1
     assert listed(tmp_path / "runs")[0]["standing"] == said
 
@@ -91,23 +149,33 @@ def test_run_whose_cells_failed_is_not_listed_as_if_it_were_fine(tmp_path):
 
 
 def test_whole_run_says_nothing_of_it(tmp_path):
-    folder = run(tmp_path / "runs", cell("vm", 1000.0), state="finished",
-                 planned=["tcg/vm/1/hypercall"])
+    folder = run(
+        tmp_path / "runs", cell("vm", 1000.0), state="finished", planned=["tcg/vm/1/hypercall"]
+    )
     report.write(folder)
     assert "not whole" not in (folder.path / "report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("said, shown", [
-    ("login: \x1b[6n# ", "login: # "), ("\x1b]0;title\x07bell\x07", "bell\\x07"),
-    ("\x1b(B\x1b[?2004hok\x00", "ok\\x00"), ("\ud800 and \ufffe", "\\xd800 and \\xfffe"),
-    ("tab\tand ü 漢", "tab\tand ü 漢"), ("\x1b[1;31mred\x1b[0m", "red"),
-])
+@pytest.mark.parametrize(
+    "said, shown",
+    [
+        ("login: \x1b[6n# ", "login: # "),
+        ("\x1b]0;title\x07bell\x07", "bell\\x07"),
+        ("\x1b(B\x1b[?2004hok\x00", "ok\\x00"),
+        ("\ud800 and \ufffe", "\\xd800 and \\xfffe"),
+        ("tab\tand ü 漢", "tab\tand ü 漢"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+    ],
+)
 def test_control_characters_of_a_console_leave_junit_well_formed(tmp_path, said, shown):
     assert plain(said) == shown
-    folder = run(tmp_path / "runs", cell("vm", 1000.0),
-                 CellRecord("tcg/vm/1/device-io", "failed", 0.0, error=f"ended:\n{said}"))
+    folder = run(
+        tmp_path / "runs",
+        cell("vm", 1000.0),
+        CellRecord("tcg/vm/1/device-io", "failed", 0.0, error=f"ended:\n{said}"),
+    )
     report.write(folder)
-    failure, = ET.parse(folder.path / "junit.xml").getroot().iter("failure")
+    (failure,) = ET.parse(folder.path / "junit.xml").getroot().iter("failure")
     assert shown.replace("\t", " ") in failure.get("message", "").replace("\t", " ")
 
 
@@ -115,7 +183,9 @@ def test_lines_of_cells_are_json_each(tmp_path):
     folder = run(tmp_path / "runs", cell("vm", 1.0), cell("nested-neve-vhe", 2.0))
     lines = (folder.path / "cells.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == [
-        "tcg/vm/1/hypercall", "tcg/nested-neve-vhe/1/hypercall"]
+        "tcg/vm/1/hypercall",
+        "tcg/nested-neve-vhe/1/hypercall",
+    ]
 
 
 @pytest.mark.parametrize("host", ["NA", "null", "007", "nan"])
@@ -127,23 +197,42 @@ def test_host_may_be_called_like_that(tmp_path, host):
     assert read["stdev"].isna().all()
 
 
-_GOOD = json.dumps({"id": "tcg/vm/1/hypercall", "status": "passed", "seconds": 1.0,
-                    "measurements": [], "samples": [], "error": ""}).encode()
+_GOOD = json.dumps(
+    {
+        "id": "tcg/vm/1/hypercall",
+        "status": "passed",
+        "seconds": 1.0,
+        "measurements": [],
+        "samples": [],
+        "error": "",
+    }
+).encode()
 
 
-@pytest.mark.parametrize("line", [
-    b"null", b"12", b"{}", b"[]", b'"\xff\xfe"', _GOOD.replace(b"passed", b"perhaps"),
-    _GOOD.replace(b'"measurements": []', b'"measurements": [{"host": 3}]'),
-    _GOOD.replace(b'"samples": []', b'"samples": 3'),
-    _GOOD.replace(b'"error"', b'"surprise": 1, "error"')])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"null",
+        b"12",
+        b"{}",
+        b"[]",
+        b'"\xff\xfe"',
+        _GOOD.replace(b"passed", b"perhaps"),
+        _GOOD.replace(b'"measurements": []', b'"measurements": [{"host": 3}]'),
+        _GOOD.replace(b'"samples": []', b'"samples": 3'),
+        _GOOD.replace(b'"error"', b'"surprise": 1, "error"'),
+    ],
+)
 def test_damaged_cell_is_one_line_and_the_other_runs_are_listed(tmp_path, line):
     runs = tmp_path / "runs"
     damaged = run(runs, cell("vm", 1.0), name="a")
     whole = run(runs, cell("vm", 1.0), name="b", state="finished", planned=["tcg/vm/1/hypercall"])
     with (damaged.path / "cells.jsonl").open("ab") as stream:
         stream.write(line + b"\n")
-    for use in (lambda: report.write(RunFolder.open(runs, damaged.id)),
-                lambda: compared(runs, damaged.id, whole.id)):
+    for use in (
+        lambda: report.write(RunFolder.open(runs, damaged.id)),
+        lambda: compared(runs, damaged.id, whole.id),
+    ):
         with pytest.raises(UserError, match=r"cells\.jsonl, line 2, is") as caught:
             use()
         assert len(str(caught.value).splitlines()) == 1
@@ -151,10 +240,23 @@ def test_damaged_cell_is_one_line_and_the_other_runs_are_listed(tmp_path, line):
     assert states == {damaged.id: "damaged", whole.id: "finished"}
 
 
-@pytest.mark.parametrize("text", [
-    b"null", b"[]", b"{", b"\xff", b'{"playbook": null}', b'{"playbook": 3}',
-    b'{"accounting": {"tcg": {"tracepoint": "kvm_exit"}}}', b'{"skipped": "x"}',
-    b'{"kernels": {"l0": "7.2"}}', b'{"track": 3}', b'{"planned": [1]}', b'{"schema": 99}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff",
+        b'{"playbook": null}',
+        b'{"playbook": 3}',
+        b'{"accounting": {"tcg": {"tracepoint": "kvm_exit"}}}',
+        b'{"skipped": "x"}',
+        b'{"kernels": {"l0": "7.2"}}',
+        b'{"track": 3}',
+        b'{"planned": [1]}',
+        b'{"schema": 99}',
+    ],
+)
 def test_damaged_metadata_is_one_line(tmp_path, text):
     folder = run(tmp_path / "runs", cell("vm", 1.0))
     (folder.path / "metadata.json").write_bytes(text)
@@ -202,9 +304,11 @@ def test_change_from_nothing_has_no_percentage(tmp_path):
 
 
 def test_units_of_hosts_are_not_mixed(tmp_path):
-    folder = run(tmp_path / "runs",
-                 cell("vm", 25.0, host="old", unit="ticks"),
-                 cell("vm", 2700.0, host="new", unit="cycles"))
+    folder = run(
+        tmp_path / "runs",
+        cell("vm", 25.0, host="old", unit="ticks"),
+        cell("vm", 2700.0, host="new", unit="cycles"),
+    )
     report.write(folder)
     text = (folder.path / "report.md").read_text(encoding="utf-8")
     assert "25 ticks" in text
@@ -223,8 +327,10 @@ def test_ratio_to_nothing_is_unknown(tmp_path):
 
 def test_headline_names_the_host_where_there_are_several(tmp_path):
     costs = (("vm", 10.0), ("nested-neve-vhe", 90.0))
-    folder = run(tmp_path / "runs", *(
-        cell(configuration, cost, host=host) for host in "ab" for configuration, cost in costs))
+    folder = run(
+        tmp_path / "runs",
+        *(cell(configuration, cost, host=host) for host in "ab" for configuration, cost in costs),
+    )
     assert "On b, a hypercall from a nested VM" in report.headline(report.summary(folder))
 
 

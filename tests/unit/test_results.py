@@ -15,33 +15,67 @@ from harness.results import reference, report, tables
 from harness.results.frames import frame, read_csv
 from harness.results.store import RunFolder, run_folders
 
-CONTRACT = ("run_id,host,track,cpu,gic,configuration,mechanism,benchmark,metric,unit,value,"
-            "stdev,iterations,reason")
+CONTRACT = (
+    "run_id,host,track,cpu,gic,configuration,mechanism,benchmark,metric,unit,value,"
+    "stdev,iterations,reason"
+)
 
 
 def row(configuration, benchmark, metric, value, reason="", stdev=None, run_id="r"):
     unit = "instructions" if metric == "cost" else "exits"
     mechanism = "none" if configuration == "vm" else "architected"
-    return Measurement(run_id, "tcg", "upstream", "max", 3, configuration, mechanism, benchmark,
-                       metric, unit, value, stdev, 1000, reason)
+    return Measurement(
+        run_id,
+        "tcg",
+        "upstream",
+        "max",
+        3,
+        configuration,
+        mechanism,
+        benchmark,
+        metric,
+        unit,
+        value,
+        stdev,
+        1000,
+        reason,
+    )
 
 
 def sample(median, p99):
-    return {"benchmark": "hypercall", "iterations": 1000, "minimum": median, "median": median,
-            "p99": p99}
+    return {
+        "benchmark": "hypercall",
+        "iterations": 1000,
+        "minimum": median,
+        "median": median,
+        "p99": p99,
+    }
 
 
 def cells(scale=1.0):
-    yield CellRecord("tcg/vm/1/hypercall", "passed", 1.0, (
-        row("vm", "hypercall", "cost", 1000 * scale, stdev=10.0),
-        row("vm", "hypercall", "traps", 1.0), row("vm", "hypercall", "traps", 1.0, "HVC64")),
-        (sample(1000 * scale, 1100 * scale),))
-    yield CellRecord("tcg/nested-neve-vhe/1/hypercall", "passed", 2.0, (
-        row("nested-neve-vhe", "hypercall", "cost", 33000 * scale, stdev=20000.0),
-        row("nested-neve-vhe", "hypercall", "traps", 8.0),
-        row("nested-neve-vhe", "hypercall", "traps", 5.0, "SYS64"),
-        row("nested-neve-vhe", "hypercall", "traps", 3.0, "ERET")),
-        (sample(33000 * scale, 70000 * scale),))
+    yield CellRecord(
+        "tcg/vm/1/hypercall",
+        "passed",
+        1.0,
+        (
+            row("vm", "hypercall", "cost", 1000 * scale, stdev=10.0),
+            row("vm", "hypercall", "traps", 1.0),
+            row("vm", "hypercall", "traps", 1.0, "HVC64"),
+        ),
+        (sample(1000 * scale, 1100 * scale),),
+    )
+    yield CellRecord(
+        "tcg/nested-neve-vhe/1/hypercall",
+        "passed",
+        2.0,
+        (
+            row("nested-neve-vhe", "hypercall", "cost", 33000 * scale, stdev=20000.0),
+            row("nested-neve-vhe", "hypercall", "traps", 8.0),
+            row("nested-neve-vhe", "hypercall", "traps", 5.0, "SYS64"),
+            row("nested-neve-vhe", "hypercall", "traps", 3.0, "ERET"),
+        ),
+        (sample(33000 * scale, 70000 * scale),),
+    )
 
 
 @pytest.fixture
@@ -60,21 +94,42 @@ def test_columns_are_the_contract(folder):
 
 
 def test_traps_are_summed_up_by_what_neve_makes_of_them():
-    rows = [row("nested-v8.3-vhe", "hypercall", "traps", value, reason) for reason, value in (
-        ("VTTBR_EL2", 2.0), ("HCR_EL2", 3.0), ("ESR_EL2", 1.0), ("ERET", 2.0), ("HVC", 1.0))]
-    summed = tables.by_redirection(tables.reasons(frame(rows)), {
-        "nested-v8.3-vhe": redirections("upstream", e2h=True)})
+    rows = [
+        row("nested-v8.3-vhe", "hypercall", "traps", value, reason)
+        for reason, value in (
+            ("VTTBR_EL2", 2.0),
+            ("HCR_EL2", 3.0),
+            ("ESR_EL2", 1.0),
+            ("ERET", 2.0),
+            ("HVC", 1.0),
+        )
+    ]
+    summed = tables.by_redirection(
+        tables.reasons(frame(rows)), {"nested-v8.3-vhe": redirections("upstream", e2h=True)}
+    )
     assert summed.iloc[:, 0].to_dict() == {
-        "memory": 5.0, "EL1 register": 1.0, "trap": 2.0, "exit of a guest": 1.0}
+        "memory": 5.0,
+        "EL1 register": 1.0,
+        "trap": 2.0,
+        "exit of a guest": 1.0,
+    }
     assert redirections("v4.10", e2h=False)["CPTR_EL2"] == "memory (reads)"
 
 
-@pytest.mark.parametrize("name, without_e2h, with_e2h", [
-    ("HCR_EL2", "memory", "memory"), ("SP_EL1", "memory", "memory"), ("MDCR_EL2", "trap", "trap"),
-    ("ESR_EL2", "EL1 register", "EL1 register"), ("CPACR_EL1", "memory", "trap"),
-    ("CPACR_EL12", "trap", "memory"), ("CNTV_CTL_EL0", "memory", "trap"),
-    ("CNTV_CTL_EL02", "trap", "memory"), ("MDSCR_EL1", "trap", "trap"),
-])
+@pytest.mark.parametrize(
+    "name, without_e2h, with_e2h",
+    [
+        ("HCR_EL2", "memory", "memory"),
+        ("SP_EL1", "memory", "memory"),
+        ("MDCR_EL2", "trap", "trap"),
+        ("ESR_EL2", "EL1 register", "EL1 register"),
+        ("CPACR_EL1", "memory", "trap"),
+        ("CPACR_EL12", "trap", "memory"),
+        ("CNTV_CTL_EL0", "memory", "trap"),
+        ("CNTV_CTL_EL02", "trap", "memory"),
+        ("MDSCR_EL1", "trap", "trap"),
+    ],
+)
 def test_e2h_decides_what_feat_nv2_redirects(name, without_e2h, with_e2h):
     assert redirections("upstream", e2h=False)[name] == without_e2h
     assert redirections("upstream", e2h=True)[name] == with_e2h
@@ -96,7 +151,10 @@ def test_torn_line_loses_only_itself(folder):
     again = RunFolder.open(folder.path.parent, folder.id)
     again.append(CellRecord("tcg/vm/1/device-io", "failed", 0.0, error="guest died"))
     assert [record.id for record in again.records()] == [
-        "tcg/vm/1/hypercall", "tcg/nested-neve-vhe/1/hypercall", "tcg/vm/1/device-io"]
+        "tcg/vm/1/hypercall",
+        "tcg/nested-neve-vhe/1/hypercall",
+        "tcg/vm/1/device-io",
+    ]
 
 
 def test_newest_record_of_a_cell_counts(folder):
@@ -108,20 +166,33 @@ def test_summary_has_ratio_spread_and_the_papers_numbers(folder):
     table = report.summary(folder).set_index("configuration")
     nested = table.loc["nested-neve-vhe"]
     assert (nested["ratio"], nested["traps"], nested["noisy"]) == (33.0, 8.0, True)
-    assert (nested["paper_cost"], nested["paper_ratio"], nested["paper_traps"]) == (
-        100895, 37, 15)
+    assert (nested["paper_cost"], nested["paper_ratio"], nested["paper_traps"]) == (100895, 37, 15)
     assert math.isnan(table.loc["vm", "paper_ratio"]), "an unknown cell stays empty"
 
 
 def test_cells_of_hosts_that_ran_at_once_stand_by_host_and_benchmark():
-    done = [("b", "vm", "hypercall"), ("a", "vm", "hypercall"), ("b", "vm", "device-io"),
-            ("a", "vm", "device-io"), ("a", "nested-neve", "hypercall"),
-            ("b", "nested-neve", "hypercall")]
-    rows = frame(replace(row(configuration, benchmark, metric, 1.0, reason), host=host)
-                 for host, configuration, benchmark in done
-                 for metric, reason in (("cost", ""), ("traps", "HVC")))
-    wanted = [(host, benchmark, configuration) for host in "ba" for benchmark, configuration in (
-        ("hypercall", "vm"), ("hypercall", "nested-neve"), ("device-io", "vm"))]
+    done = [
+        ("b", "vm", "hypercall"),
+        ("a", "vm", "hypercall"),
+        ("b", "vm", "device-io"),
+        ("a", "vm", "device-io"),
+        ("a", "nested-neve", "hypercall"),
+        ("b", "nested-neve", "hypercall"),
+    ]
+    rows = frame(
+        replace(row(configuration, benchmark, metric, 1.0, reason), host=host)
+        for host, configuration, benchmark in done
+        for metric, reason in (("cost", ""), ("traps", "HVC"))
+    )
+    wanted = [
+        (host, benchmark, configuration)
+        for host in "ba"
+        for benchmark, configuration in (
+            ("hypercall", "vm"),
+            ("hypercall", "nested-neve"),
+            ("device-io", "vm"),
+        )
+    ]
     table = tables.summary(rows, reference.load())
     keys = ["host", "benchmark", "configuration"]
     assert list(table[keys].itertuples(index=False, name=None)) == wanted
@@ -148,14 +219,24 @@ def test_reports_are_written_from_the_cells(folder):
     assert not re.search(r'(src|href)="(?!#)', html), "nothing is loaded from elsewhere"
     suite = ET.parse(folder.path / "junit.xml").getroot()
     assert [case.get("name") for case in suite.iter("testcase")] == [
-        "hypercall", "hypercall", "device-io"]
+        "hypercall",
+        "hypercall",
+        "device-io",
+    ]
     assert len(list(suite.iter("failure"))) == 1
 
 
 def test_report_of_a_host_that_counts_no_traps(tmp_path):
     made = RunFolder.create(tmp_path / "runs", "test", {"track": "upstream", "repeat": "neve run"})
-    made.append(CellRecord("tcg/vm/1/hypercall", "passed", 1.0, (
-        row("vm", "hypercall", "cost", 1000.0, stdev=10.0),), (sample(1000.0, 1100.0),)))
+    made.append(
+        CellRecord(
+            "tcg/vm/1/hypercall",
+            "passed",
+            1.0,
+            (row("vm", "hypercall", "cost", 1000.0, stdev=10.0),),
+            (sample(1000.0, 1100.0),),
+        )
+    )
     report.write(made)
     assert "| hypercall" in (made.path / "report.md").read_text()
 
@@ -177,7 +258,8 @@ def test_run_without_a_finished_cell_says_so(tmp_path):
 
 def test_comparison_of_two_runs():
     before, after = (
-        frame(m for cell in cells(scale) for m in cell.measurements) for scale in (1.0, 1.02))
+        frame(m for cell in cells(scale) for m in cell.measurements) for scale in (1.0, 1.02)
+    )
     table = tables.comparison(before, after).set_index(["configuration", "metric"])
     assert table.loc[("vm", "cost"), "change"] == pytest.approx(0.02)
     assert table.loc[("vm", "traps"), "change"] == 0

@@ -42,10 +42,19 @@ def spec(client, tmp_path, power):
     running = client.server()
 
     def make(**changes):
-        return SshHostSpec.model_validate({
-            "name": "arm1", "address": HERE, "port": running.port, "user": USER,
-            "root": str(tmp_path / "neve"), "power_cycle": f"touch {power}", "boot_seconds": 30,
-            **changes})
+        return SshHostSpec.model_validate(
+            {
+                "name": "arm1",
+                "address": HERE,
+                "port": running.port,
+                "user": USER,
+                "root": str(tmp_path / "neve"),
+                "power_cycle": f"touch {power}",
+                "boot_seconds": 30,
+                **changes,
+            }
+        )
+
     return make
 
 
@@ -83,9 +92,11 @@ def test_a_wrong_port_costs_no_power(spec, power, tmp_path, monkeypatch):
 
 def test_too_many_keys_cost_no_power(client, spec, power, tmp_path):
     client.start_agent([new_key(tmp_path / f"key{number}") for number in range(8)])
-    (client.folder / "config").write_text(f"UserKnownHostsFile {client.folder}/known_hosts\n"
-                                          f"IdentityFile {tmp_path}/none\n"
-                                          f"IdentityAgent {client.agent}\n")
+    (client.folder / "config").write_text(
+        f"UserKnownHostsFile {client.folder}/known_hosts\n"
+        f"IdentityFile {tmp_path}/none\n"
+        f"IdentityAgent {client.agent}\n"
+    )
     error, seconds = entered(spec(), tmp_path)
     assert "it takes no more keys" in str(error)
     assert isinstance(error, UserError)
@@ -200,8 +211,11 @@ def test_a_slow_login_is_waited_for(client, spec, tmp_path):
         slow.write_text(f"#!/bin/sh\nsleep 25\ncat {client.folder}/key.pub\n")
         slow.chmod(0o755)
         Path(folder).chmod(0o755)
-        running = client.server(f"AuthorizedKeysCommand {slow}", "AuthorizedKeysCommandUser root",
-                                "AuthorizedKeysFile none")
+        running = client.server(
+            f"AuthorizedKeysCommand {slow}",
+            "AuthorizedKeysCommandUser root",
+            "AuthorizedKeysFile none",
+        )
         with ssh_host(spec(port=running.port), tmp_path) as machine:
             assert machine.run("echo in", root=False).stdout == "in\n"
 
@@ -248,16 +262,32 @@ def test_findings_are_each_by_itself_and_change_nothing(machine, spec, monkeypat
         assert found["sessions"].good
         assert "inodes free" in found["disk"].found
     assert "no network card" in found["network"].found, "the loopback interface is none"
-    assert not [word for command in asked for word in ("mount ", "mkdir", " > /", "tee")
-                if word in command]
+    assert not [
+        word for command in asked for word in ("mount ", "mkdir", " > /", "tee") if word in command
+    ]
 
 
-@pytest.mark.parametrize(("answers", "good", "found"), [
-    ({"kexec_loaded": "yes", "kexec_load_disabled": "1"}, False, "kernel.kexec_load_disabled is 1"),
-    ({"kexec_loaded": "yes", "limit_reboot": "0"}, False, "kernel.kexec_load_limit_reboot is 0"),
-    ({"kexec_loaded": "yes", "kexec_load_disabled": "0", "limit_reboot": "-1"}, True, "allows it"),
-    ({}, False, "the kernel has none"),
-])
+@pytest.mark.parametrize(
+    ("answers", "good", "found"),
+    [
+        (
+            {"kexec_loaded": "yes", "kexec_load_disabled": "1"},
+            False,
+            "kernel.kexec_load_disabled is 1",
+        ),
+        (
+            {"kexec_loaded": "yes", "limit_reboot": "0"},
+            False,
+            "kernel.kexec_load_limit_reboot is 0",
+        ),
+        (
+            {"kexec_loaded": "yes", "kexec_load_disabled": "0", "limit_reboot": "-1"},
+            True,
+            "allows it",
+        ),
+        ({}, False, "the kernel has none"),
+    ],
+)
 def test_kexec_may_be_switched_off(answers, good, found):
     def ask(command):
         return next((answer for part, answer in answers.items() if part in command), "")
@@ -267,9 +297,11 @@ def test_kexec_may_be_switched_off(answers, good, found):
     assert found in finding.found
 
 
-INHIBITORS = ('{"type":"a(ssssuu)","data":[[["sleep","Power","a",  "delay",0,1],'
-              '["shutdown:idle","apt","installing packages","block",0,4711],'
-              '["shutdown","Unattended","later","delay",0,2]]]}')
+INHIBITORS = (
+    '{"type":"a(ssssuu)","data":[[["sleep","Power","a",  "delay",0,1],'
+    '["shutdown:idle","apt","installing packages","block",0,4711],'
+    '["shutdown","Unattended","later","delay",0,2]]]}'
+)
 
 
 def test_inhibitors_are_named(client, spec, tmp_path):
@@ -293,8 +325,9 @@ def test_whoever_is_logged_in_is_told_and_waited_for(client, spec, tmp_path):
     programs, left = tmp_path / "programs", tmp_path / "left"
     programs.mkdir()
     (programs / "wall").write_text(f"#!/bin/sh\ncat > {tmp_path}/told\n")
-    (programs / "who").write_text(f"#!/bin/sh\necho {USER} pts/0\n"
-                                  f"test -e {left} || echo alice pts/1\ntouch {left}\n")
+    (programs / "who").write_text(
+        f"#!/bin/sh\necho {USER} pts/0\ntest -e {left} || echo alice pts/1\ntouch {left}\n"
+    )
     for program in programs.iterdir():
         program.chmod(0o755)
     running = client.server(f"SetEnv PATH={programs}:/usr/bin:/bin")
@@ -314,8 +347,10 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize(("connections", "sessions"), [
-    ((), 0), (("0",), 0), (("0", "0", "0"), 0), (("60", "0"), 1), (("60", "60"), 2)])
+@pytest.mark.parametrize(
+    ("connections", "sessions"),
+    [((), 0), (("0",), 0), (("0", "0", "0"), 0), (("60", "0"), 1), (("60", "60"), 2)],
+)
 def test_a_session_is_who_has_been_let_in(tmp_path, connections, sessions):
     """The init of L0 counts them: dropbear has a child for each connection, which has one for each
     command of who has been let in. A connection alone is nobody."""
@@ -329,8 +364,9 @@ def test_a_session_is_who_has_been_let_in(tmp_path, connections, sessions):
         program.chmod(0o755)
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            found = int(subprocess.check_output([
-                "sh", "-c", f"PATH={tmp_path}:$PATH; {server._SESSIONS}"]))
+            found = int(
+                subprocess.check_output(["sh", "-c", f"PATH={tmp_path}:$PATH; {server._SESSIONS}"])
+            )
             if found == sessions and time.monotonic() > end - 9:
                 return
             time.sleep(0.2)

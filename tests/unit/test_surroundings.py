@@ -26,8 +26,13 @@ FALLBACK = str(PLAYBOOKS / "fallback.yaml")
 
 def start(tmp_path, *words, wrapper=(), **env):
     return subprocess.Popen(
-        [*wrapper, *NEVE, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        encoding="utf-8", env={**os.environ, "PYTHONPATH": str(ROOT), **env})
+        [*wrapper, *NEVE, *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+    )
 
 
 def ended(child):
@@ -37,45 +42,75 @@ def ended(child):
     return child.returncode, said, errors
 
 
-@pytest.mark.parametrize("words", [
-    ("plan", ""), ("plan", FALLBACK, "--only", ""), ("plan", FALLBACK, "--only="),
-    ("run", FALLBACK, "--host", ""), ("run", FALLBACK, "--resume", ""),
-    ("run", FALLBACK, "--only", "host=tcg", "--only", ""), ("history", "--only", ""),
-    ("history", "report", "--output", ""), ("kernel", "build", "--set", ""),
-    ("compare", "", ""), ("shell", "--level", "l1", "-c", ""),
-])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", ""),
+        ("plan", FALLBACK, "--only", ""),
+        ("plan", FALLBACK, "--only="),
+        ("run", FALLBACK, "--host", ""),
+        ("run", FALLBACK, "--resume", ""),
+        ("run", FALLBACK, "--only", "host=tcg", "--only", ""),
+        ("history", "--only", ""),
+        ("history", "report", "--output", ""),
+        ("kernel", "build", "--set", ""),
+        ("compare", "", ""),
+        ("shell", "--level", "l1", "-c", ""),
+    ],
+)
 def test_what_is_given_but_empty_is_refused(tmp_path, words):
     status, _, errors = ended(start(tmp_path, *words))
     assert status == 2
     assert "is empty: is a variable not set?" in errors
 
 
-@pytest.mark.parametrize("words", [
-    ("--payload-seconds", "-1"), ("--payload-seconds", "nan"), ("--wait", "-1"), ("--wait", "nan"),
-])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--payload-seconds", "-1"),
+        ("--payload-seconds", "nan"),
+        ("--wait", "-1"),
+        ("--wait", "nan"),
+    ],
+)
 def test_times_that_can_not_be_are_refused(tmp_path, words):
     status, _, errors = ended(start(tmp_path, "run", FALLBACK, *words))
     assert status == 2
     assert f"Invalid value for '{words[0]}'" in errors
 
 
-@pytest.mark.parametrize(("words", "complaint"), [
-    (("plan", "x" * 300), "can't be read: File name too long"),
-    (("kernel", "patches", "--output", "/dev/null"), "/dev/null: a file is where a folder is"),
-    (("kernel", "build", "--track", "../tracks/x"), "unknown track"),
-    (("kernel", "build", "--version", "7.x"), "'7.x' is not a version of Linux"),
-    (("kernel", "build", "--set", "a=b"), "unknown parameter 'a'"),
-])
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("plan", "x" * 300), "can't be read: File name too long"),
+        (("kernel", "patches", "--output", "/dev/null"), "/dev/null: a file is where a folder is"),
+        (("kernel", "build", "--track", "../tracks/x"), "unknown track"),
+        (("kernel", "build", "--version", "7.x"), "'7.x' is not a version of Linux"),
+        (("kernel", "build", "--set", "a=b"), "unknown parameter 'a'"),
+    ],
+)
 def test_wrong_words_are_the_user_s(tmp_path, words, complaint):
     status, _, errors = ended(start(tmp_path, *words))
     assert status == 2
     assert complaint in errors
 
 
-@pytest.mark.parametrize(("number", "status"), [
-    (17, 2), (20, 2), (21, 2), (13, 2), (1, 2), (30, 2), (36, 2), (40, 2), (28, 2), (5, 75),
-    (2, 75),
-])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (17, 2),
+        (20, 2),
+        (21, 2),
+        (13, 2),
+        (1, 2),
+        (30, 2),
+        (36, 2),
+        (40, 2),
+        (28, 2),
+        (5, 75),
+        (2, 75),
+    ],
+)
 def test_who_can_change_it_is_told_by_the_status(number, status):
     error = process.explain(OSError(number, os.strerror(number), "runs"))
     assert error.exit_code == status
@@ -99,7 +134,10 @@ def test_proxies_reach_children_however_they_are_written(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://capital:1")
     seen = process.run(["env"])
     assert {line for line in seen.splitlines() if "proxy=" in line} == {
-        "https_proxy=http://proxy:1", "no_proxy=localhost", "http_proxy=http://small:1"}
+        "https_proxy=http://proxy:1",
+        "no_proxy=localhost",
+        "http_proxy=http://small:1",
+    }
 
 
 @pytest.mark.parametrize("no_color", [None, "1"])
@@ -147,11 +185,18 @@ def test_somebody_whom_the_machine_does_not_know(tmp_path, nobody):
     status, _, errors = ended(start(tmp_path, "plan", FALLBACK, wrapper=nobody, NEVE_CACHE=""))
     assert status == 2
     assert errors.endswith("is in no home folder: there is no such user, or HOME is not set\n")
-    names = "import sys; from harness import cli; from harness.machine.host.lock import Record\n" \
-            "try: cli.main(['runs'])\nexcept SystemExit: pass\nprint(Record.ours('boot').owner)"
-    done = subprocess.run([*nobody, sys.executable, "-c", names], cwd=tmp_path, check=True,
-                          capture_output=True, encoding="utf-8",
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    names = (
+        "import sys; from harness import cli; from harness.machine.host.lock import Record\n"
+        "try: cli.main(['runs'])\nexcept SystemExit: pass\nprint(Record.ours('boot').owner)"
+    )
+    done = subprocess.run(
+        [*nobody, sys.executable, "-c", names],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.stdout.startswith("54321@")
 
 
@@ -159,11 +204,33 @@ def test_somebody_whom_the_machine_does_not_know(tmp_path, nobody):
 def night(tmp_path):
     """The folder of a run."""
     folder = RunFolder.create(tmp_path / "runs", "night", {"track": "upstream", "repeat": "neve"})
-    folder.append(CellRecord("tcg/vm/1/hypercall", "passed", 1.0, tuple(
-        Measurement(folder.id, "tcg", "upstream", "max", 3, "vm", "none", "hypercall", metric,
-                    unit, 1000.0, None, 1000, "")
-        for metric, unit in (("cost", "instructions"), ("traps", "exits"))
-    ), ({"benchmark": "hypercall", "minimum": 990, "median": 1000, "p99": 1100},)))
+    folder.append(
+        CellRecord(
+            "tcg/vm/1/hypercall",
+            "passed",
+            1.0,
+            tuple(
+                Measurement(
+                    folder.id,
+                    "tcg",
+                    "upstream",
+                    "max",
+                    3,
+                    "vm",
+                    "none",
+                    "hypercall",
+                    metric,
+                    unit,
+                    1000.0,
+                    None,
+                    1000,
+                    "",
+                )
+                for metric, unit in (("cost", "instructions"), ("traps", "exits"))
+            ),
+            ({"benchmark": "hypercall", "minimum": 990, "median": 1000, "p99": 1100},),
+        )
+    )
     return folder.path
 
 
@@ -197,23 +264,30 @@ def test_another_checkout_s_package_is_refused(tmp_path):
 
 
 def test_a_package_without_its_files_says_so(tmp_path):
-    shutil.copytree(ROOT / "harness", tmp_path / "site" / "harness",
-                    ignore=shutil.ignore_patterns("__pycache__"))
-    status, _, errors = ended(start(tmp_path, "plan", FALLBACK,
-                                    PYTHONPATH=str(tmp_path / "site")))
+    shutil.copytree(
+        ROOT / "harness",
+        tmp_path / "site" / "harness",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    status, _, errors = ended(start(tmp_path, "plan", FALLBACK, PYTHONPATH=str(tmp_path / "site")))
     assert status == 2
     assert "lacks images/ and kernel-patches/: neve runs from a checkout" in errors
 
 
 def test_a_package_of_the_same_name_is_not_ours(tmp_path):
     (tmp_path / "theirs" / "harness").mkdir(parents=True)
-    (tmp_path / "theirs" / "harness" / "__init__.py").write_text("raise SystemExit(9)\n",
-                                                                 encoding="utf-8")
+    (tmp_path / "theirs" / "harness" / "__init__.py").write_text(
+        "raise SystemExit(9)\n", encoding="utf-8"
+    )
     script = tmp_path / "neve"
     script.write_text("import sys\nfrom neve import main\nsys.exit(main())\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, script, "plan", FALLBACK], cwd=tmp_path, check=False, encoding="utf-8",
+        [sys.executable, script, "plan", FALLBACK],
+        cwd=tmp_path,
+        check=False,
+        encoding="utf-8",
         capture_output=True,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'theirs'}:{ROOT}"})
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'theirs'}:{ROOT}"},
+    )
     assert done.returncode == 0, done.stderr
     assert "tcg/vm/1/hypercall" in done.stdout

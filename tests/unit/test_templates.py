@@ -28,7 +28,7 @@ def unit(name):
 
 
 def commands():
-    job, = GITHUB["jobs"].values()
+    (job,) = GITHUB["jobs"].values()
     yield from (step["run"] for step in job["steps"] if "run" in step)
     for key in ("before_script", "script", "after_script"):
         yield from GITLAB["fallback"][key]
@@ -56,9 +56,11 @@ def test_every_night_draws_the_history():
 
 def test_a_night_that_failed_is_remembered():
     """The history of a regression is kept, or the next night would find it anew."""
-    job, = GITHUB["jobs"].values()
-    restore, save = (next(step for step in job["steps"] if what in step.get("uses", ""))
-                     for what in ("cache/restore@", "cache/save@"))
+    (job,) = GITHUB["jobs"].values()
+    restore, save = (
+        next(step for step in job["steps"] if what in step.get("uses", ""))
+        for what in ("cache/restore@", "cache/save@")
+    )
     assert save["if"] == "always()"
     assert save["with"]["path"] == restore["with"]["path"]
     assert "runs/history.sqlite" in save["with"]["path"]
@@ -84,10 +86,14 @@ def test_only_the_infrastructure_is_tried_again():
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
 def test_systemd_takes_the_units(tmp_path):
     for file in UNITS:
-        (tmp_path / file.name).write_text(re.sub(r"^(Exec\w+)=.*", r"\1=/bin/true",
-                                                 file.read_text(), flags=re.M))
+        (tmp_path / file.name).write_text(
+            re.sub(r"^(Exec\w+)=.*", r"\1=/bin/true", file.read_text(), flags=re.M)
+        )
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *(tmp_path / file.name for file in UNITS)],
-        capture_output=True, text=True, check=False)
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     said = [line for line in done.stderr.splitlines() if "neve-nightly" in line]
     assert not said

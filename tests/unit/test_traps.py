@@ -66,7 +66,8 @@ def test_gichs_registers_are_told_apart():
     row = "{ code:          2, syndrome: %d } hitcount:        7\n"
     text = row % (0x24 << 26) + row % (0x91000000 | 0x008) + row % (0x91000000 | 1 << 12 | 0x100)
     assert parse_histogram(text, EVENTS["kvm_trap"]) == Counter(
-        {"DABT": 7, "GICH_VMCR": 7, "GICH_LR0": 7})
+        {"DABT": 7, "GICH_VMCR": 7, "GICH_LR0": 7}
+    )
 
 
 def test_register_without_a_name_is_its_encoding():

@@ -60,8 +60,10 @@ class _OnHost:
             self.host.run("true")  # raises if it is the host that does not answer
             raise GuestError(str(error)) from error
         if done.status:
-            raise GuestError(f"{self.host.name}: {line!r} ended with status {done.status}: "
-                             f"{(done.stdout + done.stderr).strip()}")
+            raise GuestError(
+                f"{self.host.name}: {line!r} ended with status {done.status}: "
+                f"{(done.stdout + done.stderr).strip()}"
+            )
         return done.stdout
 
 
@@ -75,8 +77,9 @@ class _InGuest:
         return self.shell.run(line, timeout=seconds).output
 
 
-def _line(application: Application, step: str, variables: Mapping[str, object],
-          prefix: str = "") -> str:
+def _line(
+    application: Application, step: str, variables: Mapping[str, object], prefix: str = ""
+) -> str:
     """`step` of the application as a line for L0 or a guest: in its root, with its variables."""
     words = " ".join(f"{name}={shlex.quote(str(value))}" for name, value in variables.items())
     return f"{_IN_APP} {words} {prefix} sh -c {shlex.quote(getattr(application, step))}"
@@ -95,8 +98,12 @@ class _Stage:
         size = self.site.playbook.size or ("small" if self.site.spec.kind == "tcg" else "paper")
         amounts = dict(application.amounts(size))
         runs = amounts.pop("runs")
-        variables = {**amounts, "server": _address(self.level),
-                     "cpus": self.site.playbook.guest_cpus, **self._licensed()}
+        variables = {
+            **amounts,
+            "server": _address(self.level),
+            "cpus": self.site.playbook.guest_cpus,
+            **self._licensed(),
+        }
         try:
             self._serve(application, variables)
             # The first run warms up, so it may as well be the one whose exits are counted.
@@ -116,16 +123,22 @@ class _Stage:
                 if self.level:
                     self.system.run(_QUIET, _SETUP_SECONDS)
         deviation = statistics.stdev(figures) if runs > 1 else None
-        return Answer([
-            Value(application.metric, application.unit, statistics.fmean(figures), deviation, runs),
-            *_rates(exits, seconds),
-            *(Value("cpu", "CPUs", value, None, runs, level) for level, value in used.items()),
-        ], [{"benchmark": application.name, "size": size, "figures": figures, **amounts}])
+        return Answer(
+            [
+                Value(
+                    application.metric, application.unit, statistics.fmean(figures), deviation, runs
+                ),
+                *_rates(exits, seconds),
+                *(Value("cpu", "CPUs", value, None, runs, level) for level, value in used.items()),
+            ],
+            [{"benchmark": application.name, "size": size, "figures": figures, **amounts}],
+        )
 
     def _licensed(self) -> dict[str, str]:
         specjvm = self.site.playbook.specjvm
-        return {"jar": specjvm.jar.name, "benchmarks": " ".join(specjvm.benchmarks)} \
-            if specjvm else {}
+        return (
+            {"jar": specjvm.jar.name, "benchmarks": " ".join(specjvm.benchmarks)} if specjvm else {}
+        )
 
     def _server_log(self) -> str:
         """The last lines that the server wrote, if its system still says them."""
@@ -152,21 +165,25 @@ class _Stage:
         probe = f"nc -w 2 {address} {port} </dev/null >/dev/null 2>&1"
         while not self.site.host.attempt(f"timeout 5 {probe}"):
             if time.monotonic() > end:
-                raise GuestError(f"its server does not answer at {address} port {port} within "
-                                 f"{_START_SECONDS:.0f} s")
+                raise GuestError(
+                    f"its server does not answer at {address} port {port} within "
+                    f"{_START_SECONDS:.0f} s"
+                )
             time.sleep(0.5)
 
     def _run(self, application: Application, variables: Mapping[str, object]) -> float:
         if application.client:
             return application.parse(self._client(application, "client", variables))
-        return application.parse(self.system.run(
-            _line(application, "run", variables), self.site.playbook.benchmark_seconds))
+        return application.parse(
+            self.system.run(
+                _line(application, "run", variables), self.site.playbook.benchmark_seconds
+            )
+        )
 
-    def _client(
-        self, application: Application, step: str, variables: Mapping[str, object]
-    ) -> str:
+    def _client(self, application: Application, step: str, variables: Mapping[str, object]) -> str:
         return _OnHost(self.site.host).run(
-            _line(application, step, variables, _CLIENT), self.site.playbook.benchmark_seconds)
+            _line(application, step, variables, _CLIENT), self.site.playbook.benchmark_seconds
+        )
 
     def _now(self) -> float:
         """L0's time: a second of an emulated machine is not one of ours."""
@@ -174,14 +191,20 @@ class _Stage:
 
     def _clocks(self) -> "_Clocks":
         """L0's time, and how long the CPUs of each level have worked, by one command."""
-        asked = [f"nc -w 10 {_address(level)} 9 </dev/null || echo"
-                 for level in range(1, self.level + 1)]
-        said = self.site.host.run("; ".join(
-            ["cat /proc/uptime", "head -n 1 /proc/stat", *asked])).stdout.splitlines()
-        return _Clocks(float(said[0].split()[0]), {
-            f"L{level}": _worked(line) for level, line in enumerate(said[1:])
-            if line.startswith("cpu ")
-        })
+        asked = [
+            f"nc -w 10 {_address(level)} 9 </dev/null || echo" for level in range(1, self.level + 1)
+        ]
+        said = self.site.host.run(
+            "; ".join(["cat /proc/uptime", "head -n 1 /proc/stat", *asked])
+        ).stdout.splitlines()
+        return _Clocks(
+            float(said[0].split()[0]),
+            {
+                f"L{level}": _worked(line)
+                for level, line in enumerate(said[1:])
+                if line.startswith("cpu ")
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -195,8 +218,11 @@ class _Clocks:
     def since(self, start: "_Clocks") -> dict[str, float]:
         """How many CPUs of each level were busy since `start`."""
         seconds = self.now - start.now
-        return {name: (self.worked[name] - start.worked[name]) / seconds
-                for name in self.worked if name in start.worked}
+        return {
+            name: (self.worked[name] - start.worked[name]) / seconds
+            for name in self.worked
+            if name in start.worked
+        }
 
 
 def _worked(line: str) -> float:
@@ -225,8 +251,12 @@ class ApplicationRig(Rig):
     def hypervisor(self, configuration: Configuration) -> Guest:
         site = self.site
         guest = levels.l1_guest(
-            site.host, site.artifacts, configuration, gic=site.spec.gic,
-            memory_mib=site.playbook.l1_memory, cpus=site.playbook.guest_cpus,
+            site.host,
+            site.artifacts,
+            configuration,
+            gic=site.spec.gic,
+            memory_mib=site.playbook.l1_memory,
+            cpus=site.playbook.guest_cpus,
         )
         return self._connected(guest, 1, site.host)
 
@@ -246,10 +276,20 @@ class ApplicationRig(Rig):
             yield _Stage(site, _OnHost(site.host), 0)
             return
         level = 2 if configuration.nested else 1
-        guest = replace(self._connected(levels.l2_guest(
-            place, site.artifacts, gic=site.spec.gic, memory_mib=site.playbook.l2_memory,
-            cpus=site.playbook.guest_cpus,
-        ), level, place), pinned=() if configuration.nested else site.cpus)
+        guest = replace(
+            self._connected(
+                levels.l2_guest(
+                    place,
+                    site.artifacts,
+                    gic=site.spec.gic,
+                    memory_mib=site.playbook.l2_memory,
+                    cpus=site.playbook.guest_cpus,
+                ),
+                level,
+                place,
+            ),
+            pinned=() if configuration.nested else site.cpus,
+        )
         site.record(f"{configuration}: guest at L{level}", guest)
         with ExitStack() as stack:
             with site.stage(f"{configuration}: boot guest at L{level}"):
@@ -262,7 +302,8 @@ class ApplicationRig(Rig):
 def _ready(system: _System, role: str, level: int, disk: str = "/dev/vda") -> None:
     system.run(
         f"mkdir -p /disk && mount -t ext2 -o ro{'' if level else ',loop'} {disk} /disk && "
-        f"sh /disk/neve/level {role} {_address(level)}/24", _SETUP_SECONDS,
+        f"sh /disk/neve/level {role} {_address(level)}/24",
+        _SETUP_SECONDS,
     )
 
 

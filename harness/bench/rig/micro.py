@@ -25,7 +25,9 @@ class _Bench:
     def measure(self, cell: Cell) -> Answer:
         site, playbook = self.site, self.site.playbook
         effort = micro.Effort(
-            playbook.iterations, playbook.warmup, playbook.trap_iterations,
+            playbook.iterations,
+            playbook.warmup,
+            playbook.trap_iterations,
             playbook.benchmark_seconds,
         ).part(playbook.nested_share if cell.configuration.nested else 1.0)
         sample = micro.measure_cost(self.guest, cell.benchmark, effort)
@@ -43,8 +45,11 @@ class MicroRig(Rig):
         site = self.site
         level = "L2" if configuration.nested else "L1"
         guest = Guest(
-            place.put(site.artifacts.microbench), GUEST_CPUS, site.playbook.l2_memory,
-            site.spec.gic, pinned=() if configuration.nested else site.cpus,
+            place.put(site.artifacts.microbench),
+            GUEST_CPUS,
+            site.playbook.l2_memory,
+            site.spec.gic,
+            pinned=() if configuration.nested else site.cpus,
         )
         site.record(f"{configuration}: benchmark guest at {level}", guest)
         with ExitStack() as stack:
@@ -52,9 +57,11 @@ class MicroRig(Rig):
                 site.stage(f"{configuration}: boot benchmark guest at {level}"),
                 cycle_counter(place, for_good=configuration.nested) as counts_cycles,
             ):
-                micro_guest = stack.enter_context(microbench_guest(
-                    place, guest, name=str(configuration), boot_seconds=_BOOT_SECONDS
-                ))
+                micro_guest = stack.enter_context(
+                    microbench_guest(
+                        place, guest, name=str(configuration), boot_seconds=_BOOT_SECONDS
+                    )
+                )
                 if counts_cycles:
                     micro_guest.use_timer("cycles")
             yield _Bench(site, micro_guest)

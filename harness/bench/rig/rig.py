@@ -96,7 +96,10 @@ class Rig(ABC):
         """The guest hypervisor that is booted for `configuration`."""
         site = self.site
         return levels.l1_guest(
-            site.host, site.artifacts, configuration, gic=site.spec.gic,
+            site.host,
+            site.artifacts,
+            configuration,
+            gic=site.spec.gic,
             memory_mib=site.playbook.l1_memory,
         )
 

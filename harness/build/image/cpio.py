@@ -37,7 +37,19 @@ def write(stream: BinaryIO, entries: Iterator[Entry]) -> None:
     for number, entry in enumerate([*entries, Entry("TRAILER!!!", 0)], start=1):
         name = entry.name.encode() + b"\0"
         fields = (
-            number, entry.mode, 0, 0, 1, 0, len(entry.data), 0, 0, 0, 0, len(name), 0,
+            number,
+            entry.mode,
+            0,
+            0,
+            1,
+            0,
+            len(entry.data),
+            0,
+            0,
+            0,
+            0,
+            len(name),
+            0,
         )
         header = b"070701" + b"".join(b"%08X" % field for field in fields)
         for part in (header + name, entry.data):

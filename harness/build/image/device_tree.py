@@ -13,8 +13,8 @@ from harness.build.qemu import quoted
 from harness.cache import Cache, content_key
 from harness.process import run
 
-_HEADER = struct.Struct(">10I")     # Devicetree Specification, 5.2
-_MAGIC = 0xd00dfeed
+_HEADER = struct.Struct(">10I")  # Devicetree Specification, 5.2
+_MAGIC = 0xD00DFEED
 
 
 def gicv2_with_el2(cache: Cache, emulator: Emulator, cpus: int) -> Path:
@@ -22,10 +22,19 @@ def gicv2_with_el2(cache: Cache, emulator: Emulator, cpus: int) -> Path:
 
     def make(into: Path) -> None:
         roomy = into / "roomy.dtb"
-        run([*emulator.argv, "-machine",
-             "virt,gic-version=2,virtualization=on,dtb-randomness=off,"
-             f"dumpdtb={quoted(roomy)}",
-             "-cpu", "cortex-a57,pmu=off", "-smp", str(cpus), "-nodefaults", "-nographic"])
+        run(
+            [
+                *emulator.argv,
+                "-machine",
+                f"virt,gic-version=2,virtualization=on,dtb-randomness=off,dumpdtb={quoted(roomy)}",
+                "-cpu",
+                "cortex-a57,pmu=off",
+                "-smp",
+                str(cpus),
+                "-nodefaults",
+                "-nographic",
+            ]
+        )
         (into / "el2.dtb").write_bytes(packed(roomy.read_bytes()))
         roomy.unlink()
 

@@ -16,9 +16,9 @@ _OWN = IMAGES / "applications"
 _PAGE_BYTES = 11_000  # about what Apache's own first page has
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"
-                  "mysql:x:100:100::/nonexistent:/bin/false\n"
-                  "www-data:x:33:33::/srv:/bin/false\n"
-                  "nobody:x:65534:65534::/nonexistent:/bin/false\n",
+    "mysql:x:100:100::/nonexistent:/bin/false\n"
+    "www-data:x:33:33::/srv:/bin/false\n"
+    "nobody:x:65534:65534::/nonexistent:/bin/false\n",
     "etc/group": "root:x:0:\nwww-data:x:33:\nmysql:x:100:\nnogroup:x:65534:\n",
     "etc/hosts": "127.0.0.1 localhost\n",
     "srv/index.html": "<!DOCTYPE html><title>NEVE</title>\n".ljust(_PAGE_BYTES, "x"),
@@ -60,8 +60,11 @@ def disk(cache: Cache, debian: Debian, kernbench: Path, specjvm: Path | None = N
 
 def _contents(folder: Path) -> dict[str, str]:
     """{name: hash} of all files below `folder`."""
-    return {str(path.relative_to(folder)): file_sha256(path)
-            for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): file_sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def _pack(cache: Cache, tree: Path, image: Path) -> None:
@@ -69,9 +72,27 @@ def _pack(cache: Cache, tree: Path, image: Path) -> None:
     size = sum(path.stat().st_size + 4096 for path in files) * _SPARE
     log = cache.log("mke2fs")
     try:
-        run([require("mke2fs", "e2fsprogs"), "-q", "-t", "ext2", "-b", "4096", "-m", "0",
-             "-N", str(len(files) * 2), "-E", "root_owner=0:0", "-d", str(tree), str(image),
-             f"{int(size / 1024)}k"], log=log)
+        run(
+            [
+                require("mke2fs", "e2fsprogs"),
+                "-q",
+                "-t",
+                "ext2",
+                "-b",
+                "4096",
+                "-m",
+                "0",
+                "-N",
+                str(len(files) * 2),
+                "-E",
+                "root_owner=0:0",
+                "-d",
+                str(tree),
+                str(image),
+                f"{int(size / 1024)}k",
+            ],
+            log=log,
+        )
     except ProcessError as error:
         raise InfrastructureError(
             f"mke2fs could not make the disk of the applications: {error.tail}\nlog: {log}"

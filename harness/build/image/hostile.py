@@ -26,14 +26,20 @@ static const struct id_register {
 
 def hostile(cache: Cache) -> Path:
     """The flat arm64 image."""
-    return program(cache, "hostile", "hostile.bin", shared="bare",
-                   headers={"pv-ops.h": operations_header(), "id-registers.h": _id_registers()})
+    return program(
+        cache,
+        "hostile",
+        "hostile.bin",
+        shared="bare",
+        headers={"pv-ops.h": operations_header(), "id-registers.h": _id_registers()},
+    )
 
 
 def operations_header() -> str:
     """The operations of virtual EL2 for a guest in C."""
-    return _OPERATIONS + "".join(f"#define PV_EL2_OP_{name.upper()} {number}\n"
-                                 for number, name in names().items())
+    return _OPERATIONS + "".join(
+        f"#define PV_EL2_OP_{name.upper()} {number}\n" for number, name in names().items()
+    )
 
 
 def _id_registers() -> str:
@@ -41,5 +47,6 @@ def _id_registers() -> str:
     rows = "".join(
         f"\t{{ {register.enc[3]}, {register.enc[4]}, {register.limit:#x}, "
         f"{register.limit_el2:#x}, {register.signed:#x} }},\t/* {register.name} */\n"
-        for register in id_registers.load(KERNEL_PATCHES / "v4.10"))
+        for register in id_registers.load(KERNEL_PATCHES / "v4.10")
+    )
     return f"{_ID_REGISTERS}{rows}\t{{ 0, 0, 0, 0, 0 }},\n}};\n"

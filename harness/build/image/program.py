@@ -11,7 +11,11 @@ from harness.process import require, run
 
 
 def program(
-    cache: Cache, name: str, product: str, *, shared: str | None = None,
+    cache: Cache,
+    name: str,
+    product: str,
+    *,
+    shared: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Path:
     """The file `product` of the folder `name`, built unless the same sources were built before.
@@ -20,15 +24,25 @@ def program(
     """
     folders = [IMAGES / each for each in (name, shared) if each]
     toolchain = Toolchain.find()
-    sources = {f"{folder.name}/{path.name}": file_sha256(path) for folder in folders
-               for path in sorted(folder.iterdir()) if path.is_file()}
+    sources = {
+        f"{folder.name}/{path.name}": file_sha256(path)
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
 
     def make(into: Path) -> None:
         for header, text in (headers or {}).items():
             (into / header).write_text(text, encoding="utf-8")
         run(
-            [require("make", "make"), "-s", "-C", str(folders[0]), f"O={into}",
-             f"CROSS_COMPILE={toolchain.prefix}"],
+            [
+                require("make", "make"),
+                "-s",
+                "-C",
+                str(folders[0]),
+                f"O={into}",
+                f"CROSS_COMPILE={toolchain.prefix}",
+            ],
             log=cache.log(name),
         )
         for left_over in into.glob("*.o"):

@@ -17,8 +17,12 @@ from harness.paths import IMAGES
 from harness.process import ProcessError, require, run
 
 _LINKS = {
-    "bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
-    "usr/bin/sh": "busybox", "usr/lib/sftp-server": "openssh/sftp-server",
+    "bin": "usr/bin",
+    "sbin": "usr/sbin",
+    "lib": "usr/lib",
+    "lib64": "usr/lib64",
+    "usr/bin/sh": "busybox",
+    "usr/lib/sftp-server": "openssh/sftp-server",
 }
 _FILES = {"etc/passwd": "root::0:0:root:/root:/bin/sh\n", "etc/shells": "/bin/sh\n"}
 
@@ -75,8 +79,16 @@ def write_files(tree: Path, files: Mapping[str, str]) -> None:
 
 
 def _in_guest(name: str) -> bool:
-    return name in {"usr", "usr/bin", "usr/sbin", "usr/bin/busybox", "etc", "init",
-                    *_LINKS, *_FILES}
+    return name in {
+        "usr",
+        "usr/bin",
+        "usr/sbin",
+        "usr/bin/busybox",
+        "etc",
+        "init",
+        *_LINKS,
+        *_FILES,
+    }
 
 
 def l1_initramfs(cache: Cache, root: Path, images: Mapping[str, Path]) -> Path:
@@ -121,8 +133,9 @@ def extract(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) ->
         whole = Path(temporary) / "root"
         packages = unpack(cache, debian, recipe, whole)
         programs = elf.closure(whole, recipe["programs"])
-        loaders = {elf.interpreter(whole / name) for name in recipe["programs"]
-                   if "busybox" not in name}
+        loaders = {
+            elf.interpreter(whole / name) for name in recipe["programs"] if "busybox" not in name
+        }
         for name in sorted(programs):
             _copy(whole / name, into / name)
         for loader in loaders:
@@ -142,7 +155,7 @@ def unpack(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> 
                 "--mode=chrootless",  # nothing is run in it, so no privilege is needed
                 f"--architectures={recipe['architecture']}",
                 "--include=" + ",".join(recipe["packages"]),
-                "--aptopt=APT::Install-Recommends \"false\"",
+                '--aptopt=APT::Install-Recommends "false"',
                 "--skip=cleanup/apt,check/chrootless",
                 debian.suites[0],
                 str(into),
@@ -153,8 +166,7 @@ def unpack(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> 
         )
     except ProcessError as error:
         raise InfrastructureError(
-            f"mmdebstrap could not make the {recipe['architecture']} root: "
-            f"{error.tail}\nlog: {log}"
+            f"mmdebstrap could not make the {recipe['architecture']} root: {error.tail}\nlog: {log}"
         ) from error
     return _installed(into)
 

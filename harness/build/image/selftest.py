@@ -21,8 +21,9 @@ def selftest_initramfs(cache: Cache) -> Path:
 
     def make(folder: Path) -> None:
         with (folder / "selftest.cpio").open("wb") as stream:
-            cpio.write(stream, iter([cpio.Entry("init", stat.S_IFREG | 0o755,
-                                                executable.read_bytes())]))
+            cpio.write(
+                stream, iter([cpio.Entry("init", stat.S_IFREG | 0o755, executable.read_bytes())])
+            )
 
     key = content_key(["initramfs", file_sha256(executable)])
     return cache.artifact("selftest", key, make) / "selftest.cpio"

@@ -52,10 +52,15 @@ class _Recipe:
 
     @property
     def key(self) -> str:
-        return content_key([
-            self.source.sha256, self.options, [patch.text for patch in self.patches],
-            self.toolchain.version, _REPRODUCIBLE,
-        ])
+        return content_key(
+            [
+                self.source.sha256,
+                self.options,
+                [patch.text for patch in self.patches],
+                self.toolchain.version,
+                _REPRODUCIBLE,
+            ]
+        )
 
 
 def recipe(
@@ -64,8 +69,10 @@ def recipe(
     """What `source` becomes on `track`, with the series' parameters that are `chosen`."""
     values = track.series.values(chosen or {})
     return _Recipe(
-        source, config.merge(track.fragments_for(source.version, values)),
-        render(track.series, source.version, values), toolchain,
+        source,
+        config.merge(track.fragments_for(source.version, values)),
+        render(track.series, source.version, values),
+        toolchain,
     )
 
 
@@ -85,11 +92,15 @@ def build(
         with cache.lock(f"tree-{source.track}-{source.key}"):
             _build_in_tree(cache, made_of, folder)
         record = {
-            "track": track.name, "version": source.version, "key": key,
-            "source_sha256": source.sha256, "origin": source.origin,
+            "track": track.name,
+            "version": source.version,
+            "key": key,
+            "source_sha256": source.sha256,
+            "origin": source.origin,
             "patches": [patch.name for patch in made_of.patches],
             "parameters": track.series.values(chosen or {}),
-            "compiler": made_of.toolchain.version, "settings": _REPRODUCIBLE,
+            "compiler": made_of.toolchain.version,
+            "settings": _REPRODUCIBLE,
         }
         write_atomically(folder / "kernel.json", json.dumps(record, indent=2) + "\n")
 
@@ -98,16 +109,31 @@ def build(
 
 
 def kbuild(
-    tree: Path, objects: Path, toolchain: Toolchain, log: Path, goals: Sequence[str],
+    tree: Path,
+    objects: Path,
+    toolchain: Toolchain,
+    log: Path,
+    goals: Sequence[str],
     env: Mapping[str, str] | None = None,
 ) -> None:
     """Make `goals` of the kernel in `tree`, whose lock the caller has, into the folder `objects`.
     Raises ProcessError with the compiler's last lines."""
     # Nobody may go on building in a tree whose lock has gone with its owner.
     run(
-        mortal([require("make", "make"), "-s", f"-j{os.cpu_count()}", f"O={objects}",
-                "ARCH=arm64", f"CROSS_COMPILE={toolchain.prefix}", *goals]),
-        cwd=tree, log=log, env=env,
+        mortal(
+            [
+                require("make", "make"),
+                "-s",
+                f"-j{os.cpu_count()}",
+                f"O={objects}",
+                "ARCH=arm64",
+                f"CROSS_COMPILE={toolchain.prefix}",
+                *goals,
+            ]
+        ),
+        cwd=tree,
+        log=log,
+        env=env,
     )
 
 
@@ -122,8 +148,14 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     fragment.write_text(config.render(wanted), encoding="utf-8")
 
     def make(goal: str) -> None:
-        kbuild(tree, objects, made_of.toolchain, log, [goal],
-               {**_REPRODUCIBLE, "KCONFIG_ALLCONFIG": str(fragment)})
+        kbuild(
+            tree,
+            objects,
+            made_of.toolchain,
+            log,
+            [goal],
+            {**_REPRODUCIBLE, "KCONFIG_ALLCONFIG": str(fragment)},
+        )
 
     for program in ("flex", "bison", "bc"):
         require(program, program)
@@ -135,7 +167,10 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
         raise InfrastructureError(
             f"Linux {source.version} did not build: {error.tail}\nlog: {log}"
         ) from error
-    for name, kept in (("arch/arm64/boot/Image", "Image"), (".config", "config"),
-                       ("System.map", "System.map")):
+    for name, kept in (
+        ("arch/arm64/boot/Image", "Image"),
+        (".config", "config"),
+        ("System.map", "System.map"),
+    ):
         shutil.copy2(objects / name, folder / kept)
     shutil.copy2(log, folder / "build.log")

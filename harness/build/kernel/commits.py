@@ -33,14 +33,22 @@ class Commit:
 
     def same(self, other: "Commit", *, exact: bool) -> bool:
         """Whether it is the same patch; unless `exact`, wherever in the files its hunks are."""
-        return self.head == other.head and self.adds == other.adds and (
-            self.changes.keys() == other.changes.keys()
-            and all(alike(self.changes[path], other.changes[path], exact=exact)
-                    for path in self.changes))
+        return (
+            self.head == other.head
+            and self.adds == other.adds
+            and (
+                self.changes.keys() == other.changes.keys()
+                and all(
+                    alike(self.changes[path], other.changes[path], exact=exact)
+                    for path in self.changes
+                )
+            )
+        )
 
 
 def alike(old: str, new: str, *, exact: bool) -> bool:
     """Whether two diffs of a file are the same; unless `exact`, but for their hunks' positions."""
+
     def normal(text: str) -> str:
         return text if exact else re.sub(r"^@@ .*$", "@@", text, flags=re.M)
 
@@ -56,16 +64,22 @@ def opened(folder: Path, track: str) -> tuple[Repository, Base, str]:
     try:
         root = repository.git("rev-list", "--max-parents=0", "HEAD").split()[-1]
         base = Base.of(repository.git("log", "-1", "--format=%B", root))
-        busy = [name for name in _BUSY if (
-            folder / repository.git("rev-parse", "--git-path", name).strip()).exists()]
+        busy = [
+            name
+            for name in _BUSY
+            if (folder / repository.git("rev-parse", "--git-path", name).strip()).exists()
+        ]
         dirty = repository.git("status", "--porcelain", "--untracked-files=no").split()
         merges = repository.git("rev-list", "--merges", f"{root}..HEAD").split()
     except ProcessError as error:
         raise UserError(
-            f"{folder} is no tree of `neve kernel edit {track}`: {error.complaint}") from error
+            f"{folder} is no tree of `neve kernel edit {track}`: {error.complaint}"
+        ) from error
     if base is None or base.track != track:
-        raise UserError(f"{folder} is no tree of `neve kernel edit {track}`"
-                        + (f", but of track {base.track}" if base else ""))
+        raise UserError(
+            f"{folder} is no tree of `neve kernel edit {track}`"
+            + (f", but of track {base.track}" if base else "")
+        )
     if busy:
         raise UserError(f"{folder} is in the middle of a rebase, merge or cherry-pick: end that")
     if dirty:
@@ -82,8 +96,10 @@ def read(repository: Repository, root: str, ids: Sequence[str]) -> list[Commit]:
     Raises UserError if one can't be a patch.
     """
     user = repository.author(root)
-    return [_commit(repository, parent, each, user)
-            for parent, each in zip([root, *ids], ids, strict=False)]
+    return [
+        _commit(repository, parent, each, user)
+        for parent, each in zip([root, *ids], ids, strict=False)
+    ]
 
 
 def _commit(repository: Repository, parent: str, commit: str, user: Identity) -> Commit:
@@ -92,11 +108,11 @@ def _commit(repository: Repository, parent: str, commit: str, user: Identity) ->
     diff = repository.diff(parent, commit)
     if problem := _problem(text, diff):
         raise UserError(f"{name} {problem}")
-    new = [path for path, part in diff.items()
-           if re.match(r"diff --git .*\nnew file mode ", part)]
+    new = [path for path, part in diff.items() if re.match(r"diff --git .*\nnew file mode ", part)]
     slugs = re.findall(rf"^{message.NAME}: ([a-z0-9][a-z0-9-]*) *$", text, re.M)
     return Commit(
-        name, message.stored(message.without_name(text), None if who == user else str(who)),
+        name,
+        message.stored(message.without_name(text), None if who == user else str(who)),
         {path: part for path, part in diff.items() if path not in new},
         {path: repository.git("show", f"{commit}:{path}") for path in new},
         slugs[-1] if slugs else None,
@@ -111,8 +127,15 @@ def _problem(text: str, diff: Mapping[str, str]) -> str | None:
         return "waits for `git rebase -i --autosquash`"
     if re.search(r"^(---|diff |Index: )", text, re.M):
         return "has a line in its message that begins like a diff"
-    if not all("\n@@ " in part or "\nold mode " in part or "\nBinary " in part
-               for part in diff.values()):
+    if not all(
+        "\n@@ " in part or "\nold mode " in part or "\nBinary " in part for part in diff.values()
+    ):
         return "adds or removes an empty file"
-    return next((what for pattern, what in _UNFIT.items()
-                 if any(re.search(pattern, part, re.M) for part in diff.values())), None)
+    return next(
+        (
+            what
+            for pattern, what in _UNFIT.items()
+            if any(re.search(pattern, part, re.M) for part in diff.values())
+        ),
+        None,
+    )

@@ -31,8 +31,18 @@ class Base:
     def text(self) -> str:
         """The message of the first commit."""
         settings = [f"Set: {name}={value}" for name, value in self.settings.items()]
-        return "\n".join([f"Linux {self.version}", "", "The untouched release.", "",
-                          f"Track: {self.track}", f"Version: {self.version}", *settings, ""])
+        return "\n".join(
+            [
+                f"Linux {self.version}",
+                "",
+                "The untouched release.",
+                "",
+                f"Track: {self.track}",
+                f"Version: {self.version}",
+                *settings,
+                "",
+            ]
+        )
 
     @classmethod
     def of(cls, text: str) -> "Base | None":
@@ -55,8 +65,10 @@ def edit(
     identity()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already: give another folder by --output, or remove it")
-    settings = {name: str(value).lower() if isinstance(value, bool) else value
-                for name, value in values.items()}
+    settings = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in values.items()
+    }
     patches = render(series, source.version, values)
     parent = folder.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
@@ -76,16 +88,25 @@ def _initialized(tree: Path, text: str) -> Repository:
     repository.git("init", "-q", "-b", "series")
     repository.git("config", "core.autocrlf", "false")
     # Straight into one pack: tens of thousands of loose objects would take a minute.
-    repository.git("-c", "core.bigFileThreshold=1", "-c", "core.safecrlf=false",
-                   "add", "--all", "--force", ".")
-    repository.git("-c", "gc.auto=0", "commit", "-q", "--no-verify", "--no-gpg-sign",
-                   "--cleanup=verbatim", "-F", "-", stdin=text)
+    repository.git(
+        "-c", "core.bigFileThreshold=1", "-c", "core.safecrlf=false", "add", "--all", "--force", "."
+    )
+    repository.git(
+        "-c",
+        "gc.auto=0",
+        "commit",
+        "-q",
+        "--no-verify",
+        "--no-gpg-sign",
+        "--cleanup=verbatim",
+        "-F",
+        "-",
+        stdin=text,
+    )
     return repository
 
 
-def lay_out(
-    repository: Repository, base: str, version: str, patches: Sequence[Patch]
-) -> list[str]:
+def lay_out(repository: Repository, base: str, version: str, patches: Sequence[Patch]) -> list[str]:
     """The commits of `patches` on top of `base`, applied as `neve kernel build` does, by its author
     where they don't name another. No branch and no file of the work tree changes.
 
@@ -113,13 +134,16 @@ def checkout(repository: Repository, commit: str, files: set[str], into: Path) -
         repository.git("checkout-index", "-z", "--stdin", stdin=known, env=env)
 
 
-def _committed(
-    repository: Repository, patch: Patch, tree: str, parent: str, user: Identity
-) -> str:
+def _committed(repository: Repository, patch: Patch, tree: str, parent: str, user: Identity) -> str:
     text = message.with_trailer(message.plain(patch.head), f"{message.NAME}: {patch.slug}")
     author = message.author(patch.head)
     writer = Identity.of(author) if author else user
-    env = {"GIT_AUTHOR_NAME": writer.name, "GIT_AUTHOR_EMAIL": writer.email,
-           "GIT_COMMITTER_NAME": user.name, "GIT_COMMITTER_EMAIL": user.email}
-    return repository.git("commit-tree", "--no-gpg-sign", tree, "-p", parent, "-F", "-",
-                          stdin=text, env=env).strip()
+    env = {
+        "GIT_AUTHOR_NAME": writer.name,
+        "GIT_AUTHOR_EMAIL": writer.email,
+        "GIT_COMMITTER_NAME": user.name,
+        "GIT_COMMITTER_EMAIL": user.email,
+    }
+    return repository.git(
+        "commit-tree", "--no-gpg-sign", tree, "-p", parent, "-F", "-", stdin=text, env=env
+    ).strip()

@@ -9,7 +9,8 @@ from harness.model.series import PatchEntry
 
 _LIST = re.compile(r"(?<=^patches = \[\n)(.*?)(?=^\]$)", re.M | re.S)
 _ENTRY = re.compile(
-    r'(?:^ *#[^\n]*\n)*^ *\{ name = "(?P<name>[^"]+)".*?\},?\n(?=^ *#|^ *\{|\Z)', re.M | re.S)
+    r'(?:^ *#[^\n]*\n)*^ *\{ name = "(?P<name>[^"]+)".*?\},?\n(?=^ *#|^ *\{|\Z)', re.M | re.S
+)
 _ADDS = re.compile(r",\s*adds = \[.*?\]", re.S)
 
 
@@ -23,7 +24,7 @@ def rewrite(text: str, entries: Sequence[tuple[str | None, PatchEntry]]) -> str:
     if found is None or "".join(known.values()) != found[1]:
         raise UserError('series.toml: the list of patches is not one of lines `{ name = "…", … },`')
     parts = [_part(known[old], old, entry) if old else _new(entry) for old, entry in entries]
-    return text[:found.start()] + "".join(parts) + text[found.end():]
+    return text[: found.start()] + "".join(parts) + text[found.end() :]
 
 
 def _new(entry: PatchEntry) -> str:

@@ -28,19 +28,22 @@ def mails(
     cover = folder / _COVER_TEXT
     if cover.exists() and patches:
         subject, _, body = cover.read_text(encoding="utf-8").partition("\n\n")
-        text = (f"{body.strip()}\n\n{author.name} ({total}):\n"
-                + "".join(f"  {_subject(patch)}\n" for patch in patches)
-                + f"\n{diffstat(patches)}\n\nbased on Linux {version}\n")
+        text = (
+            f"{body.strip()}\n\n{author.name} ({total}):\n"
+            + "".join(f"  {_subject(patch)}\n" for patch in patches)
+            + f"\n{diffstat(patches)}\n\nbased on Linux {version}\n"
+        )
         yield COVER, _mail(author, now, f"[PATCH {0:0{len(str(total))}}/{total}] {subject}", text)
     for number, patch in enumerate(patches, start=1):
         place = f"[PATCH {number:0{len(str(total))}}/{total}] "
         plain = message.plain(patch.head)
-        subject, _, body = message.with_trailer(
-            plain, f"Signed-off-by: {author}").partition("\n\n")
+        subject, _, body = message.with_trailer(plain, f"Signed-off-by: {author}").partition("\n\n")
         text = f"{body}---\n{diffstat([patch])}\n\n{_diff(patch)}"
         writer = message.author(patch.head)
-        yield f"{number:04d}-{patch.slug}", _mail(
-            Identity.of(writer) if writer else author, now + number, place + subject, text)
+        yield (
+            f"{number:04d}-{patch.slug}",
+            _mail(Identity.of(writer) if writer else author, now + number, place + subject, text),
+        )
 
 
 def diffstat(patches: Sequence[Patch]) -> str:
@@ -61,9 +64,11 @@ def diffstat(patches: Sequence[Patch]) -> str:
     ]
     sums = [sum(column) for column in zip(*lines.values(), strict=True)]
     words = [f"{len(lines)} file{'s' * (len(lines) != 1)} changed"]
-    words += [f"{count} {word}{'s' * (count != 1)}({sign})"
-              for count, word, sign in zip(sums, ("insertion", "deletion"), "+-", strict=True)
-              if count]
+    words += [
+        f"{count} {word}{'s' * (count != 1)}({sign})"
+        for count, word, sign in zip(sums, ("insertion", "deletion"), "+-", strict=True)
+        if count
+    ]
     return "\n".join([*shown, " " + ", ".join(words)])
 
 
@@ -88,8 +93,11 @@ def _mail(author: Identity, seconds: float, subject: str, text: str) -> str:
         f"Subject: {subject if ascii_only else Header(subject, 'utf-8').encode()}",
     ]
     if not text.isascii():
-        head += ["MIME-Version: 1.0", "Content-Type: text/plain; charset=UTF-8",
-                 "Content-Transfer-Encoding: 8bit"]
+        head += [
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=UTF-8",
+            "Content-Transfer-Encoding: 8bit",
+        ]
     # The last line may be a context line that is empty but for its blank.
     body = re.sub(r"\n+\Z", "", text)
     return "\n".join(head) + f"\n\n{body}\n-- \nneve\n\n"

@@ -30,8 +30,7 @@ class Manifest:
     @classmethod
     def of(cls, tree: Path, files: Iterable[str]) -> "Manifest":
         """Of `files` as they are in `tree`."""
-        return cls({name: hashlib.sha256((tree / name).read_bytes()).hexdigest()
-                    for name in files})
+        return cls({name: hashlib.sha256((tree / name).read_bytes()).hexdigest() for name in files})
 
     def write(self, path: Path) -> None:
         """Replace the list in the file, below the comments that it begins with."""

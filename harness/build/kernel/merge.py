@@ -40,6 +40,6 @@ def _line_of_conflict(template: list[str], marked: list[str]) -> int:
     """The line of the template, from 1, at which the first conflict in `marked` begins."""
     start = next(n for n, line in enumerate(marked) if line.startswith("<<<<<<< "))
     end = next(n for n, line in enumerate(marked) if line.startswith("||||||| "))
-    ours = marked[start + 1:end]
-    places = [n for n in range(len(template)) if template[n:n + len(ours)] == ours]
+    ours = marked[start + 1 : end]
+    places = [n for n in range(len(template)) if template[n : n + len(ours)] == ours]
     return min(places, key=lambda n: abs(n - start), default=start) + 1

@@ -43,9 +43,7 @@ def offered(cache: Cache, origin: DebianOrigin) -> list[str]:
     return list(dict.fromkeys(dotted(number) for number, *_ in _offers(_archive(cache), origin)))
 
 
-def _from_debian(
-    cache: Cache, origin: DebianOrigin, into: Path, wanted: str | None
-) -> Fetched:
+def _from_debian(cache: Cache, origin: DebianOrigin, into: Path, wanted: str | None) -> Fetched:
     apt = _archive(cache)
     offers = _offers(apt, origin)
     usable = [offer for offer in offers if is_version(offer[2], wanted)]
@@ -76,9 +74,7 @@ def _archive(cache: Cache) -> AptRoot:
     return apt
 
 
-def _from_kernel_org(
-    cache: Cache, track: Track, origin: ReleaseOrigin, into: Path
-) -> Fetched:
+def _from_kernel_org(cache: Cache, track: Track, origin: ReleaseOrigin, into: Path) -> Fetched:
     """`$NEVE_KERNEL_MIRROR`, a URL of the folder that holds the tarball, is asked first. Where gpg
     has the key of the signer, the release's signature is looked at too."""
     urls = list(origin.urls)

@@ -63,21 +63,27 @@ class Patch:
             raise UserError(f"{self.name} is not a patch: {error}") from error
 
 
-def render(
-    series: PatchSeries, version: str, values: Mapping[str, ParameterValue]
-) -> list[Patch]:
+def render(series: PatchSeries, version: str, values: Mapping[str, ParameterValue]) -> list[Patch]:
     """The patches for Linux `version`, in order; templates that render empty are left out.
 
     Raises UserError on a template that does not render.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(series.folder), undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
-        comment_start_string="{##", comment_end_string="##}",
+        loader=jinja2.FileSystemLoader(series.folder),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        comment_start_string="{##",
+        comment_end_string="##}",
     )
     environment.filters["tabbed"] = operations.tabbed
-    context = {**values, "version": version, **operations.load(series.folder),
-               "id_registers": id_registers.load(series.folder)}
+    context = {
+        **values,
+        "version": version,
+        **operations.load(series.folder),
+        "id_registers": id_registers.load(series.folder),
+    }
 
     def text(file: str) -> str:
         path = series.stored(file)
@@ -87,9 +93,13 @@ def render(
 
     try:
         patches = [
-            Patch(entry.name, text(entry.file), {
-                name: new for name in entry.adds if (new := text(f"{FILES}/{name}")).strip()})
-            for entry in series.entries if entry.belongs(version, values)
+            Patch(
+                entry.name,
+                text(entry.file),
+                {name: new for name in entry.adds if (new := text(f"{FILES}/{name}")).strip()},
+            )
+            for entry in series.entries
+            if entry.belongs(version, values)
         ]
     except jinja2.TemplateError as error:
         raise UserError(f"{series.folder.name}: a template does not render: {error}") from error

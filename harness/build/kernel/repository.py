@@ -13,8 +13,18 @@ from harness.errors import UserError
 from harness.process import ProcessError, require, run
 
 # The form of diffs in a series, whatever the user's configuration says.
-_DIFF = ("-p", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=3",
-         "--diff-algorithm=myers", "--indent-heuristic", "--src-prefix=a/", "--dst-prefix=b/")
+_DIFF = (
+    "-p",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--unified=3",
+    "--diff-algorithm=myers",
+    "--indent-heuristic",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+)
 # Where git finds its configuration, beside $HOME.
 _PASSED_ON = ("XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
@@ -65,8 +75,11 @@ class Repository:
         whose work tree is `work`."""
         with tempfile.TemporaryDirectory(prefix="neve-index-") as folder:
             directory = self.git("rev-parse", "--absolute-git-dir").strip()
-            env = {"GIT_DIR": directory, "GIT_WORK_TREE": str(work),
-                   "GIT_INDEX_FILE": f"{folder}/index"}
+            env = {
+                "GIT_DIR": directory,
+                "GIT_WORK_TREE": str(work),
+                "GIT_INDEX_FILE": f"{folder}/index",
+            }
             self.git("read-tree", commit, env=env)
             yield env
 
@@ -77,8 +90,9 @@ def sections(diff: str) -> dict[str, str]:
     found = {}
     for part in parts:
         if match := re.match(r"diff --git a/(.*) b/\1\n", part):
-            found[match[1]] = re.sub(r"^index [0-9a-f]+\.\.[0-9a-f]+( \d+)?\n", "", part, count=1,
-                                     flags=re.M)
+            found[match[1]] = re.sub(
+                r"^index [0-9a-f]+\.\.[0-9a-f]+( \d+)?\n", "", part, count=1, flags=re.M
+            )
     return found
 
 
@@ -96,5 +110,8 @@ def identity() -> Identity:
 
 def _git(*arguments: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
     known = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return run([require("git", "git"), *arguments], env={**known, **(env or {})},
-               stdin=None if stdin is None else stdin.encode())
+    return run(
+        [require("git", "git"), *arguments],
+        env={**known, **(env or {})},
+        stdin=None if stdin is None else stdin.encode(),
+    )

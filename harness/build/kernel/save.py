@@ -49,16 +49,20 @@ def save(track: Track, folder: Path) -> Saved:
                 _update_manifest(repository, root, base.version, new)
                 _replace(staged, series.folder)
                 return saved
-    raise UserError(f"{folder}: the series made of its commits does not give the tree of HEAD; "
-                    "nothing was saved")
+    raise UserError(
+        f"{folder}: the series made of its commits does not give the tree of HEAD; "
+        "nothing was saved"
+    )
 
 
 def _gives_head(repository: Repository, root: str, base: Base, series: PatchSeries) -> bool:
     """Whether the series, laid out again, is what the repository has."""
-    tips = lay_out(repository, root, base.version,
-                   render(series, base.version, series.values(base.settings)))
+    tips = lay_out(
+        repository, root, base.version, render(series, base.version, series.values(base.settings))
+    )
     made, wanted = repository.git(
-        "rev-parse", f"{tips[-1] if tips else root}^{{tree}}", "HEAD^{tree}").split()
+        "rev-parse", f"{tips[-1] if tips else root}^{{tree}}", "HEAD^{tree}"
+    ).split()
     return made == wanted
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Kernel sources: brought from a track's origin or imported by hand, verified, kept in the cache.
 
-    trees/sources/<track>/<sha256, 16 digits>/linux.tar.*   the archive
-    trees/sources/<track>/<sha256, 16 digits>/source.json   version, origin, hash
-    trees/<track>-<sha256, 16 digits>/src                   the pristine tree
+trees/sources/<track>/<sha256, 16 digits>/linux.tar.*   the archive
+trees/sources/<track>/<sha256, 16 digits>/source.json   version, origin, hash
+trees/<track>-<sha256, 16 digits>/src                   the pristine tree
 """
 
 import json
@@ -59,9 +59,7 @@ def sources(cache: Cache, track: Track) -> list[Source]:
     return sorted(found, key=lambda source: (parse_version(source.version), source.sha256))
 
 
-def find(
-    cache: Cache, track: Track, *, wanted: str | None = None, update: bool = False
-) -> Source:
+def find(cache: Cache, track: Track, *, wanted: str | None = None, update: bool = False) -> Source:
     """The newest source in the cache, of Linux `wanted` ("7.2", "7.2.12") if that is given.
 
     Brought from the track's origin if there is none, or on `update`.
@@ -79,7 +77,11 @@ def find(
 
 
 def import_source(
-    cache: Cache, track: Track, path: Path, *, origin: str | None = None,
+    cache: Cache,
+    track: Track,
+    path: Path,
+    *,
+    origin: str | None = None,
     revision: str | None = None,
 ) -> Source:
     """Take a source package, a tarball, a tree or a git repository's `revision` into the cache.
@@ -98,8 +100,13 @@ def import_source(
         if track.manifest:
             Manifest.load(track.manifest).check(archive, str(path))
         sha256 = file_sha256(archive)
-        source = Source(track.name, version, sha256, origin or f"imported from {path}",
-                        parent / sha256[:16] / archive.name)
+        source = Source(
+            track.name,
+            version,
+            sha256,
+            origin or f"imported from {path}",
+            parent / sha256[:16] / archive.name,
+        )
         shutil.rmtree(source.archive.parent, ignore_errors=True)
         staged = Path(temporary) / "staged"
         staged.mkdir()
@@ -139,8 +146,20 @@ def _archive_of(path: Path, into: Path, revision: str | None) -> Path:
 def _archive_of_revision(path: Path, into: Path, revision: str) -> Path:
     archive = into / "linux.tar"
     try:
-        run([require("git", "git"), "-c", "safe.directory=*", "-C", str(path), "archive",
-             "--format=tar", "--prefix=linux/", f"--output={archive}", revision])
+        run(
+            [
+                require("git", "git"),
+                "-c",
+                "safe.directory=*",
+                "-C",
+                str(path),
+                "archive",
+                "--format=tar",
+                "--prefix=linux/",
+                f"--output={archive}",
+                revision,
+            ]
+        )
     except ProcessError as error:
         raise UserError(f"{path}: git has no archive of {revision}: {error.complaint}") from error
     return archive
@@ -152,8 +171,22 @@ def _archive_of_tree(path: Path, into: Path) -> Path:
     if (path / ".config").exists() or (path / "include" / "config").is_dir():
         raise UserError(f"{path} was built in: `make mrproper` there, then import it")
     archive = into / "linux.tar"
-    run(["tar", "--sort=name", "--owner=0", "--group=0", "--mtime=@0", "--exclude=.git",
-         "--transform=s,^\\.,linux,", "-cf", str(archive), "-C", str(path), "."])
+    run(
+        [
+            "tar",
+            "--sort=name",
+            "--owner=0",
+            "--group=0",
+            "--mtime=@0",
+            "--exclude=.git",
+            "--transform=s,^\\.,linux,",
+            "-cf",
+            str(archive),
+            "-C",
+            str(path),
+            ".",
+        ]
+    )
     return archive
 
 
@@ -170,12 +203,23 @@ def _version_of(archive: Path, path: Path) -> str:
     """Out of the top Makefile, read without unpacking the rest: `7.3.4`, or `7.3.0-rc1`."""
     try:
         # The top Makefile is one of the first members; --occurrence lets tar stop there.
-        head = run(["tar", "-xOf", str(archive), "--wildcards", "--no-wildcards-match-slash",
-                    "--occurrence=1", "*/Makefile"])[:_MAKEFILE_HEAD]
+        head = run(
+            [
+                "tar",
+                "-xOf",
+                str(archive),
+                "--wildcards",
+                "--no-wildcards-match-slash",
+                "--occurrence=1",
+                "*/Makefile",
+            ]
+        )[:_MAKEFILE_HEAD]
     except ProcessError as error:
         raise UserError(f"{path} is not a kernel source: it has no Makefile") from error
-    numbers = [re.search(rf"^{name} = (\d+)$", head, re.M)
-               for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
+    numbers = [
+        re.search(rf"^{name} = (\d+)$", head, re.M)
+        for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")
+    ]
     if not all(numbers):
         raise UserError(f"{path} is not a kernel source: its Makefile names no version")
     extra = re.search(r"^EXTRAVERSION = (-rc\d+)$", head, re.M)

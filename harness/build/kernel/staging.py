@@ -28,8 +28,12 @@ class Saved:
 
     def __str__(self) -> str:
         lines = [
-            f"{what} {name}" for what, names in (
-                ("changed", self.changed), ("new", self.added), ("removed", self.removed))
+            f"{what} {name}"
+            for what, names in (
+                ("changed", self.changed),
+                ("new", self.added),
+                ("removed", self.removed),
+            )
             for name in names
         ]
         lines += [f"renamed {old} to {new}" for old, new in self.renamed.items()]
@@ -42,14 +46,22 @@ class Staging:
     Unless `exact`, hunks that only moved are no change.
     """
 
-    def __init__(self, series: PatchSeries, patches: Sequence[Patch], before: Sequence[Commit],
-                 folder: Path, *, exact: bool) -> None:
+    def __init__(
+        self,
+        series: PatchSeries,
+        patches: Sequence[Patch],
+        before: Sequence[Commit],
+        folder: Path,
+        *,
+        exact: bool,
+    ) -> None:
         self._series = series
         self._folder = folder
         self._exact = exact
         self._entries = {slug_of(entry.name): entry for entry in series.entries}
-        self._old = {patch.slug: (patch, commit)
-                     for patch, commit in zip(patches, before, strict=True)}
+        self._old = {
+            patch.slug: (patch, commit) for patch, commit in zip(patches, before, strict=True)
+        }
         self._contents = {path: text for patch in patches for path, text in patch.adds.items()}
 
     def write(self, commits: Sequence[Commit]) -> Saved:
@@ -59,8 +71,9 @@ class Staging:
         names = {slug: f"{number:04d}-{slug}" for number, slug in enumerate(order, start=1)}
         changed = [slug for slug, commit in by_slug.items() if self._changed(slug, commit)]
         self._write_files(by_slug, changed)
-        texts = {slug: self._text(slug, by_slug[slug]) if slug in changed else None
-                 for slug in order}
+        texts = {
+            slug: self._text(slug, by_slug[slug]) if slug in changed else None for slug in order
+        }
         for entry in self._entries.values():
             self._staged(entry.file).unlink()
         for slug, text in texts.items():
@@ -120,14 +133,22 @@ class Staging:
         patch, old = self._old[slug]
         stored = sections(patch.stored)
         parts = [
-            stored[path] if path in stored and path in old.changes
-            and alike(old.changes[path], part, exact=self._exact) else part
+            stored[path]
+            if path in stored
+            and path in old.changes
+            and alike(old.changes[path], part, exact=self._exact)
+            else part
             for path, part in commit.changes.items()
         ]
         head = patch.head if commit.head == old.head else commit.head
         path = self._series.stored(self._entries[slug].file)
-        return merged(path.read_text(encoding="utf-8"), patch.stored,
-                      f"{head}---\n{''.join(parts)}", str(path), commit.name)
+        return merged(
+            path.read_text(encoding="utf-8"),
+            patch.stored,
+            f"{head}---\n{''.join(parts)}",
+            str(path),
+            commit.name,
+        )
 
     def _write_patch(self, slug: str, name: str, text: str | None) -> None:
         """The file of a patch; its own one where `text` is None."""
@@ -175,5 +196,8 @@ class Staging:
         # What renders empty here is no matter of this variant's commits.
         kept = [path for path in listed if path in new or path not in self._contents]
         adds = (*kept, *(path for path in new if path not in listed))
-        return (old.name, replace(old, name=name, adds=adds)) if old else (
-            None, PatchEntry(name, adds=adds))
+        return (
+            (old.name, replace(old, name=name, adds=adds))
+            if old
+            else (None, PatchEntry(name, adds=adds))
+        )

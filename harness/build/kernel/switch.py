@@ -48,11 +48,23 @@ def _keep_original(file: Path, kept: Path) -> None:
 def apply(patch: Patch, folder: Path, version: str) -> None:
     """Apply `patch` to the files in `folder`. Raises UserError naming patch, file and hunk."""
     try:
-        run([require("patch", "patch"), "-p1", "-F0", "--no-backup-if-mismatch", "--force",
-             "--reject-file=-", "-d", str(folder)], stdin=patch.text.encode())
+        run(
+            [
+                require("patch", "patch"),
+                "-p1",
+                "-F0",
+                "--no-backup-if-mismatch",
+                "--force",
+                "--reject-file=-",
+                "-d",
+                str(folder),
+            ],
+            stdin=patch.text.encode(),
+        )
     except ProcessError as error:
         said = " ".join(
-            line for line in error.tail.splitlines()
+            line
+            for line in error.tail.splitlines()
             if re.search(r"^patching file|FAILED|can't find|malformed", line)
         )
         raise UserError(

@@ -40,7 +40,10 @@ class Console:
     """One stream of characters in and out, with its transcript on disk."""
 
     def __init__(
-        self, spawn: Any, name: str, transcript: Path,
+        self,
+        spawn: Any,
+        name: str,
+        transcript: Path,
         healthy: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -56,7 +59,11 @@ class Console:
     def of_process(cls, argv: Sequence[str], name: str, transcript: Path) -> Self:
         """The terminal of a new local process, which is hung up with it."""
         spawn = pexpect.spawn(
-            argv[0], list(argv[1:]), timeout=None, encoding="utf-8", codec_errors="replace",
+            argv[0],
+            list(argv[1:]),
+            timeout=None,
+            encoding="utf-8",
+            codec_errors="replace",
             echo=False,
         )
         spawn.delaybeforesend = None
@@ -64,7 +71,10 @@ class Console:
 
     @classmethod
     def of_channel(
-        cls, channel: paramiko.Channel, name: str, transcript: Path,
+        cls,
+        channel: paramiko.Channel,
+        name: str,
+        transcript: Path,
         healthy: Callable[[], None],
     ) -> Self:
         """The pty of a program at the far end of an SSH channel."""
@@ -94,17 +104,16 @@ class Console:
             except TIMEOUT:
                 self._healthy()
                 if deadline.passed:
-                    self._fail(
-                        f"no answer within {deadline.seconds:.0f} s", deadline
-                    )
+                    self._fail(f"no answer within {deadline.seconds:.0f} s", deadline)
             except EOF:
                 self._remember(str(self._spawn.before))  # what a program says that ends at once
                 self._healthy()
                 # What has come is no longer in the buffer, and says why.
                 self._remember(str(self._spawn.before))
                 last = _lines(self._recent)[-1:]
-                self._fail(f"the console ended{f': {_one_line(last[0])}' if last else ''}",
-                           deadline)
+                self._fail(
+                    f"the console ended{f': {_one_line(last[0])}' if last else ''}", deadline
+                )
         match: re.Match[str] = self._spawn.match
         self._remember(str(self._spawn.before) + match[0])
         if index == 0:
@@ -205,10 +214,11 @@ class Console:
         match = failure_patterns()[name].search(self._recent)
         if match is None:  # so much came after it
             self._fail(name, deadline)
-        cause, _, later = self._recent[match.end():].partition("\n")
-        shown = [*_lines(self._recent[:match.end()] + cause), *_lines(later)[:TAIL_LINES // 2]]
-        self._fail(f"{name}: {_one_line(match[0] + cause)}", deadline,
-                   "\n".join(shown[-TAIL_LINES:]))
+        cause, _, later = self._recent[match.end() :].partition("\n")
+        shown = [*_lines(self._recent[: match.end()] + cause), *_lines(later)[: TAIL_LINES // 2]]
+        self._fail(
+            f"{name}: {_one_line(match[0] + cause)}", deadline, "\n".join(shown[-TAIL_LINES:])
+        )
 
     def _fail(self, what: str, deadline: Deadline, shown: str | None = None) -> NoReturn:
         self._latched = GuestError(

@@ -24,25 +24,37 @@ def vmm_argv(guest: Guest) -> list[str]:
         machine += ",virtualization=on"
     argv = [
         QEMU,
-        "-name", "guest,debug-threads=on",
-        "-machine", machine,
-        "-cpu", "host",
-        "-smp", str(guest.cpus),
-        "-m", f"{guest.memory_mib}M",
-        "-seed", "1",
+        "-name",
+        "guest,debug-threads=on",
+        "-machine",
+        machine,
+        "-cpu",
+        "host",
+        "-smp",
+        str(guest.cpus),
+        "-m",
+        f"{guest.memory_mib}M",
+        "-seed",
+        "1",
         "-nodefaults",
         "-nographic",
         "-no-reboot",
         *(() if guest.tap else ("-nic", "none")),
-        "-monitor", "none",
-        "-chardev", "stdio,id=console,signal=off",
+        "-monitor",
+        "none",
+        "-chardev",
+        "stdio,id=console,signal=off",
     ]
     if guest.virtio_console:
         argv += [
-            "-chardev", "file,id=early,append=on,path=/proc/self/fd/2",
-            "-serial", "chardev:early",
-            "-device", "virtio-serial-device",
-            "-device", "virtconsole,chardev=console",
+            "-chardev",
+            "file,id=early,append=on,path=/proc/self/fd/2",
+            "-serial",
+            "chardev:early",
+            "-device",
+            "virtio-serial-device",
+            "-device",
+            "virtconsole,chardev=console",
         ]
     else:
         argv += ["-serial", "chardev:console"]
@@ -54,12 +66,19 @@ def vmm_argv(guest: Guest) -> list[str]:
     if guest.device_tree:
         argv += ["-dtb", guest.device_tree]
     if guest.disk:
-        argv += ["-drive", "if=none,id=disk,format=raw,readonly=on,"
-                 f"file={quoted(guest.disk)}",
-                 "-device", "virtio-blk-device,drive=disk"]
+        argv += [
+            "-drive",
+            f"if=none,id=disk,format=raw,readonly=on,file={quoted(guest.disk)}",
+            "-device",
+            "virtio-blk-device,drive=disk",
+        ]
     if guest.tap:
-        argv += ["-netdev", f"tap,id=net,ifname={guest.tap},script=no,downscript=no,vhost=on",
-                 "-device", f"virtio-net-device,netdev=net,mac={guest.mac}"]
+        argv += [
+            "-netdev",
+            f"tap,id=net,ifname={guest.tap},script=no,downscript=no,vhost=on",
+            "-device",
+            f"virtio-net-device,netdev=net,mac={guest.mac}",
+        ]
     for chardev in guest.chardevs:
         argv += ["-chardev", chardev]
     for device in guest.devices:
@@ -69,7 +88,7 @@ def vmm_argv(guest: Guest) -> list[str]:
 
 def pinned_argv(place: Place, guest: Guest) -> list[str]:
     """Arguments that start `guest` in `place`, each of its vCPUs on a CPU of its own."""
-    cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[:guest.cpus]))
+    cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[: guest.cpus]))
     return ["sh", place.put(PINNED), cpus, *vmm_argv(guest)]
 
 

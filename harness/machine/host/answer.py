@@ -20,7 +20,8 @@ def _escaped(command: str) -> str:
     """`command` for printf's %b. csh has its history in quotes, too, and fish its backslashes; what
     they all take as it is stays readable for who lists the processes."""
     return "".join(
-        character.decode() if _PLAIN.match(character) and character not in _SPECIAL
+        character.decode()
+        if _PLAIN.match(character) and character not in _SPECIAL
         else f"\\0{character[0]:03o}"
         for character in (bytes([byte]) for byte in command.encode())
     )
@@ -45,9 +46,7 @@ class Question:
 
     def answer(self, stdout: str, stderr: str) -> tuple[int, str, str] | None:
         """Status and outputs of the command; None if it has not run to its end."""
-        found = re.search(
-            rf"{self._begin}\r?\n(.*){self._end}(\d+)", stdout, re.DOTALL
-        )
+        found = re.search(rf"{self._begin}\r?\n(.*){self._end}(\d+)", stdout, re.DOTALL)
         if found is None:
             return None
         return int(found[2]), found[1], stderr.rpartition(f"{self._begin}\n")[2]

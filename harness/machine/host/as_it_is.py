@@ -45,8 +45,10 @@ def _in_its_own(spec: SshHostSpec, transcripts: Path, busy: Deadline) -> FabricH
             if not in_ours(host):
                 return host
             record = Record.parse(host.run(f"cat {LOCK}", check=False).stdout)
-            raise Busy(f"host {spec.name} is in use by {record or 'a run that has booted it'}; "
-                       "--wait SECONDS waits")
+            raise Busy(
+                f"host {spec.name} is in use by {record or 'a run that has booted it'}; "
+                "--wait SECONDS waits"
+            )
         except HarnessError as error:
             host.close()
             if isinstance(error, Busy) and not busy.passed:

@@ -29,7 +29,7 @@ from harness.machine.host.known_hosts import KnownKeys, UntrustedKeyError
 from harness.machine.host.openssh import Settings
 from harness.machine.host.proxy import Proxy
 
-_SESSION_SECONDS = 5.0    # in which sshd notices that another session has ended
+_SESSION_SECONDS = 5.0  # in which sshd notices that another session has ended
 _WORDS = 300  # characters of a banner that an error shows
 _TELLING = ("Banner: ", "Disconnect (code ")
 
@@ -65,7 +65,8 @@ class SshConnection(Connection):  # type: ignore[misc]
         made.way = Proxy(there.proxy) if there.proxy else None
         made.gateway = there.proxy  # has fabric call open_gateway
         made.connect_kwargs = {
-            "compress": compress, "auth_strategy": identities,
+            "compress": compress,
+            "auth_strategy": identities,
             "transport_factory": made._transport_for,
         }
         made.client.set_missing_host_key_policy(known)
@@ -73,14 +74,16 @@ class SshConnection(Connection):  # type: ignore[misc]
 
     def again(self) -> "SshConnection":
         """Another one to the same place."""
-        return self.to(self._there, self.known, self.identities,
-                       compress=self.connect_kwargs["compress"])
+        return self.to(
+            self._there, self.known, self.identities, compress=self.connect_kwargs["compress"]
+        )
 
     def _transport_for(self, sock: Any, **options: Any) -> paramiko.Transport:
         made = _Transport(sock, **options)
         # With the types of certificates: paramiko would take them last.
         made._preferred_keys = tuple(  # type: ignore[attr-defined]
-            self.known.preferred(made.preferred_keys))
+            self.known.preferred(made.preferred_keys)
+        )
         return made
 
     def open_gateway(self) -> socket.socket:
@@ -165,20 +168,21 @@ def _name_of(argv: Sequence[str]) -> str:
     return f"jump host {argv[-1]}" if "-W" in argv else argv[-1]
 
 
-def _denial(
-    what: str, error: Exception, said: str, connection: SshConnection
-) -> HarnessError:
+def _denial(what: str, error: Exception, said: str, connection: SshConnection) -> HarnessError:
     """A login that failed. A server that refuses keys says so for each; one that hangs up in the
     middle has another reason."""
     transport, tried = connection.client.get_transport(), ", ".join(connection.identities.tried)
     if "Too many authentication failures" in said:
-        return DeniedError(f"{what}: it takes no more keys after {tried}: name the right one, by "
-                           "`key_file` or by IdentityFile and IdentitiesOnly")
+        return DeniedError(
+            f"{what}: it takes no more keys after {tried}: name the right one, by "
+            "`key_file` or by IdentityFile and IdentitiesOnly"
+        )
     if any("timeout" in str(each.result).lower() for each in getattr(error, "result", ())):
         return NotNowError(f"{what}: the login of {connection.user} takes too long")
     if transport is not None and transport.is_active():
-        return DeniedError(f"{what}: it refuses {connection.user}: "
-                           f"{tried or 'there is no key to offer'}")
+        return DeniedError(
+            f"{what}: it refuses {connection.user}: {tried or 'there is no key to offer'}"
+        )
     # Which transport.get_banner() forgets when the connection ends.
     banner = getattr(getattr(transport, "auth_handler", None), "banner", None) or b""
     words = " ".join([said, *banner.decode(errors="replace").split()]).strip()[:_WORDS]

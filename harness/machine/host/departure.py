@@ -19,8 +19,12 @@ _INHIBITORS = (
 )
 # Files that package managers lock, and pacman's, which is there or not. The kernel's list of locks
 # names inodes, of which every file system has its own: so who holds one must have the file open.
-_LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/rpm/.rpm.lock",
-          "/usr/lib/sysimage/rpm/.rpm.lock")
+_LOCKS = (
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/lock",
+    "/var/lib/rpm/.rpm.lock",
+    "/usr/lib/sysimage/rpm/.rpm.lock",
+)
 _PACMAN = "/var/lib/pacman/db.lck"
 _AT_WORK = r"""for file in {locks}; do
 inode=$(stat -c %i "$file" 2>/dev/null) || continue
@@ -46,9 +50,11 @@ def _inhibitors(host: FabricHost) -> list[str]:
     said = host.run(_INHIBITORS, check=False).stdout
     try:
         rows = json.loads(said)["data"][0]
-        return [f"{who} (process {pid}, user {uid}) inhibits it: {why}"
-                for what, who, why, mode, uid, pid in rows
-                if "shutdown" in what.split(":") and mode.startswith("block")]
+        return [
+            f"{who} (process {pid}, user {uid}) inhibits it: {why}"
+            for what, who, why, mode, uid, pid in rows
+            if "shutdown" in what.split(":") and mode.startswith("block")
+        ]
     except (ValueError, LookupError, TypeError):  # no systemd there, or an older one
         return []
 
@@ -57,17 +63,23 @@ def _package_managers(host: FabricHost, locks: tuple[str, ...]) -> list[str]:
     """Those that are at work."""
     script = _AT_WORK.format(locks=shlex.join(locks), pacman=_PACMAN)
     rows = (line.split(None, 2) for line in host.run(script, check=False).stdout.splitlines())
-    return list(dict.fromkeys(f"{row[0]} (process {row[1]}) is changing packages"
-                              for row in rows if len(row) == 3))
+    return list(
+        dict.fromkeys(
+            f"{row[0]} (process {row[1]}) is changing packages" for row in rows if len(row) == 3
+        )
+    )
 
 
 def announce(host: FabricHost, spec: SshHostSpec) -> None:
     """Tell those who are logged in that the server goes down, and wait for them to leave, for
     `notice` seconds at most."""
     minutes = -(-(spec.notice + 60) // 60)
-    _wall(host, f"This server restarts within {minutes} min for measurements with the NEVE "
-                "harness (one kernel from memory), and is back in its own kernel after them. "
-                "Please save your work.")
+    _wall(
+        host,
+        f"This server restarts within {minutes} min for measurements with the NEVE "
+        "harness (one kernel from memory), and is back in its own kernel after them. "
+        "Please save your work.",
+    )
     end = time.monotonic() + spec.notice
     while (left := end - time.monotonic()) > 0 and _others(host):
         time.sleep(min(_POLL_SECONDS, left))

@@ -33,8 +33,10 @@ def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
         if host.uploads > before:
             sent.append(file.name)
     record = {"harness": __version__, "deployed": datetime.now(UTC).isoformat(timespec="seconds")}
-    host.run(f"printf '%s\\n' {shlex.quote(json.dumps(record))} > {root}/.{MARKER} && "
-             f"mv {root}/.{MARKER} {root}/{MARKER}")
+    host.run(
+        f"printf '%s\\n' {shlex.quote(json.dumps(record))} > {root}/.{MARKER} && "
+        f"mv {root}/.{MARKER} {root}/{MARKER}"
+    )
     return sent
 
 
@@ -48,8 +50,9 @@ def undeploy(host: FabricHost) -> None:
     # The lock goes last, and where it is in a folder of its own, with that.
     root = shlex.quote(host.root)
     done = host.run(
-        f'rm -rf {root}; [ "$(ls -A {STATE})" != lock ] || rm -rf {STATE}; '
-        f"find {root} 2>/dev/null", timeout=300, check=False,
+        f'rm -rf {root}; [ "$(ls -A {STATE})" != lock ] || rm -rf {STATE}; find {root} 2>/dev/null',
+        timeout=300,
+        check=False,
     )
     if done.stdout:
         first, *more = done.stdout.splitlines()
@@ -65,8 +68,10 @@ def _require_ours(host: FabricHost) -> None:
         return
     present = set(host.run(f"ls -A {root} 2>/dev/null", check=False).stdout.split())
     if present - _BEGINNINGS:
-        raise UserError(f"host {host.name}: {host.root} exists and is not ours: "
-                        f"{', '.join(sorted(present))}; choose another `root`")
+        raise UserError(
+            f"host {host.name}: {host.root} exists and is not ours: "
+            f"{', '.join(sorted(present))}; choose another `root`"
+        )
 
 
 def files_of(boot: OneShot) -> list[Path]:

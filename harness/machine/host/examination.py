@@ -37,8 +37,9 @@ def server_findings(host: FabricHost, spec: SshHostSpec) -> Iterator[Finding]:
         ("interrupt controller", False, lambda: _gic(ask)),
     ]
     one_shot: list[tuple[str, bool, Callable[[], Finding]]] = [
-        ("boot loader's entry", True, lambda: _entry(ask, spec.entry or "")) if spec.entry else
-        ("kexec", True, lambda: _kexec(ask)),
+        ("boot loader's entry", True, lambda: _entry(ask, spec.entry or ""))
+        if spec.entry
+        else ("kexec", True, lambda: _kexec(ask)),
         ("firmware", True, lambda: _firmware(ask, spec)),
         ("lockdown", True, lambda: _lockdown(ask)),
         ("kexec's signatures", False, lambda: _signatures(ask)),
@@ -68,15 +69,18 @@ def server_findings(host: FabricHost, spec: SshHostSpec) -> Iterator[Finding]:
 
 def _architecture(ask: _Ask) -> Finding:
     machine = ask("uname -m")
-    return Finding("architecture", machine == "aarch64", machine,
-                   "L0 must be a 64-bit ARM machine")
+    return Finding("architecture", machine == "aarch64", machine, "L0 must be a 64-bit ARM machine")
 
 
 def _kvm(ask: _Ask) -> Finding:
     kvm = ask("test -c /dev/kvm && echo yes") == "yes"
-    return Finding("KVM (EL2)", kvm, "/dev/kvm is there" if kvm else "no /dev/kvm",
-                   "the firmware must start Linux in EL2, and the kernel needs CONFIG_KVM; on "
-                   "QEMU: -machine virtualization=on")
+    return Finding(
+        "KVM (EL2)",
+        kvm,
+        "/dev/kvm is there" if kvm else "no /dev/kvm",
+        "the firmware must start Linux in EL2, and the kernel needs CONFIG_KVM; on "
+        "QEMU: -machine virtualization=on",
+    )
 
 
 def _gic(ask: _Ask) -> Finding:
@@ -87,18 +91,28 @@ def _gic(ask: _Ask) -> Finding:
 def _nesting(ask: Callable[[str], str], ours: bool) -> Finding:
     """Whether there is FEAT_NV2. Linux shows no program ID_AA64MMFR2_EL1.NV, and its own log names
     the feature only if nesting is asked for: without that the processor's name has to do."""
-    mode = ask("dmesg 2>/dev/null | sed -n 's/.*kvm \\[1\\]: \\(.*mode initialized.*\\)/\\1/p' "
-               "| tail -n 1") or "the kernel's log does not say"
+    mode = (
+        ask(
+            "dmesg 2>/dev/null | sed -n 's/.*kvm \\[1\\]: \\(.*mode initialized.*\\)/\\1/p' "
+            "| tail -n 1"
+        )
+        or "the kernel's log does not say"
+    )
     nested = "NV2" in mode
     if not nested:
         midr = ask("cat /sys/devices/system/cpu/cpu0/regs/identification/midr_el1 2>/dev/null")
         lacks = ask("dmesg 2>/dev/null | grep 'unavailable: Nested Virtualization Support'")
         mode += f"; processor {midr or 'without a name'}: " + (
-            "no FEAT_NV2, says the kernel" if lacks else "FEAT_NV2 is not told")
-    needs = "needs FEAT_NV2 (ARMv8.4: Neoverse V1 and later; QEMU -cpu max), Linux 6.16 or newer " \
-            "and kvm-arm.mode=nested on the kernel's command line"
+            "no FEAT_NV2, says the kernel" if lacks else "FEAT_NV2 is not told"
+        )
+    needs = (
+        "needs FEAT_NV2 (ARMv8.4: Neoverse V1 and later; QEMU -cpu max), Linux 6.16 or newer "
+        "and kvm-arm.mode=nested on the kernel's command line"
+    )
     return Finding(
-        "nested virtualization", nested, mode,
+        "nested virtualization",
+        nested,
+        mode,
         f"{needs}; our kernel will tell whether the processor has it" if ours else needs,
         needed=False,
     )
@@ -107,41 +121,67 @@ def _nesting(ask: Callable[[str], str], ours: bool) -> Finding:
 def _entry(ask: _Ask, command: str) -> Finding:
     program = command.split(maxsplit=1)[0]
     found = ask(f"command -v {shlex.quote(program)}")
-    return Finding("boot loader's entry", bool(found), found or f"no {program}",
-                   f"install {program}, or another `entry` in the inventory")
+    return Finding(
+        "boot loader's entry",
+        bool(found),
+        found or f"no {program}",
+        f"install {program}, or another `entry` in the inventory",
+    )
 
 
 def _kexec(ask: _Ask) -> Finding:
     """A sysctl that says no does so until the next boot."""
     if ask("test -e /sys/kernel/kexec_loaded && echo yes") != "yes":
-        return Finding("kexec", False, "the kernel has none",
-                       "the kernel needs CONFIG_KEXEC or CONFIG_KEXEC_FILE, or the inventory "
-                       "`boot: entry`")
+        return Finding(
+            "kexec",
+            False,
+            "the kernel has none",
+            "the kernel needs CONFIG_KEXEC or CONFIG_KEXEC_FILE, or the inventory `boot: entry`",
+        )
     for name, bad in (("kexec_load_disabled", "1"), ("kexec_load_limit_reboot", "0")):
         if ask(f"cat /proc/sys/kernel/{name} 2>/dev/null") == bad:
-            return Finding("kexec", False, f"kernel.{name} is {bad}",
-                           "only a boot takes that back: look for it in /etc/sysctl.d; or "
-                           "`boot: entry` in the inventory")
+            return Finding(
+                "kexec",
+                False,
+                f"kernel.{name} is {bad}",
+                "only a boot takes that back: look for it in /etc/sysctl.d; or "
+                "`boot: entry` in the inventory",
+            )
     return Finding("kexec", True, "the kernel has it and allows it")
 
 
 def _firmware(ask: _Ask, spec: SshHostSpec) -> Finding:
     uefi = ask("test -d /sys/firmware/efi && echo yes") == "yes"
-    return Finding("firmware", spec.uefi or not uefi, "UEFI" if uefi else "no UEFI",
-                   "our kernel must know it: no `uefi: false` in the inventory")
+    return Finding(
+        "firmware",
+        spec.uefi or not uefi,
+        "UEFI" if uefi else "no UEFI",
+        "our kernel must know it: no `uefi: false` in the inventory",
+    )
 
 
 def _lockdown(ask: _Ask) -> Finding:
     mode = ask(r"sed -n 's/.*\[\(.*\)\].*/\1/p' /sys/kernel/security/lockdown 2>/dev/null")
-    return Finding("lockdown", mode in ("", "none"), mode or "none",
-                   "a locked down kernel boots signed ones only: switch Secure Boot off")
+    return Finding(
+        "lockdown",
+        mode in ("", "none"),
+        mode or "none",
+        "a locked down kernel boots signed ones only: switch Secure Boot off",
+    )
 
 
 def _signatures(ask: _Ask) -> Finding:
-    forced = ask("{ zcat /proc/config.gz || cat /boot/config-$(uname -r); } 2>/dev/null | "
-                 "grep -x CONFIG_KEXEC_SIG_FORCE=y")
-    return Finding("kexec's signatures", not forced, forced or "not asked for",
-                   "the kernel may refuse ours: then `boot: entry` in the inventory", needed=False)
+    forced = ask(
+        "{ zcat /proc/config.gz || cat /boot/config-$(uname -r); } 2>/dev/null | "
+        "grep -x CONFIG_KEXEC_SIG_FORCE=y"
+    )
+    return Finding(
+        "kexec's signatures",
+        not forced,
+        forced or "not asked for",
+        "the kernel may refuse ours: then `boot: entry` in the inventory",
+        needed=False,
+    )
 
 
 def _network(host: FabricHost) -> Finding:
@@ -152,14 +192,22 @@ def _network(host: FabricHost) -> Finding:
 
 def _vmm(ask: _Ask) -> Finding:
     version = ask("qemu-system-aarch64 --version | head -n 1")
-    return Finding("VMM", bool(version), version or "no qemu-system-aarch64",
-                   "apt-get install qemu-system-arm (10.1 or newer for nested guests)")
+    return Finding(
+        "VMM",
+        bool(version),
+        version or "no qemu-system-aarch64",
+        "apt-get install qemu-system-arm (10.1 or newer for nested guests)",
+    )
 
 
 def _taskset(ask: _Ask) -> Finding:
     found = ask("command -v taskset")
-    return Finding("taskset", bool(found), found or "no taskset: vCPUs can't be pinned",
-                   "apt-get install util-linux")
+    return Finding(
+        "taskset",
+        bool(found),
+        found or "no taskset: vCPUs can't be pinned",
+        "apt-get install util-linux",
+    )
 
 
 def _histograms(ask: _Ask) -> Finding:
@@ -170,10 +218,13 @@ def _histograms(ask: _Ask) -> Finding:
     known = ask("grep -qw tracefs /proc/filesystems && echo yes")
     if known and not mounted:
         return Finding("trap counts", True, "tracefs is there; a run mounts it")
-    return Finding("trap counts", False, "no histograms of KVM tracepoints" if known else
-                   "the kernel has no tracefs",
-                   "the kernel needs CONFIG_HIST_TRIGGERS; without it costs are measured, but no "
-                   "traps", needed=False)
+    return Finding(
+        "trap counts",
+        False,
+        "no histograms of KVM tracepoints" if known else "the kernel has no tracefs",
+        "the kernel needs CONFIG_HIST_TRIGGERS; without it costs are measured, but no traps",
+        needed=False,
+    )
 
 
 def _ours(host: FabricHost) -> Finding:
@@ -188,8 +239,10 @@ def _processors(host: FabricHost) -> Finding:
 
 def _disk(ask: _Ask, root: str) -> Finding:
     def free(option: str) -> int | None:
-        folders = " || ".join(f"df -P{option} {shlex.quote(folder)} 2>/dev/null"
-                              for folder in (root, root.rpartition("/")[0], "/"))
+        folders = " || ".join(
+            f"df -P{option} {shlex.quote(folder)} 2>/dev/null"
+            for folder in (root, root.rpartition("/")[0], "/")
+        )
         row = re.search(r"(\d+) +(?:\d+%|-) ", ask(f"{{ {folders}; }} | tail -n 1"))
         return int(row[1]) if row else None
 
@@ -198,9 +251,13 @@ def _disk(ask: _Ask, root: str) -> Finding:
     if few and ask(f"df -Pi {shlex.quote(root.rpartition('/')[0])} | grep -c ' 0  *0  *0 '") == "1":
         few = False
     found = f"{space:.1f} GiB" + (f" and {inodes} inodes" if inodes else "")
-    return Finding("disk", space >= _DISK_GIB and not few, f"{found} free for {root}",
-                   f"{_DISK_GIB} GiB and {_INODES} inodes are needed; or another `root` in the "
-                   "inventory", needed=False)  # what is there already needs none
+    return Finding(
+        "disk",
+        space >= _DISK_GIB and not few,
+        f"{found} free for {root}",
+        f"{_DISK_GIB} GiB and {_INODES} inodes are needed; or another `root` in the inventory",
+        needed=False,
+    )  # what is there already needs none
 
 
 def _sessions(host: FabricHost) -> Finding:
@@ -215,9 +272,13 @@ def _sessions(host: FabricHost) -> Finding:
         for channel in channels:
             channel.close()
     enough = len(channels) == _SESSIONS
-    return Finding("sessions", enough, "enough" if enough else f"{len(channels)} a connection",
-                   "each program gets a connection of its own; MaxSessions in sshd_config spares "
-                   "them", needed=False)
+    return Finding(
+        "sessions",
+        enough,
+        "enough" if enough else f"{len(channels)} a connection",
+        "each program gets a connection of its own; MaxSessions in sshd_config spares them",
+        needed=False,
+    )
 
 
 def _memory(ask: _Ask) -> Finding:

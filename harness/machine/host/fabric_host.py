@@ -36,8 +36,9 @@ _TRACEFS = "mount | grep -q ' /sys/kernel/tracing ' || mount -t tracefs tracefs 
 
 def _told(error: BaseException) -> str:
     """What happened to a connection, in the words of who noticed."""
-    return str(error) or ("closed by the other side" if isinstance(error, EOFError)
-                          else type(error).__name__)
+    return str(error) or (
+        "closed by the other side" if isinstance(error, EOFError) else type(error).__name__
+    )
 
 
 def _one_line(text: str) -> str:
@@ -95,7 +96,8 @@ class FabricHost:
     def _open(self, connection: SshConnection, timeout: float) -> None:
         connection.connect_timeout = timeout
         connection.connect_kwargs.update(
-            banner_timeout=timeout, auth_timeout=max(timeout, _LOGIN_SECONDS),
+            banner_timeout=timeout,
+            auth_timeout=max(timeout, _LOGIN_SECONDS),
             channel_timeout=_LOST_SECONDS,
         )
         connection.open()
@@ -135,8 +137,10 @@ class FabricHost:
 
     def _unreachable(self, error: Exception) -> HarnessError:
         host = self.connection.host
-        where = f"host {self.name} ({self.connection.user}@" \
-                f"{f'[{host}]' if ':' in host else host}:{self.connection.port})"
+        where = (
+            f"host {self.name} ({self.connection.user}@"
+            f"{f'[{host}]' if ':' in host else host}:{self.connection.port})"
+        )
         return refusal(f"{where} can't be reached", error, self.connection)
 
     def healthy(self) -> None:
@@ -192,12 +196,20 @@ class FabricHost:
         self._require_connection()
         end = time.monotonic() + timeout
         sudo = self._sudo if root else None
-        question = Question(self.guard.before(command) if self.guard and root else command,
-                            sudo.command() if sudo else "")
+        question = Question(
+            self.guard.before(command) if self.guard and root else command,
+            sudo.command() if sudo else "",
+        )
         try:
             result = self.connection.run(
-                question.line(), hide=True, warn=True, pty=False, in_stream=False, timeout=timeout,
-                encoding="utf-8", watchers=sudo.answers() if sudo else [],
+                question.line(),
+                hide=True,
+                warn=True,
+                pty=False,
+                in_stream=False,
+                timeout=timeout,
+                encoding="utf-8",
+                watchers=sudo.answers() if sudo else [],
             )
         except CommandTimedOut as error:
             raise self._unanswered(command, timeout, end) from error

@@ -55,9 +55,13 @@ class KnownKeys(paramiko.MissingHostKeyPolicy):
                     found.setdefault(marker, set()).add(blob)
             if found.keys() - {"@revoked"}:
                 break
-        return cls(known.names[0], frozenset(found.get("", ())),
-                   frozenset(found.get("@cert-authority", ())),
-                   frozenset(found.get("@revoked", ())), known.revoked)
+        return cls(
+            known.names[0],
+            frozenset(found.get("", ())),
+            frozenset(found.get("@cert-authority", ())),
+            frozenset(found.get("@revoked", ())),
+            known.revoked,
+        )
 
     def plus(self, key: paramiko.PKey | None) -> "KnownKeys":
         """With `key`, which the host has proved to be its own."""
@@ -98,8 +102,9 @@ class KnownKeys(paramiko.MissingHostKeyPolicy):
         try:
             found = load_ssh_public_identity(_line(blob))
             assert isinstance(found, SSHCertificate), "a key of that type is none"
-            authority = _blob(found.signature_key().public_bytes(Encoding.OpenSSH,
-                                                                PublicFormat.OpenSSH))
+            authority = _blob(
+                found.signature_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+            )
             found.verify_cert_signature()
         except (ValueError, InvalidSignature) as error:
             raise UntrustedKeyError(f"its certificate is not valid: {error}") from error
@@ -123,8 +128,10 @@ class KnownKeys(paramiko.MissingHostKeyPolicy):
             file.write(f"{key.get_name()} {key.get_base64()}\n")
             file.flush()
             try:
-                run([require("ssh-keygen", "openssh-client"), "-Q", "-f", str(self.krl),
-                     file.name], timeout=_SECONDS)
+                run(
+                    [require("ssh-keygen", "openssh-client"), "-Q", "-f", str(self.krl), file.name],
+                    timeout=_SECONDS,
+                )
             except ProcessError:
                 return True
         return False
@@ -135,8 +142,9 @@ def _lines(name: str, file: Path) -> Iterator[tuple[str, bytes]]:
     if not file.is_file():
         return
     try:
-        said = run([require("ssh-keygen", "openssh-client"), "-F", name, "-f", str(file)],
-                   timeout=_SECONDS)
+        said = run(
+            [require("ssh-keygen", "openssh-client"), "-F", name, "-f", str(file)], timeout=_SECONDS
+        )
     except ProcessError:  # nothing is found, or the file is not for us to read
         return
     for line in said.splitlines():
@@ -154,7 +162,7 @@ def _lines(name: str, file: Path) -> Iterator[tuple[str, bytes]]:
 
 def _type(blob: bytes) -> str:
     """The name that a key in SSH's format begins with."""
-    return blob[4:4 + int.from_bytes(blob[:4], "big")].decode(errors="replace")
+    return blob[4 : 4 + int.from_bytes(blob[:4], "big")].decode(errors="replace")
 
 
 def _line(blob: bytes) -> bytes:

@@ -48,11 +48,18 @@ def load(
     """
     kernel, tools = host.put(boot.kernel), _unpacked(host, boot.tools)
     _pack(host, boot, key, tools)
-    line = " ".join([
-        *boot.arguments, *_consoles(host), network_of(host).argument(), f"neve.boot={token}",
-        f"neve.silence={spec.silence}", *(["neve.shell=1"] if spec.console_shell else []),
-        *_isolation(spec), *_without_lpis(host),
-    ])
+    line = " ".join(
+        [
+            *boot.arguments,
+            *_consoles(host),
+            network_of(host).argument(),
+            f"neve.boot={token}",
+            f"neve.silence={spec.silence}",
+            *(["neve.shell=1"] if spec.console_shell else []),
+            *_isolation(spec),
+            *_without_lpis(host),
+        ]
+    )
     if spec.entry:
         return _by_entry(host, spec.entry, kernel, line)
     return _by_kexec(host, tools, kernel, line)
@@ -62,7 +69,8 @@ def _by_kexec(host: FabricHost, tools: str, kernel: str, line: str) -> Start:
     kexec, folder = _kexec(tools), _folder(host)
     host.run(
         f"{kexec} -a -l {kernel} --initrd={folder}/initrd --command-line={shlex.quote(line)}; "
-        f"status=$?; rm -rf {folder}; exit $status", timeout=300,
+        f"status=$?; rm -rf {folder}; exit $status",
+        timeout=300,
     )
     # What systemd refuses is refused. Where it is not, nobody else stops what runs.
     return Start(
@@ -79,15 +87,17 @@ def _by_entry(host: FabricHost, choose: str, kernel: str, line: str) -> Start:
     script = f"linux {folder}/kernel {line}\ninitrd {folder}/initrd\nboot\nreboot\n"
     host.run(
         f"umask 077; cp {kernel} {folder}/kernel && printf %s {shlex.quote(script)} > "
-        f"{folder}/grub.cfg && sync && {{ {choose}; }}", timeout=120,
+        f"{folder}/grub.cfg && sync && {{ {choose}; }}",
+        timeout=120,
     )
     return Start(f"if {_SYSTEMD}; then systemctl reboot --no-block; else reboot; fi", "true")
 
 
 def unload(host: FabricHost, start: Start | None) -> None:
     """Remove what a boot loader, or the server's next reboot, would boot."""
-    host.run(f"rm -rf {_folder(host)}{f'; {start.cancel}' if start else ''}", check=False,
-             timeout=120)
+    host.run(
+        f"rm -rf {_folder(host)}{f'; {start.cancel}' if start else ''}", check=False, timeout=120
+    )
 
 
 def _folder(host: FabricHost) -> str:
@@ -103,8 +113,10 @@ def _pack(host: FabricHost, boot: OneShot, key: Ed25519PrivateKey, tools: str) -
     home = f"$(getent passwd {shlex.quote(user)} | cut -d: -f6)"
     users = "".join(f"{name}::0:0::/root:/bin/sh\n" for name in dict.fromkeys(["root", user]))
     wanted = [*files, LOCK]
-    parents = sorted({str(parent)[1:] for file in (*wanted, "/etc/ssh/x")
-                      for parent in Path(file).parents} - {""})
+    parents = sorted(
+        {str(parent)[1:] for file in (*wanted, "/etc/ssh/x") for parent in Path(file).parents}
+        - {""}
+    )
     names = " ".join(shlex.quote(name) for name in [*parents, *(file[1:] for file in wanted)])
     record = Record.parse(host.run(f"cat {LOCK}").stdout)
     banner = shlex.quote(f"neve: in use by {record}\n")
@@ -122,15 +134,19 @@ def _pack(host: FabricHost, boot: OneShot, key: Ed25519PrivateKey, tools: str) -
 
 
 def _consoles(host: FabricHost) -> list[str]:
-    return [word for word in host.run("cat /proc/cmdline").stdout.split()
-            if re.fullmatch(r"(console=|earlycon)[\w,=.:/-]*", word)]
+    return [
+        word
+        for word in host.run("cat /proc/cmdline").stdout.split()
+        if re.fullmatch(r"(console=|earlycon)[\w,=.:/-]*", word)
+    ]
 
 
 def _unpacked(host: FabricHost, tools: Path) -> str:
     """The folder of the programs of ours on the server, as they are in their archive."""
     archive, folder = host.put(tools), f"{host.root}/tools"
-    host.run(f"rm -rf {folder} && mkdir -m 700 {folder} && tar -xf {archive} -C {folder}",
-             timeout=120)
+    host.run(
+        f"rm -rf {folder} && mkdir -m 700 {folder} && tar -xf {archive} -C {folder}", timeout=120
+    )
     return folder
 
 

@@ -36,7 +36,7 @@ from harness.machine.host.tuning import RESTORE
 from harness.model.document import Model
 
 LOCK = f"{folder.STATE}/lock"
-_GRACE_SECONDS = 300   # after a boot, in which who started it comes back
+_GRACE_SECONDS = 300  # after a boot, in which who started it comes back
 _BEAT_SECONDS = 15
 _SILENCE_SECONDS = 75  # without a sign of life the run is over
 _POLL_SECONDS = 5
@@ -147,7 +147,8 @@ class HostLock:
             folder.make(host, folder.STATE)
             boot_id, uptime, text = host.read(
                 "cat /proc/sys/kernel/random/boot_id /proc/uptime; "
-                f"head -c 4096 {LOCK} 2>/dev/null", _STATE,
+                f"head -c 4096 {LOCK} 2>/dev/null",
+                _STATE,
             ).groups()
             found = Record.parse(text)
             left = self._grace(found, boot_id, float(uptime))
@@ -162,16 +163,26 @@ class HostLock:
 
     def _grace(self, found: Record | None, boot_id: str, uptime: float) -> float:
         """Seconds for which the owner of `found` may still come back from a boot."""
-        if found is None or found.boot_id == boot_id \
-                or found.token in (self._abandoned, self._token):
+        if (
+            found is None
+            or found.boot_id == boot_id
+            or found.token in (self._abandoned, self._token)
+        ):
             return 0
         return max(0.0, _GRACE_SECONDS - uptime)
 
     def _hold(self, host: FabricHost, record: Record) -> bool:
-        script = _TAKE.format(
-            file=LOCK, record=shlex.quote(json.dumps(record.model_dump())), busy=_BUSY,
-            token=record.token, silence=_SILENCE_SECONDS,
-        ) + _END.format(file=LOCK, silent=_SILENT) + RESTORE
+        script = (
+            _TAKE.format(
+                file=LOCK,
+                record=shlex.quote(json.dumps(record.model_dump())),
+                busy=_BUSY,
+                token=record.token,
+                silence=_SILENCE_SECONDS,
+            )
+            + _END.format(file=LOCK, silent=_SILENT)
+            + RESTORE
+        )
         program = host.start(["sh", "-c", script], "lock", terminal=False)
         try:
             program.expect(f"@@held-{record.token}", Deadline(60, "the lock"))

@@ -17,7 +17,7 @@ class Network:
     interface: str
     mac: str
     address: str  # with the prefix's length
-    port: int     # of the SSH server
+    port: int  # of the SSH server
     gateway: str | None
     driver: str
 
@@ -51,8 +51,9 @@ def network_of(host: FabricHost) -> Network:
             "L0's root does not set up"
         )
     gateway = _gateway(host, name, version, said[0])
-    return Network(name, host.run(f"cat {device}/address").stdout.strip(), row[2],
-                   port, gateway, driver)
+    return Network(
+        name, host.run(f"cat {device}/address").stdout.strip(), row[2], port, gateway, driver
+    )
 
 
 def _gateway(host: FabricHost, name: str, version: int, client: str) -> str | None:

@@ -22,19 +22,37 @@ from harness.process import ProcessError, lab_environment, require, run
 _SECONDS = 30  # `Match exec` may take its time
 # A jump host is trusted as little as a server: no question, no key that is not known.
 _STRICT = (
-    "-o", "BatchMode=yes",
-    "-o", "StrictHostKeyChecking=yes",
-    "-o", "ControlPath=none",
-    "-o", "ConnectTimeout=20",
-    "-o", "ServerAliveInterval=15",
-    "-o", "PermitLocalCommand=no",
-    "-o", "ForwardAgent=no",
-    "-o", "ForwardX11=no",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "StrictHostKeyChecking=yes",
+    "-o",
+    "ControlPath=none",
+    "-o",
+    "ConnectTimeout=20",
+    "-o",
+    "ServerAliveInterval=15",
+    "-o",
+    "PermitLocalCommand=no",
+    "-o",
+    "ForwardAgent=no",
+    "-o",
+    "ForwardX11=no",
 )
 _JUMPS = 8
 _TOKEN = re.compile(r"%(.)|\$\{(\w+)\}")
-_ONE = ("user", "hostname", "port", "hostkeyalias", "proxyjump", "proxycommand", "identitiesonly",
-        "identityagent", "proxyusefdpass", "revokedhostkeys")
+_ONE = (
+    "user",
+    "hostname",
+    "port",
+    "hostkeyalias",
+    "proxyjump",
+    "proxycommand",
+    "identitiesonly",
+    "identityagent",
+    "proxyusefdpass",
+    "revokedhostkeys",
+)
 
 
 @dataclass(frozen=True)
@@ -82,14 +100,26 @@ def _settings(spec: SshHostSpec, said: Mapping[str, Sequence[str]]) -> Settings:
     host, port = one["hostname"], int(one["port"])
     alias = one.get("hostkeyalias")
     tokens = {"h": host, "n": spec.address, "p": str(port), "r": one["user"], "k": alias or host}
-    files = [spec.known_hosts] if spec.known_hosts else [
-        Path(name) for key in ("userknownhostsfile", "globalknownhostsfile")
-        for name in re.split(r" (?=/)", said[key][0]) if name != "none"]
-    listed = [spec.key_file] if spec.key_file else [
-        path for name in said.get("identityfile", ()) if _there(path := _path(name, tokens))]
+    files = (
+        [spec.known_hosts]
+        if spec.known_hosts
+        else [
+            Path(name)
+            for key in ("userknownhostsfile", "globalknownhostsfile")
+            for name in re.split(r" (?=/)", said[key][0])
+            if name != "none"
+        ]
+    )
+    listed = (
+        [spec.key_file]
+        if spec.key_file
+        else [path for name in said.get("identityfile", ()) if _there(path := _path(name, tokens))]
+    )
     revoked = one.get("revokedhostkeys", "none")
     return Settings(
-        host, one["user"], port,
+        host,
+        one["user"],
+        port,
         names=(alias,) if alias else (host,) if port == 22 else (f"[{host}]:{port}", host),
         files=tuple(files),
         revoked=None if revoked == "none" else _path(revoked, tokens),
@@ -131,8 +161,15 @@ def _agent(said: str, tokens: Mapping[str, str]) -> str | None:
 def _path(text: str, tokens: Mapping[str, str]) -> Path:
     """The file of a setting, which `ssh -G` shows as it is written."""
     user = pwd.getpwuid(os.getuid())
-    known = {"%": "%", "d": user.pw_dir, "u": user.pw_name, "i": str(user.pw_uid),
-             "l": socket.getfqdn(), "L": socket.gethostname().partition(".")[0], **tokens}
+    known = {
+        "%": "%",
+        "d": user.pw_dir,
+        "u": user.pw_name,
+        "i": str(user.pw_uid),
+        "l": socket.getfqdn(),
+        "L": socket.gethostname().partition(".")[0],
+        **tokens,
+    }
 
     def value(match: re.Match[str]) -> str:
         if match[2]:
@@ -157,8 +194,9 @@ def _proxy(
     known = {"%": "%", **tokens}
     strange = {token for token in re.findall("%(.)", command) if token not in known}
     if strange:
-        raise UserError(f"host {spec.name}: ProxyCommand: %{', %'.join(sorted(strange))}: "
-                        "not supported")
+        raise UserError(
+            f"host {spec.name}: ProxyCommand: %{', %'.join(sorted(strange))}: not supported"
+        )
     filled = re.sub("%(.)", lambda match: known[match[1]], command)
     return ("sh", "-c", f"exec {filled}")
 
@@ -194,8 +232,9 @@ def _files(spec: SshHostSpec) -> Iterator[str]:
 def fingerprint(file: Path) -> str | None:
     """SHA256:… of the key in `file`, private or public, even one with a passphrase."""
     try:
-        said = run([require("ssh-keygen", "openssh-client"), "-l", "-f", str(file)],
-                   timeout=_SECONDS).split()
+        said = run(
+            [require("ssh-keygen", "openssh-client"), "-l", "-f", str(file)], timeout=_SECONDS
+        ).split()
     except MissingToolError:
         raise
     except InfrastructureError:

@@ -32,14 +32,18 @@ def cpus_for_guests(host: Host, spec: HostSpec, wanted: int) -> tuple[int, ...]:
     if not spec.isolated:
         usable = sorted(online & allowed)
         if len(usable) < wanted:
-            raise UserError(f"host {spec.name}: programs may use {len(usable)} of its CPUs, but "
-                            f"guests have {wanted} vCPUs")
+            raise UserError(
+                f"host {spec.name}: programs may use {len(usable)} of its CPUs, but "
+                f"guests have {wanted} vCPUs"
+            )
         return tuple(usable[-wanted:])
     if offline := sorted(set(spec.isolated) - online):
         raise UserError(f"host {spec.name}: `cpus` names CPU {offline[0]}, which is not online")
     if len(spec.isolated) < wanted:
-        raise UserError(f"host {spec.name}: `cpus` isolates {len(spec.isolated)}, but guests have "
-                        f"{wanted} vCPUs")
+        raise UserError(
+            f"host {spec.name}: `cpus` isolates {len(spec.isolated)}, but guests have "
+            f"{wanted} vCPUs"
+        )
     return spec.isolated
 
 
@@ -75,5 +79,7 @@ def verify(host: Host, cpus: Sequence[int]) -> None:
     wanted = {f"{number}": f"{cpu}" for number, cpu in enumerate(cpus)}
     for number, allowed in found:
         if allowed != wanted.get(number):
-            raise GuestError(f"host {host.name}: vCPU {number} of a guest is on CPU {allowed}, not "
-                             f"on CPU {wanted.get(number, 'of its own')} alone")
+            raise GuestError(
+                f"host {host.name}: vCPU {number} of a guest is on CPU {allowed}, not "
+                f"on CPU {wanted.get(number, 'of its own')} alone"
+            )

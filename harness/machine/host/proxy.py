@@ -14,8 +14,10 @@ _END_SECONDS = 5
 _WORDS_SECONDS = 1
 _LAST_LINES = 2
 # What ssh says around the cause: a picture, advice, and that the ssh before it has ended.
-_NOISE = re.compile(r"\s*$|@|kex_exchange_identification:|Connection closed by UNKNOWN|"
-                    r".*remove with:|\s*ssh-keygen ")
+_NOISE = re.compile(
+    r"\s*$|@|kex_exchange_identification:|Connection closed by UNKNOWN|"
+    r".*remove with:|\s*ssh-keygen "
+)
 
 
 class Proxy:
@@ -33,8 +35,12 @@ class Proxy:
         self._errors = os.memfd_create("errors")
         with its:
             self._process = subprocess.Popen(
-                list(self.argv), stdin=its.fileno(), stdout=its.fileno(), stderr=self._errors,
-                env=environment(lab_environment()), start_new_session=True,
+                list(self.argv),
+                stdin=its.fileno(),
+                stdout=its.fileno(),
+                stderr=self._errors,
+                env=environment(lab_environment()),
+                start_new_session=True,
             )
         return ours
 

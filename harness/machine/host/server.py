@@ -70,7 +70,7 @@ class Server:
         self._release: str | None = None
         self._console: Console | None = None
         self._proved: paramiko.PKey | None = None  # the host key of its own kernel
-        self._gone = False       # whether it has left its own kernel for us
+        self._gone = False  # whether it has left its own kernel for us
         self._start: Start | None = None
         self._presence: Program | None = None
 
@@ -162,8 +162,9 @@ class Server:
         while (others := _others(l0)) or _settling(l0):
             # A boot that nobody claims is over within a minute: that is worth waiting for.
             if others and busy.passed:
-                raise Busy(f"host {l0.name} is in use by {record or 'somebody'}; "
-                           "--wait SECONDS waits")
+                raise Busy(
+                    f"host {l0.name} is in use by {record or 'somebody'}; --wait SECONDS waits"
+                )
             time.sleep(min(5.0, max(1.0, busy.left)))
         return record.token if record else None
 
@@ -307,7 +308,8 @@ class Server:
             yield
             return
         self._console = Console.of_process(
-            shlex.split(self._spec.console), "console",
+            shlex.split(self._spec.console),
+            "console",
             self._transcripts / f"{self._spec.name}-console.log",
         )
         try:

@@ -35,17 +35,13 @@ def connection(
     return SshConnection.to(there, known, identities, compress=True)
 
 
-def server(
-    spec: SshHostSpec, transcripts: Path, proved: paramiko.PKey | None = None
-) -> FabricHost:
+def server(spec: SshHostSpec, transcripts: Path, proved: paramiko.PKey | None = None) -> FabricHost:
     """The server of `spec`, not connected yet."""
     return FabricHost(spec.name, connection(spec, proved=proved), transcripts, root=spec.root)
 
 
 @contextmanager
-def ssh_host(
-    spec: SshHostSpec, transcripts: Path, *, prepare: bool = True
-) -> Iterator[FabricHost]:
+def ssh_host(spec: SshHostSpec, transcripts: Path, *, prepare: bool = True) -> Iterator[FabricHost]:
     """The server of `spec`, connected, as it is; made ready for measurements with `prepare`.
 
     Users other than root need sudo. Raises UnreachableError if the host can't be reached,

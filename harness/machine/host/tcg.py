@@ -73,8 +73,11 @@ class _Keys:
         yield Entry("root/.ssh", stat.S_IFDIR | 0o700)
         yield Entry("root/.ssh/authorized_keys", stat.S_IFREG | 0o600, authorized_line(self.user))
         yield Entry("etc/dropbear", stat.S_IFDIR | 0o700)
-        yield Entry("etc/dropbear/dropbear_ed25519_host_key", stat.S_IFREG | 0o600,
-                    dropbear_format(self.host))
+        yield Entry(
+            "etc/dropbear/dropbear_ed25519_host_key",
+            stat.S_IFREG | 0o600,
+            dropbear_format(self.host),
+        )
 
 
 def machine_argv(
@@ -83,27 +86,45 @@ def machine_argv(
     """The whole QEMU command line of L0's machine."""
     return [
         *emulator.argv,
-        "-machine", f"virt,virtualization=on,gic-version={machine.gic},dtb-randomness=off",
-        "-accel", "tcg,tb-size=512",
-        "-cpu", machine.cpu,
-        "-smp", str(machine.cpus),
-        "-m", f"{machine.memory_mib}M",
+        "-machine",
+        f"virt,virtualization=on,gic-version={machine.gic},dtb-randomness=off",
+        "-accel",
+        "tcg,tb-size=512",
+        "-cpu",
+        machine.cpu,
+        "-smp",
+        str(machine.cpus),
+        "-m",
+        f"{machine.memory_mib}M",
         *(("-icount", "shift=0,sleep=on") if machine.icount else ()),
-        "-rtc", "base=2026-01-01T00:00:00,clock=vm",
-        "-seed", "1",
+        "-rtc",
+        "base=2026-01-01T00:00:00,clock=vm",
+        "-seed",
+        "1",
         "-nodefaults",
         "-nographic",
-        "-monitor", "none",
-        "-serial", "mon:stdio",
-        "-kernel", str(machine.kernel),
-        "-initrd", initrd,
-        "-append", " ".join(machine.kernel_arguments),
-        "-device", "virtio-rng-device",
-        "-nic", "none",
-        "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
-        "-device", "virtio-net-device,netdev=net",
-        "-fsdev", f"local,id=images,path={quoted(share)},security_model=none,readonly=on",
-        "-device", "virtio-9p-device,fsdev=images,mount_tag=images",
+        "-monitor",
+        "none",
+        "-serial",
+        "mon:stdio",
+        "-kernel",
+        str(machine.kernel),
+        "-initrd",
+        initrd,
+        "-append",
+        " ".join(machine.kernel_arguments),
+        "-device",
+        "virtio-rng-device",
+        "-nic",
+        "none",
+        "-netdev",
+        f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
+        "-device",
+        "virtio-net-device,netdev=net",
+        "-fsdev",
+        f"local,id=images,path={quoted(share)},security_model=none,readonly=on",
+        "-device",
+        "virtio-9p-device,fsdev=images,mount_tag=images",
     ]
 
 
@@ -164,7 +185,11 @@ def tcg_host(
 
 
 def _boot(
-    name: str, emulator: Emulator, machine: TcgMachine, keys: _Keys, share: Path,
+    name: str,
+    emulator: Emulator,
+    machine: TcgMachine,
+    keys: _Keys,
+    share: Path,
     transcripts: Path,
 ) -> tuple[Console, int]:
     for attempt in range(1, _PORT_TRIES + 1):
@@ -173,9 +198,7 @@ def _boot(
             argv = machine_argv(
                 emulator, machine, share=share, initrd=f"/proc/{os.getpid()}/fd/{initrd}", port=port
             )
-            serial = Console.of_process(
-                mortal(argv, "KILL"), "l0", transcripts / f"{name}-l0.log"
-            )
+            serial = Console.of_process(mortal(argv, "KILL"), "l0", transcripts / f"{name}-l0.log")
             try:
                 Shell(serial, _PROMPT).ready(Deadline(_BOOT_SECONDS, "L0 to boot"))
             except GuestError as error:
@@ -221,4 +244,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-

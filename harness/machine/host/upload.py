@@ -23,7 +23,7 @@ from harness.machine.host.protocol import Completed
 _BEGIN_SECONDS = 60
 _SILENCE_SECONDS = 60
 _READ_SECONDS = 600  # in which a server reads a file of ours
-_SPARE = 16 << 20    # bytes of the server's disk that are left to others
+_SPARE = 16 << 20  # bytes of the server's disk that are left to others
 
 
 class Server(Protocol):
@@ -61,8 +61,10 @@ def send(host: Server, local: Path, digest: str, remote: str) -> None:
         start = _arrived(host, partial, size)
         _require_room(host, incoming, 2 * size - start)
         _append(host, local, partial, start)
-        found = host.run(f"umask 077; rm -f {whole}; cp {partial} {whole} && sha256sum < {whole}",
-                         timeout=_READ_SECONDS).stdout.split()[:1]
+        found = host.run(
+            f"umask 077; rm -f {whole}; cp {partial} {whole} && sha256sum < {whole}",
+            timeout=_READ_SECONDS,
+        ).stdout.split()[:1]
         if found == [digest]:
             break
         host.run(f"rm -f {partial} {whole}")  # it was no part of the file: once more, anew

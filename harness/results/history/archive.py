@@ -30,8 +30,18 @@ from harness.results.history.database import Database
 from harness.results.history.models import StoredAcceptance, StoredMeasurement, StoredRun
 from harness.results.store import RunFolder, run_folders
 
-RUN_COLUMNS = ["started", "state", "playbook", "repetitions", "harness", "emulator", "kernels",
-               "microbench", "folder", "settings"]
+RUN_COLUMNS = [
+    "started",
+    "state",
+    "playbook",
+    "repetitions",
+    "harness",
+    "emulator",
+    "kernels",
+    "microbench",
+    "folder",
+    "settings",
+]
 
 _EMPTY = {"microbench": "", "settings": "{}"}  # where an older schema has no such column
 
@@ -138,11 +148,19 @@ class Archive:
             raise UserError(f"the history has no column {unknown[0]!r}: {', '.join(COLUMNS)}")
         runs, measurements = StoredRun.__table__, StoredMeasurement.__table__
         names = [*COLUMNS, "repetition"]
-        query = sa.select(*(measurements.c[name] for name in names)).join_from(
-            measurements, runs).order_by(
-            runs.c.started, runs.c.id, measurements.c.host, measurements.c.configuration,
-            measurements.c.benchmark, measurements.c.repetition, measurements.c.metric,
-            measurements.c.reason,
+        query = (
+            sa.select(*(measurements.c[name] for name in names))
+            .join_from(measurements, runs)
+            .order_by(
+                runs.c.started,
+                runs.c.id,
+                measurements.c.host,
+                measurements.c.configuration,
+                measurements.c.benchmark,
+                measurements.c.repetition,
+                measurements.c.metric,
+                measurements.c.reason,
+            )
         )
         for name, value in where.items():
             query = query.where(measurements.c[name] == value)
@@ -154,7 +172,8 @@ class Archive:
             table = _frame(connection.execute(query), names)
             of_runs = pd.DataFrame(
                 connection.execute(sa.select(*(runs.c[name] for name in ["id", *there]))).all(),
-                columns=["id", *there]).set_index("id")
+                columns=["id", *there],
+            ).set_index("id")
             for name in set(RUN_COLUMNS) - set(there):
                 of_runs[name] = _EMPTY[name]
         return _joined(table, of_runs)
@@ -162,13 +181,18 @@ class Archive:
     def accept(self, series: Iterable[Mapping[str, str]], until: datetime, note: str) -> None:
         """What changed in `series`, each by what names it, up to the run that started at `until`
         is the new normal."""
-        rows = [{"series": json.dumps(dict(each), sort_keys=True), "until": until, "note": note}
-                for each in series]
+        rows = [
+            {"series": json.dumps(dict(each), sort_keys=True), "until": until, "note": note}
+            for each in series
+        ]
         accepted = StoredAcceptance.__table__
         with self.database.writing() as connection:
             for row in rows:
-                connection.execute(sa.delete(StoredAcceptance).where(
-                    accepted.c.series == row["series"], accepted.c.until == until))
+                connection.execute(
+                    sa.delete(StoredAcceptance).where(
+                        accepted.c.series == row["series"], accepted.c.until == until
+                    )
+                )
             connection.execute(sa.insert(StoredAcceptance), rows)
 
     def accepted(self) -> list[tuple[dict[str, str], pd.Timestamp]]:
@@ -196,8 +220,11 @@ def _joined(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     runs = runs.assign(started=pd.to_datetime(runs["started"], utc=True))[RUN_COLUMNS]
     runs.index = runs.index.astype("str")  # of no runs it is of no type
     table = table.astype({"run_id": "str"}).join(runs, on="run_id")
-    of_hosts = {(run_id, host): text for run_id, settings in runs["settings"].items()
-                for host, text in json.loads(settings).items()}
+    of_hosts = {
+        (run_id, host): text
+        for run_id, settings in runs["settings"].items()
+        for host, text in json.loads(settings).items()
+    }
     pairs = zip(table["run_id"], table["host"], strict=True)
     table["settings"] = pd.Series([of_hosts.get(pair, "") for pair in pairs], dtype="str")
     table["repeated"] = table["repetition"] > table["repetitions"]
@@ -239,9 +266,12 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
     known = {
         "id": metadata["run_id"],
         "started": started.replace(tzinfo=started.tzinfo or UTC).astimezone(UTC),
-        "playbook": playbook.get("name"), "repetitions": playbook.get("repetitions"),
-        "state": metadata.get("state"), "harness": metadata.get("harness"),
-        "emulator": metadata.get("emulator"), "folder": str(folder.path),
+        "playbook": playbook.get("name"),
+        "repetitions": playbook.get("repetitions"),
+        "state": metadata.get("state"),
+        "harness": metadata.get("harness"),
+        "emulator": metadata.get("emulator"),
+        "folder": str(folder.path),
         "microbench": (metadata.get("microbench") or {}).get("sha256"),
         "settings": json.dumps(settings.by_host(playbook), sort_keys=True),
         "kernels": "; ".join(

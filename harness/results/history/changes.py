@@ -22,12 +22,12 @@ from harness.results.history import noise
 from harness.results.history.evidence import Scan
 from harness.results.history.noise import Noise
 
-LEARNING = 8         # measurements before anything is judged
-_WINDOW = 64         # measurements that are looked at
-_SUSPICIOUS = 2.2    # sigmas: one quiet cell in fourteen is measured again
-_RECENT = 8          # … if what looks changed began within so many measurements
-_ERROR = 8e-6        # probability that normal noise exceeds the threshold for a call: 4.5 sigmas
-_RENEWED = 16        # the noise is estimated anew when so great a part of the window is new
+LEARNING = 8  # measurements before anything is judged
+_WINDOW = 64  # measurements that are looked at
+_SUSPICIOUS = 2.2  # sigmas: one quiet cell in fourteen is measured again
+_RECENT = 8  # … if what looks changed began within so many measurements
+_ERROR = 8e-6  # probability that normal noise exceeds the threshold for a call: 4.5 sigmas
+_RENEWED = 16  # the noise is estimated anew when so great a part of the window is new
 # Less is no change, however certain: a trap more or less is one operation that does otherwise.
 _SMALLEST = {"exits": 0.5}
 
@@ -91,7 +91,7 @@ class Series:
     @property
     def level(self) -> float:
         """The median of the newest regime."""
-        return _median(self.values[self._first:])
+        return _median(self.values[self._first :])
 
     @property
     def own_noise(self) -> Noise:
@@ -100,11 +100,16 @@ class Series:
         renewed = _RENEWED * (size - self._counted) >= min(size, _WINDOW)
         if self._own is None or renewed:
             first = max(0, size - _WINDOW)
-            bounds = [first, *(start for start in self.starts if start > first),
-                      *self._candidate(), size]
+            bounds = [
+                first,
+                *(start for start in self.starts if start > first),
+                *self._candidate(),
+                size,
+            ]
             logs = np.array(self._logs[first:])
-            self._own = noise.own([logs[start - first:end - first]
-                                   for start, end in pairwise(bounds)])
+            self._own = noise.own(
+                [logs[start - first : end - first] for start, end in pairwise(bounds)]
+            )
             self._floor = noise.floor(self.unit, self.level)
             self._counted = size
         return self._own
@@ -129,12 +134,18 @@ class Series:
         start = self._split(scan, 2)
         confirmed = self.nights[-1] == self.nights[-2]
         threshold = known.threshold(_ERROR)
-        if start <= self._first or not self._matters(start) or not scan.convincing(
-                len(self.values) - start, threshold, confirmed=confirmed):
+        if (
+            start <= self._first
+            or not self._matters(start)
+            or not scan.convincing(len(self.values) - start, threshold, confirmed=confirmed)
+        ):
             return None
         change = Change(
-            key, self.nights[start], self.nights[-1],
-            before=_median(self.values[self._first:start]), after=_median(self.values[start:]),
+            key,
+            self.nights[start],
+            self.nights[-1],
+            before=_median(self.values[self._first : start]),
+            after=_median(self.values[start:]),
             confidence=1.0 - _error(scan, len(self.values) - start, known),
         )
         self.starts.append(start)
@@ -147,12 +158,12 @@ class Series:
         return max(self.starts[-1], len(self.values) - _WINDOW)
 
     def _scan(self, known: Noise) -> Scan:
-        return Scan.of(np.array(self._logs[self._first:]), known.sigma, known.threshold(_ERROR))
+        return Scan.of(np.array(self._logs[self._first :]), known.sigma, known.threshold(_ERROR))
 
     def _split(self, scan: Scan, least: int) -> int:
         """Where the newest values part best in two, `least` or more of them in the newer part;
         nights are not divided."""
-        newest = least + int(np.argmax(np.abs(scan.distances[least - 1:])))
+        newest = least + int(np.argmax(np.abs(scan.distances[least - 1 :])))
         start = len(self.values) - newest
         while start > self._first and self.nights[start] == self.nights[start - 1]:
             start -= 1
@@ -162,7 +173,7 @@ class Series:
         least = _SMALLEST.get(self.unit)
         if least is None or start <= self._first:
             return True
-        before, after = self.values[self._first:start], self.values[start:]
+        before, after = self.values[self._first : start], self.values[start:]
         return abs(_median(after) - _median(before)) >= least
 
     def _candidate(self) -> list[int]:
@@ -198,9 +209,9 @@ class Monitor:
         """Take in a night's first measurements: `suspects` ought to be measured again."""
         for key, (unit, value) in first.items():
             self.series.setdefault(key, Series(unit)).add(number, value)
-        self.prior = noise.pooled([
-            each.own_noise for each in self.series.values() if len(each.values) > LEARNING
-        ])
+        self.prior = noise.pooled(
+            [each.own_noise for each in self.series.values() if len(each.values) > LEARNING]
+        )
         self.suspects = [
             key for key in first if self.series[key].suspicious(self.series[key].noise(self.prior))
         ]

@@ -36,8 +36,15 @@ _CONNECT_SECONDS = 10
 _WRITERS = 0x4E455645  # the lock's number, any of our own: "NEVE"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 # What a server says that answers but will never let us in, whatever is tried again.
-_REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry",
-             "no password supplied", "permission denied", "invalid dsn", "invalid connection")
+_REFUSALS = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "permission denied",
+    "invalid dsn",
+    "invalid connection",
+)
 
 
 def locate(database: str | None, runs: Path) -> str:
@@ -96,8 +103,10 @@ def _nothing(url: URL) -> UserError:
 
 def _columns(engine: Engine) -> dict[str, frozenset[str]]:
     inspected = sa.inspect(engine)
-    return {table: frozenset(column["name"] for column in inspected.get_columns(table))
-            for table in inspected.get_table_names()}
+    return {
+        table: frozenset(column["name"] for column in inspected.get_columns(table))
+        for table in inspected.get_table_names()
+    }
 
 
 def parse(place: str) -> URL:
@@ -129,8 +138,12 @@ def _engine(url: URL, writable: bool) -> Engine:
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     name = _read_only(Path(url.database or ""))
-    return sa.create_engine(url, creator=lambda: sqlite3.connect(
-        name, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False))
+    return sa.create_engine(
+        url,
+        creator=lambda: sqlite3.connect(
+            name, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False
+        ),
+    )
 
 
 def _read_only(file: Path) -> str:
@@ -192,8 +205,10 @@ def _found(engine: Engine, url: URL) -> str | None:
         found = _revision(connection)
     known = _known()
     if found is not None and found not in known:
-        raise UserError(f"{_shown(url)} was made by a newer harness (its schema is {found!r}, "
-                        f"ours {known[0]!r}): upgrade this one")
+        raise UserError(
+            f"{_shown(url)} was made by a newer harness (its schema is {found!r}, "
+            f"ours {known[0]!r}): upgrade this one"
+        )
     return found
 
 

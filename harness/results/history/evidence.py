@@ -17,10 +17,10 @@ from scipy import special
 
 Values = NDArray[np.float64]
 
-_CHANCE = 1e-3      # of as many old values as far out as the new ones, were they all alike
-_DOUBT = 0.3        # standard errors by which a correlation is taken to be less than it seems
-_MOST = 0.9         # correlation that is believed
-_EXACT = 400        # pairs of values above which the normal approximation is good enough
+_CHANCE = 1e-3  # of as many old values as far out as the new ones, were they all alike
+_DOUBT = 0.3  # standard errors by which a correlation is taken to be less than it seems
+_MOST = 0.9  # correlation that is believed
+_EXACT = 400  # pairs of values above which the normal approximation is good enough
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _lasting(old: Values, count: int, sigma: float) -> float:
     """
     size = len(old)
     rest = old - old.mean()
-    variance = max(float(rest @ rest) / size, sigma ** 2)
+    variance = max(float(rest @ rest) / size, sigma**2)
     found = float(rest[1:] @ rest[:-1]) / variance / size
     correlation = found + (1.0 + 3.0 * max(found, 0.0)) / size - _DOUBT / sqrt(size)
     if correlation <= 0:
@@ -119,7 +119,7 @@ def _chance(old: int, new: int, lost: int) -> float:
     if pairs > _EXACT:
         deviation = sqrt(pairs * (old + new + 1) / 12)
         return float(special.ndtr((lost + 0.5 - pairs / 2) / deviation))
-    return sum(_orders(old, new)[:lost + 1]) / comb(old + new, new)
+    return sum(_orders(old, new)[: lost + 1]) / comb(old + new, new)
 
 
 @cache

@@ -10,13 +10,17 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 class Base(DeclarativeBase):
     """What all tables share. Constraints have names, so that a migration can speak of them."""
 
-    metadata = MetaData(naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    })
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads the class's own attribute)
-        str: Text(), datetime: DateTime(timezone=True), float: Double(),
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        float: Double(),
     }
 
 
@@ -47,8 +51,7 @@ class StoredMeasurement(Base):
 
     __tablename__ = "measurements"
 
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"),
-                                        primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     host: Mapped[str] = mapped_column(primary_key=True)
     track: Mapped[str]
     cpu: Mapped[str]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-_GAUSSIAN = 0.6147    # 1 / (sqrt(2) * 1.1503): makes it the standard deviation of normal data
-_EFFICIENCY = 0.9     # … and tells as much as this share of normal values would
-_FLOOR = 2e-4         # no series is trusted to repeat better than this, relatively
+_GAUSSIAN = 0.6147  # 1 / (sqrt(2) * 1.1503): makes it the standard deviation of normal data
+_EFFICIENCY = 0.9  # … and tells as much as this share of normal values would
+_FLOOR = 2e-4  # no series is trusted to repeat better than this, relatively
 _RESOLUTION = {"exits": 0.005, "instructions": 0.5, "cycles": 0.5, "ticks": 0.5}
 
 
@@ -38,9 +38,10 @@ def scale(regimes: Sequence[ArrayLike]) -> float:
     normal data (Qn 82 %), and still takes no harm from outliers among an eighth of the values.
     """
     parts = [np.asarray(regime, float) for regime in regimes]
-    distances = np.concatenate([
-        np.abs(np.subtract(*part[_pairs(len(part))])) for part in parts if len(part) > 1
-    ] or [np.zeros(1)])
+    distances = np.concatenate(
+        [np.abs(np.subtract(*part[_pairs(len(part))])) for part in parts if len(part) > 1]
+        or [np.zeros(1)]
+    )
     rank = min(3 * len(distances) // 4, len(distances) - 1)
     return _GAUSSIAN * float(np.partition(distances, rank)[rank])
 
@@ -87,7 +88,7 @@ def pooled(series: Sequence[Noise]) -> Noise:
 def moderated(noise: Noise, prior: Noise, least: float) -> Noise:
     """`noise` with the host's `prior`, at least `least` (which is known without doubt)."""
     freedom = noise.freedom + prior.freedom
-    variance = (noise.freedom * noise.sigma ** 2 + prior.freedom * prior.sigma ** 2) / freedom
+    variance = (noise.freedom * noise.sigma**2 + prior.freedom * prior.sigma**2) / freedom
     sigma = sqrt(variance)
     return Noise(sigma, freedom) if sigma > least else Noise(least, np.inf)
 

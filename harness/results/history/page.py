@@ -28,8 +28,18 @@ _POINT, _LEVEL, _BAND = "#2f6f9f", "#222222", "#e6e2d8"
 _WORSE, _BETTER = "#b04a4a", "#5b9a5b"
 _SIGMAS = 2  # of the band
 # Only what is known goes into a chart.
-_KNOWN = {"cost", "traps", "cpu", "instructions", "cycles", "ticks", "exits", "exits per second",
-          "CPUs", *(unit for each in applications().values() for unit in (each.metric, each.unit))}
+_KNOWN = {
+    "cost",
+    "traps",
+    "cpu",
+    "instructions",
+    "cycles",
+    "ticks",
+    "exits",
+    "exits per second",
+    "CPUs",
+    *(unit for each in applications().values() for unit in (each.metric, each.unit)),
+}
 
 
 @dataclass(frozen=True)
@@ -49,14 +59,19 @@ def write(history: History, folders: dict[str, str], file: Path) -> None:
     which escapes them, never into a chart."""
     links = {run_id: _link(Path(folder), file) for run_id, folder in folders.items()}
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.results"), undefined=jinja2.StrictUndefined,
-        autoescape=True, trim_blocks=True, keep_trailing_newline=True,
+        loader=jinja2.PackageLoader("harness.results"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
     judged = verdicts.table(history)
     keys = [key for key, _, _ in history.series()]
     apart = dict(zip(keys, verdicts.distinguished(judged), strict=True))
     text = environment.get_template("history.html.j2").render(
-        nights=history.nights, learning=LEARNING, sigmas=_SIGMAS,
+        nights=history.nights,
+        learning=LEARNING,
+        sigmas=_SIGMAS,
         alarms=records(judged[judged["verdict"] == verdicts.Verdict.REGRESSED]),
         changes=[_described(history, change, links, apart) for change in history.changes()],
         floors=records(verdicts.noise_floors(judged)),
@@ -81,19 +96,24 @@ def _described(
     series = history.of_change(change)
     seen = [night for night in series.nights if change.start <= night <= change.called]
     return {
-        **dict(zip(KEY, change.key, strict=True)), "of": apart[change.key],
-        "since": start.run_id, "date": f"{start.started:%Y-%m-%d}",
+        **dict(zip(KEY, change.key, strict=True)),
+        "of": apart[change.key],
+        "since": start.run_id,
+        "date": f"{start.started:%Y-%m-%d}",
         "link": links.get(start.run_id, ""),
-        "called": called.run_id, "measurements": len(seen), "runs": len(set(seen)),
-        "before": change.before, "after": change.after, "confidence": change.confidence,
+        "called": called.run_id,
+        "measurements": len(seen),
+        "runs": len(set(seen)),
+        "before": change.before,
+        "after": change.after,
+        "confidence": change.confidence,
         "effect": in_words(change.effect, change.before, change.after),
-        "worse": verdicts.worse(change), "differences": history.differences(change),
+        "worse": verdicts.worse(change),
+        "differences": history.differences(change),
     }
 
 
-def _cells(
-    history: History, links: dict[str, str], apart: dict[Key, str]
-) -> list[dict[str, Any]]:
+def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> list[dict[str, Any]]:
     """Per host, benchmark, configuration and settings: a heading and the chart of its metrics."""
     panels: dict[tuple[str, ...], list[_Panel]] = {}
     changes: dict[Key, list[Change]] = {}
@@ -101,41 +121,57 @@ def _cells(
         changes.setdefault(change.key, []).append(change)
     for key, series, monitor in history.series():
         named = dict(zip(KEY, key, strict=True))
-        cell = (named["host"], named["benchmark"], named["configuration"],
-                *(value for name, value in named.items() if name not in ("metric", "unit")))
-        panels.setdefault(cell, []).append(_Panel(
-            key, apart[key], series, series.noise(monitor.prior).sigma, changes.get(key, [])))
+        cell = (
+            named["host"],
+            named["benchmark"],
+            named["configuration"],
+            *(value for name, value in named.items() if name not in ("metric", "unit")),
+        )
+        panels.setdefault(cell, []).append(
+            _Panel(key, apart[key], series, series.noise(monitor.prior).sigma, changes.get(key, []))
+        )
     return [
-        {"host": cell[0], "benchmark": cell[1], "configuration": cell[2], "of": mine[0].of,
-         "rows": [_row(panel) for panel in mine], "anchor": f"series-{number}",
-         "chart": svg(_figure(history.nights, mine, links))}
+        {
+            "host": cell[0],
+            "benchmark": cell[1],
+            "configuration": cell[2],
+            "of": mine[0].of,
+            "rows": [_row(panel) for panel in mine],
+            "anchor": f"series-{number}",
+            "chart": svg(_figure(history.nights, mine, links)),
+        }
         for number, (cell, mine) in enumerate(sorted(panels.items()), 1)
     ]
 
 
 def _row(panel: _Panel) -> dict[str, Any]:
     named = dict(zip(KEY, panel.key, strict=True))
-    return {**named, "level": panel.series.level, "noise": panel.sigma,
-            "runs": len(set(panel.series.nights))}
+    return {
+        **named,
+        "level": panel.series.level,
+        "noise": panel.sigma,
+        "runs": len(set(panel.series.nights)),
+    }
 
 
 def _figure(nights: Sequence[Night], panels: Sequence[_Panel], links: dict[str, str]) -> Figure:
     drawn = Figure(figsize=(5.5 * max(2, len(panels)), 2.6), layout="constrained")
-    for axes, panel in zip(drawn.subplots(1, max(2, len(panels)), squeeze=False)[0], panels,
-                           strict=False):
+    for axes, panel in zip(
+        drawn.subplots(1, max(2, len(panels)), squeeze=False)[0], panels, strict=False
+    ):
         _draw(axes, nights, panel, links)
-    for axes in drawn.axes[len(panels):]:
+    for axes in drawn.axes[len(panels) :]:
         axes.set_visible(False)
     return drawn
 
 
-def _draw(
-    axes: Axes, nights: Sequence[Night], panel: _Panel, links: dict[str, str]
-) -> None:
+def _draw(axes: Axes, nights: Sequence[Night], panel: _Panel, links: dict[str, str]) -> None:
     """Nights as points that lead to their runs, regimes as lines in their noise, changes."""
     series = panel.series
-    days = [float(mdates.date2num(night.started))  # type: ignore[no-untyped-call]
-            for night in nights]
+    days = [
+        float(mdates.date2num(night.started))  # type: ignore[no-untyped-call]
+        for night in nights
+    ]
     dates = [days[number] for number in series.nights]
     bounds = [*series.starts, len(series.values)]
     for start, end in pairwise(bounds):
@@ -152,8 +188,11 @@ def _draw(
         axes.annotate(
             f"{change.effect:+.1%}" if math.isfinite(change.effect) else "",
             (days[change.start], 1.0),
-            xycoords=("data", "axes fraction"), xytext=(3, -9), textcoords="offset points",
-            color=color, fontsize=8,
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -9),
+            textcoords="offset points",
+            color=color,
+            fontsize=8,
         )
     named = dict(zip(KEY, panel.key, strict=True))
     metric, unit = (named[name] if named[name] in _KNOWN else "" for name in ("metric", "unit"))
@@ -162,6 +201,5 @@ def _draw(
     axes.ticklabel_format(axis="y", useOffset=False)
     locator = mdates.AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(
-        mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.spines[["top", "right"]].set_visible(False)

@@ -12,9 +12,25 @@ from harness.model.playbook import Playbook
 
 # Names and columns of their own, how often and how long, and how a host is reached.
 _NO_SETTING = {
-    "name", "track", "hosts", "configurations", "benchmarks", "repetitions", "check",
-    "spread_limit", "benchmark_seconds",
-    "kind", "cpu", "gic", "address", "user", "port", "key_file", "known_hosts", "jump", "root",
+    "name",
+    "track",
+    "hosts",
+    "configurations",
+    "benchmarks",
+    "repetitions",
+    "check",
+    "spread_limit",
+    "benchmark_seconds",
+    "kind",
+    "cpu",
+    "gic",
+    "address",
+    "user",
+    "port",
+    "key_file",
+    "known_hosts",
+    "jump",
+    "root",
 }
 _HOSTS: dict[str, type[BaseModel]] = {"tcg": TcgHostSpec, "ssh": SshHostSpec}
 
@@ -24,18 +40,26 @@ def by_host(playbook: Mapping[str, Any]) -> dict[str, str]:
     default, so that a setting that is new in a later harness divides no series."""
     of_all = _chosen(playbook, Playbook)
     return {
-        str(host.get("name")): " ".join(f"{name}={value}" for name, value in sorted({
-            **of_all, **_chosen(host, _HOSTS.get(str(host.get("kind")), TcgHostSpec)),
-        }.items()))
+        str(host.get("name")): " ".join(
+            f"{name}={value}"
+            for name, value in sorted(
+                {
+                    **of_all,
+                    **_chosen(host, _HOSTS.get(str(host.get("kind")), TcgHostSpec)),
+                }.items()
+            )
+        )
         for host in playbook.get("hosts") or []
     }
 
 
 def _chosen(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, str]:
     defaults = {name: _plain(field.default) for name, field in model.model_fields.items()}
-    return {name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-            for name, value in given.items()
-            if name not in _NO_SETTING and value is not None and value != defaults.get(name)}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for name, value in given.items()
+        if name not in _NO_SETTING and value is not None and value != defaults.get(name)
+    }
 
 
 def _plain(value: Any) -> Any:

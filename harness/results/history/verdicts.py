@@ -12,8 +12,18 @@ import pandas as pd
 from harness.results.history.changes import LEARNING, Change, Key, Monitor, Series
 from harness.results.tables import records
 
-KEY = ["host", "track", "cpu", "gic", "configuration", "mechanism", "benchmark", "metric", "unit",
-       "settings"]
+KEY = [
+    "host",
+    "track",
+    "cpu",
+    "gic",
+    "configuration",
+    "mechanism",
+    "benchmark",
+    "metric",
+    "unit",
+    "settings",
+]
 # Neither better nor worse when they grow: a faster application makes more exits a second.
 _CONTEXT = ("exits per second", "CPUs")
 _FACTS = ("harness", "emulator", "kernels", "microbench", "playbook")
@@ -24,12 +34,12 @@ _LASTS = 0.5  # of a change for the worse that must be left for its alarm to las
 class Verdict(StrEnum):
     """Of a series, after its newest run."""
 
-    LEARNING = "learning"      # not enough nights yet
+    LEARNING = "learning"  # not enough nights yet
     STEADY = "steady"
     SUSPICIOUS = "suspicious"  # looks changed; not certain
-    REGRESSED = "regressed"    # changed for the worse, for certain, and nobody has accepted it
-    IMPROVED = "improved"      # for certain, in this run
-    CONTEXT = "context"        # is not judged
+    REGRESSED = "regressed"  # changed for the worse, for certain, and nobody has accepted it
+    IMPROVED = "improved"  # for certain, in this run
+    CONTEXT = "context"  # is not judged
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,8 @@ class History:
 
     @classmethod
     def of(
-        cls, measured: pd.DataFrame,
+        cls,
+        measured: pd.DataFrame,
         accepted: Sequence[tuple[Mapping[str, str], pd.Timestamp]] = (),
     ) -> "History":
         """The history in a frame of `harness.results.load`; rows by reason are left out. What is
@@ -88,14 +99,16 @@ class History:
         """What each night measured first and again; the night is in `nights` by then."""
         runs = measured.drop_duplicates("run_id").set_index("run_id")
         values: dict[str, tuple[dict[Key, float], dict[Key, float]]] = {
-            str(run_id): ({}, {}) for run_id in runs.index}
+            str(run_id): ({}, {}) for run_id in runs.index
+        }
         for (run_id, repeated, key), value in _medians(measured).items():
             values[run_id][repeated][key] = value
         columns = runs[["started", *_FACTS]].to_dict("index")
         for run_id, night in values.items():
             facts = columns[run_id]
-            self.nights.append(Night(run_id, facts["started"], {
-                name: str(facts[name]) for name in _FACTS}))
+            self.nights.append(
+                Night(run_id, facts["started"], {name: str(facts[name]) for name in _FACTS})
+            )
             yield night
 
     def _look(self, first: Mapping[Key, float]) -> None:
@@ -133,8 +146,9 @@ class History:
 
     def number(self, run_id: str) -> int | None:
         """Which night the run was."""
-        return next((number for number, night in enumerate(self.nights)
-                     if night.run_id == run_id), None)
+        return next(
+            (number for number, night in enumerate(self.nights) if night.run_id == run_id), None
+        )
 
     def alarm(self, key: Key, series: Series, changes: Sequence[Change]) -> Change | None:
         """The oldest change of a series for the worse that lasts, and that nobody accepted."""
@@ -156,8 +170,11 @@ class History:
         series = self.of_change(change)
         earlier = [night for night in series.nights if night < change.start]
         before, after = self.nights[earlier[-1]].facts, self.nights[change.start].facts
-        return [f"{name}: {before[name]} → {after[name]}" for name in _FACTS
-                if before[name] != after[name]]
+        return [
+            f"{name}: {before[name]} → {after[name]}"
+            for name in _FACTS
+            if before[name] != after[name]
+        ]
 
 
 def _group(key: Key) -> tuple[str, str, str]:
@@ -168,8 +185,10 @@ def _medians(measured: pd.DataFrame) -> dict[tuple[str, bool, Key], float]:
     """{(run, measured again?, series): median of the repetitions}, runs in their order."""
     totals = measured[measured["reason"] == ""].astype({"gic": str})
     medians = totals.groupby(["run_id", "repeated", *KEY], sort=False)["value"].median()
-    return {(name[0], bool(name[1]), tuple(map(str, name[2:]))): float(value)
-            for name, value in zip(medians.index.to_list(), medians, strict=True)}
+    return {
+        (name[0], bool(name[1]), tuple(map(str, name[2:]))): float(value)
+        for name, value in zip(medians.index.to_list(), medians, strict=True)
+    }
 
 
 def worse(change: Change) -> bool:
@@ -198,31 +217,48 @@ def table(history: History) -> pd.DataFrame:
         alarm = history.alarm(key, series, mine)
         told = alarm or (mine[-1] if mine else None)
         level = series.level
-        rows.append({
-            **dict(zip(KEY, key, strict=True)),
-            "runs": len(set(series.nights)),
-            "run_id": history.nights[series.nights[-1]].run_id,
-            "last": _last(series),
-            "level": level,
-            "since": history.nights[told.start if told else series.nights[0]].run_id,
-            "change": _last(series) / level - 1 if level else float("nan"),
-            "noise": series.noise(monitor.prior).sigma,
-            "verdict": str(_verdict(key, series, monitor, alarm, told)),
-            "before": told.before if told else float("nan"),
-            "effect": told.effect if told else float("nan"),
-            "confidence": told.confidence if told else float("nan"),
-        })
+        rows.append(
+            {
+                **dict(zip(KEY, key, strict=True)),
+                "runs": len(set(series.nights)),
+                "run_id": history.nights[series.nights[-1]].run_id,
+                "last": _last(series),
+                "level": level,
+                "since": history.nights[told.start if told else series.nights[0]].run_id,
+                "change": _last(series) / level - 1 if level else float("nan"),
+                "noise": series.noise(monitor.prior).sigma,
+                "verdict": str(_verdict(key, series, monitor, alarm, told)),
+                "before": told.before if told else float("nan"),
+                "effect": told.effect if told else float("nan"),
+                "confidence": told.confidence if told else float("nan"),
+            }
+        )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-COLUMNS = [*KEY, "runs", "run_id", "last", "level", "since", "change", "noise", "verdict",
-           "before", "effect", "confidence"]
+COLUMNS = [
+    *KEY,
+    "runs",
+    "run_id",
+    "last",
+    "level",
+    "since",
+    "change",
+    "noise",
+    "verdict",
+    "before",
+    "effect",
+    "confidence",
+]
 
 
 def _last(series: Series) -> float:
     """The value of the newest night, the mean of both if it was measured twice."""
-    newest = [value for value, night in zip(series.values[-2:], series.nights[-2:], strict=True)
-              if night == series.nights[-1]]
+    newest = [
+        value
+        for value, night in zip(series.values[-2:], series.nights[-2:], strict=True)
+        if night == series.nights[-1]
+    ]
     return sum(newest) / len(newest)
 
 
@@ -274,9 +310,11 @@ def noise_floors(judged: pd.DataFrame) -> pd.DataFrame:
 def suspicious(history: History) -> list[tuple[str, str, str]]:
     """Host, configuration and benchmark of all that looks changed in the newest run."""
     names = [KEY.index(name) for name in ("host", "configuration", "benchmark")]
-    found = {tuple(key[name] for name in names): None
-             for key, series, monitor in history.series()
-             if key in monitor.suspects and series.nights[-1] == len(history.nights) - 1}
+    found = {
+        tuple(key[name] for name in names): None
+        for key, series, monitor in history.series()
+        if key in monitor.suspects and series.nights[-1] == len(history.nights) - 1
+    }
     return [(host, configuration, benchmark) for host, configuration, benchmark in found]
 
 
@@ -284,6 +322,8 @@ def judge(history: History, run_id: str) -> list[dict[str, Any]]:
     """What the newest run says of its series, for those that look changed: the rows of `table`
     with the verdicts suspicious, regressed and improved."""
     everything = table(history)
-    mine = everything[(everything["run_id"] == run_id) & everything["verdict"].isin(
-        [Verdict.SUSPICIOUS, Verdict.REGRESSED, Verdict.IMPROVED])]
+    mine = everything[
+        (everything["run_id"] == run_id)
+        & everything["verdict"].isin([Verdict.SUSPICIOUS, Verdict.REGRESSED, Verdict.IMPROVED])
+    ]
     return records(mine)

@@ -28,8 +28,14 @@ def run(folder, spec, name, times, seconds, wait):
 if __name__ == "__main__":
     folder, spec, name, times, seconds, wait = sys.argv[1:]
     try:
-        run(Path(folder), SshHostSpec.model_validate_json(spec), name, int(times), seconds,
-            float(wait))
+        run(
+            Path(folder),
+            SshHostSpec.model_validate_json(spec),
+            name,
+            int(times),
+            seconds,
+            float(wait),
+        )
     except HarnessError as error:
         print(error, flush=True)
         sys.exit(error.exit_code)

@@ -38,15 +38,32 @@ def start(server, tmp_path):
 
     def begin(name, user="root", times=1, seconds=2, wait=0, **changes):
         spec = server.spec(user, **changes)
-        text = json.dumps({**spec.model_dump(mode="json"), "sudo": (
-            spec.sudo.model_dump(exclude_none=True) if spec.sudo else None)})
+        text = json.dumps(
+            {
+                **spec.model_dump(mode="json"),
+                "sudo": (spec.sudo.model_dump(exclude_none=True) if spec.sudo else None),
+            }
+        )
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        clients.append(subprocess.Popen(
-            [sys.executable, Path(client.__file__), folder, text, name, str(times), str(seconds),
-             str(wait)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}))
+        clients.append(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    Path(client.__file__),
+                    folder,
+                    text,
+                    name,
+                    str(times),
+                    str(seconds),
+                    str(wait),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        )
         return clients[-1]
 
     yield begin

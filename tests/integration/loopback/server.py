@@ -28,8 +28,17 @@ from tests.integration.server.machine import free_port
 
 HERE = Path(__file__).parent
 PASSWORD = "correct-horse"
-PACKAGES = ("busybox", "dropbear-bin", "fish", "openssh-server", "procps", "sudo", "sudo-rs",
-            "tcsh", "util-linux")
+PACKAGES = (
+    "busybox",
+    "dropbear-bin",
+    "fish",
+    "openssh-server",
+    "procps",
+    "sudo",
+    "sudo-rs",
+    "tcsh",
+    "util-linux",
+)
 UNREAD = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 
@@ -37,10 +46,20 @@ def _isolated():
     """What gives a process namespaces of its own, or None where it may not have them."""
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"]
     for argv in (own, [*own, "--map-root-user", "--map-auto"]):
-        if shutil.which("unshare") and subprocess.run(
-            [*argv, "sh", "-c", "mount -t tmpfs none /mnt && mount -t proc proc /proc && id -u 1"],
-            capture_output=True, check=False,
-        ).returncode == 0:
+        if (
+            shutil.which("unshare")
+            and subprocess.run(
+                [
+                    *argv,
+                    "sh",
+                    "-c",
+                    "mount -t tmpfs none /mnt && mount -t proc proc /proc && id -u 1",
+                ],
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 0
+        ):
             return argv
     return None
 
@@ -49,14 +68,25 @@ def _archive(cache):
     debian = Debian.load()
 
     def make(folder):
-        run(["mmdebstrap", "--variant=essential", f"--include={','.join(PACKAGES)}",
-             '--aptopt=APT::Install-Recommends "false"',
-             *(f"--dpkgopt=path-exclude={path}" for path in UNREAD),
-             debian.suites[0], str(folder / "root.tar"), "-"],
-            stdin=debian.sources().encode(), log=cache.log("test-loopback"))
+        run(
+            [
+                "mmdebstrap",
+                "--variant=essential",
+                f"--include={','.join(PACKAGES)}",
+                '--aptopt=APT::Install-Recommends "false"',
+                *(f"--dpkgopt=path-exclude={path}" for path in UNREAD),
+                debian.suites[0],
+                str(folder / "root.tar"),
+                "-",
+            ],
+            stdin=debian.sources().encode(),
+            log=cache.log("test-loopback"),
+        )
 
-    return cache.artifact("test-loopback", content_key([PACKAGES, UNREAD, debian.suites]),
-                          make) / "root.tar"
+    return (
+        cache.artifact("test-loopback", content_key([PACKAGES, UNREAD, debian.suites]), make)
+        / "root.tar"
+    )
 
 
 @dataclass
@@ -73,10 +103,19 @@ class Loopback:
         return file
 
     def spec(self, user="root", **changes):
-        return SshHostSpec(**{
-            "name": "arm1", "address": "127.0.0.1", "port": self.port, "user": user,
-            "key_file": self.folder / "key", "known_hosts": self.known_hosts(), "boot": "own",
-            "sudo": {"environment": "LAB_SUDO"} if user in ("lab", "ruth") else None, **changes})
+        return SshHostSpec(
+            **{
+                "name": "arm1",
+                "address": "127.0.0.1",
+                "port": self.port,
+                "user": user,
+                "key_file": self.folder / "key",
+                "known_hosts": self.known_hosts(),
+                "boot": "own",
+                "sudo": {"environment": "LAB_SUDO"} if user in ("lab", "ruth") else None,
+                **changes,
+            }
+        )
 
     def ssh(self, command, user="root", timeout=60):
         """Output of a command, by the tests' own connection."""
@@ -87,8 +126,15 @@ class Loopback:
     def tried(self, command, user="root", timeout=60):
         with paramiko.SSHClient() as client:
             client.load_host_keys(str(self.known_hosts()))
-            client.connect("127.0.0.1", self.port, user, key_filename=str(self.folder / "key"),
-                           timeout=20, look_for_keys=False, allow_agent=False)
+            client.connect(
+                "127.0.0.1",
+                self.port,
+                user,
+                key_filename=str(self.folder / "key"),
+                timeout=20,
+                look_for_keys=False,
+                allow_agent=False,
+            )
             _, stdout, stderr = client.exec_command(command, timeout=timeout)
             output = stdout.read().decode() + stderr.read().decode()
             return stdout.channel.recv_exit_status(), output
@@ -103,10 +149,12 @@ class Loopback:
 
     def clean(self):
         """As it was before any run."""
-        self.ssh("rm -rf /var/lib/neve /srv/* /var/tmp/* /tmp/* /measur*; "
-                 "for each in /sys/devices/system/cpu/cpu?/cpufreq/scaling_governor; "
-                 "do echo schedutil >$each; done; echo 0-1 >/sys/devices/system/cpu/online; "
-                 "chmod 755 /srv /var/lib; chown 0:0 /srv /var/lib")
+        self.ssh(
+            "rm -rf /var/lib/neve /srv/* /var/tmp/* /tmp/* /measur*; "
+            "for each in /sys/devices/system/cpu/cpu?/cpufreq/scaling_governor; "
+            "do echo schedutil >$each; done; echo 0-1 >/sys/devices/system/cpu/online; "
+            "chmod 755 /srv /var/lib; chown 0:0 /srv /var/lib"
+        )
 
 
 @contextmanager
@@ -122,15 +170,32 @@ def running(folder):
     key, port = Ed25519PrivateKey.generate(), free_port()
     (folder / "key").touch(0o600)
     (folder / "key").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+        key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    )
     (folder / "key.pub").write_bytes(authorized_line(key))
     (folder / "root").mkdir()
-    with (folder / "log").open("w") as log, subprocess.Popen(
-        mortal([*isolated, "sh", str(HERE / "start"), str(archive), str(folder / "key.pub"),
-                str(port), str(folder / "root")], "KILL"),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-        env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
-    ) as process:
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            mortal(
+                [
+                    *isolated,
+                    "sh",
+                    str(HERE / "start"),
+                    str(archive),
+                    str(folder / "key.pub"),
+                    str(port),
+                    str(folder / "root"),
+                ],
+                "KILL",
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+        ) as process,
+    ):
         try:
             said = process.stdout.readline()
             assert said.startswith("ready "), (folder / "log").read_text()

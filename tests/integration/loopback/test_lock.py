@@ -47,11 +47,14 @@ def begun(server, name):
 
 
 # Whatever the login shell, the account and the folder of each.
-@pytest.mark.parametrize(("first", "second"), [
-    ({"user": "root"}, {"user": "lab", "root": "/srv/neve"}),
-    ({"user": "tina"}, {"user": "fred"}),
-    ({"user": "busy", "root": "/srv/a"}, {"user": "wendy", "root": "/srv/b"}),
-])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"user": "root"}, {"user": "lab", "root": "/srv/neve"}),
+        ({"user": "tina"}, {"user": "fred"}),
+        ({"user": "busy", "root": "/srv/a"}, {"user": "wendy", "root": "/srv/b"}),
+    ],
+)
 def test_the_second_one_is_told_or_waits(server, start, first, second):
     one = start("one", seconds=5, **first)
     line(one, "locked")
@@ -67,11 +70,14 @@ def test_the_second_one_is_told_or_waits(server, start, first, second):
     assert server.ssh(f"cat {LOCK}") == ""
 
 
-@pytest.mark.parametrize(("first", "second"), [
-    ({"user": "root"}, {"user": "bob", "root": "/srv/neve"}),
-    ({"user": "lab", "root": "/srv/neve"}, {"user": "tina"}),
-    ({"user": "busy"}, {"user": "root"}),
-])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"user": "root"}, {"user": "bob", "root": "/srv/neve"}),
+        ({"user": "lab", "root": "/srv/neve"}, {"user": "tina"}),
+        ({"user": "busy"}, {"user": "root"}),
+    ],
+)
 def test_a_client_that_was_stopped_measures_no_more(server, start, first, second):
     """A suspended laptop, say: in the meantime another one has got in."""
     one = start("one", seconds=60, **first)
@@ -105,7 +111,8 @@ def test_a_client_that_is_killed_leaves_nothing_that_runs(server, start):
 def test_commands_of_a_run_whose_lock_is_another_ones_are_not_run(server, tmp_path):
     with (
         pytest.raises(InfrastructureError, match=r"the lock is lost: eve@laptop since 2026-01-01T"),
-        as_it_is(server.spec("bob"), tmp_path, 0) as host, locked(host, 0),
+        as_it_is(server.spec("bob"), tmp_path, 0) as host,
+        locked(host, 0),
     ):
         server.ssh(f"echo '{OTHER.model_dump_json()}' >{LOCK}")
         host.run("touch /srv/run", check=False)
@@ -114,18 +121,22 @@ def test_commands_of_a_run_whose_lock_is_another_ones_are_not_run(server, tmp_pa
 
 def test_a_command_may_end_as_it_likes(server, tmp_path):
     with as_it_is(server.spec("lab"), tmp_path, 0) as host, locked(host, 0):
-        assert [host.run(f"exit {status}", check=False).status
-                for status in (1, 9, 75, 76, 77, 255)] == [1, 9, 75, 76, 77, 255]
+        assert [
+            host.run(f"exit {status}", check=False).status for status in (1, 9, 75, 76, 77, 255)
+        ] == [1, 9, 75, 76, 77, 255]
 
 
 def test_a_run_whose_holder_ends_is_over(server, tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.2)
     with (
         pytest.raises(InfrastructureError, match=r"lost .what holds the lock there has ended"),
-        as_it_is(server.spec(), tmp_path, 0) as host, locked(host, 0),
+        as_it_is(server.spec(), tmp_path, 0) as host,
+        locked(host, 0),
     ):
-        server.ssh(f"for each in /proc/[0-9]*; do [ $each/fd/9 -ef {LOCK} ] && "
-                   "kill -9 ${each#/proc/}; done; true")
+        server.ssh(
+            f"for each in /proc/[0-9]*; do [ $each/fd/9 -ef {LOCK} ] && "
+            "kill -9 ${each#/proc/}; done; true"
+        )
         until(lambda: not host.connection.is_connected)
         host.run("true")
 
@@ -135,7 +146,8 @@ def test_what_cannot_take_the_lock_does_not_have_it(server, tmp_path):
     try:
         with (
             pytest.raises(InfrastructureError, match=r"lock can't be taken: .*flock: not found"),
-            as_it_is(server.spec("tina"), tmp_path, 0) as host, locked(host, 0),
+            as_it_is(server.spec("tina"), tmp_path, 0) as host,
+            locked(host, 0),
         ):
             pass
     finally:
@@ -152,20 +164,34 @@ def test_a_lock_that_was_cleared_away_is_taken_anew(server, tmp_path):
             assert Record.parse(server.ssh(f"cat {LOCK}"))
 
 
-@pytest.mark.parametrize(("change", "owner"), [
-    ("os.environ['LOGNAME'] = 'jörg'", "jörg@"),
-    ("os.environ['LOGNAME'] = 'a\\x1b[31mb'", "a?[31mb@"),
-    ("[os.environ.pop(name, None) for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME')]; "
-     "os.setuid(54321)", "uid 54321@"),
-])
+@pytest.mark.parametrize(
+    ("change", "owner"),
+    [
+        ("os.environ['LOGNAME'] = 'jörg'", "jörg@"),
+        ("os.environ['LOGNAME'] = 'a\\x1b[31mb'", "a?[31mb@"),
+        (
+            "[os.environ.pop(name, None) for name in ('LOGNAME', 'USER', 'LNAME', 'USERNAME')]; "
+            "os.setuid(54321)",
+            "uid 54321@",
+        ),
+    ],
+)
 def test_everybody_has_a_name(change, owner):
     if "setuid" in change and os.getuid():
         pytest.skip("only root can become somebody without an entry in passwd")
-    script = f"import os; from harness.machine.host.lock import Record; {change}; " \
-             "print(Record.parse(Record.ours('x').model_dump_json()))"
-    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, encoding="utf-8",
-                          capture_output=True, check=False,
-                          env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)})
+    script = (
+        f"import os; from harness.machine.host.lock import Record; {change}; "
+        "print(Record.parse(Record.ours('x').model_dump_json()))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        text=True,
+        encoding="utf-8",
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)},
+    )
     assert said.stdout.startswith(owner), said.stderr
 
 
@@ -176,7 +202,8 @@ def test_who_waits_is_not_troubled_by_what_the_other_one_does(server, start, tmp
     server.ssh(
         "mkdir -m 700 /var/lib/neve/files; cd /var/lib/neve/files; (umask 077; for round in "
         "$(seq 400); do for n in 1 2 3 4 5 6 7 8 9; do mkdir $n; : >$n/a; mv $n/a $n/b; done; "
-        "rm -rf ./*; done) >/dev/null 2>&1 &")
+        "rm -rf ./*; done) >/dev/null 2>&1 &"
+    )
     two = start("two", "bob", wait=60)
     assert done(one) == (0, "measured\n")
     assert done(two) == (0, "locked\nmeasured\n")

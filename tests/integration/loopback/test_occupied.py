@@ -21,24 +21,30 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def kernel_of_ours(server):
     """Changes what the server says of its kernel."""
-    server.ssh("cp /proc/cmdline /tmp/own; echo console=ttyAMA0 neve.level=l0 >/tmp/cmdline; "
-               "mount --bind /tmp/cmdline /proc/cmdline")
+    server.ssh(
+        "cp /proc/cmdline /tmp/own; echo console=ttyAMA0 neve.level=l0 >/tmp/cmdline; "
+        "mount --bind /tmp/cmdline /proc/cmdline"
+    )
     yield
     server.ssh("umount /proc/cmdline 2>/dev/null; true")
 
 
 def dropbear(server, port, banner):
     """As L0's init starts it, for a run of root's: others are not let in."""
-    server.ssh("dropbearconvert openssh dropbear /etc/ssh/ssh_host_ed25519_key /tmp/key 2>/dev/null"
-               f"; echo '{banner}' >/tmp/banner; for each in bob; do mv /home/$each/.ssh "
-               f"/home/$each/.away; done; dropbear -s -j -k -K 15 -b /tmp/banner -r /tmp/key "
-               f"-p 127.0.0.1:{port} -P /tmp/dropbear.pid 2>/dev/null")
+    server.ssh(
+        "dropbearconvert openssh dropbear /etc/ssh/ssh_host_ed25519_key /tmp/key 2>/dev/null"
+        f"; echo '{banner}' >/tmp/banner; for each in bob; do mv /home/$each/.ssh "
+        f"/home/$each/.away; done; dropbear -s -j -k -K 15 -b /tmp/banner -r /tmp/key "
+        f"-p 127.0.0.1:{port} -P /tmp/dropbear.pid 2>/dev/null"
+    )
 
 
 def gone(server, port=None):
-    server.ssh("kill $(cat /tmp/dropbear.pid); rm /tmp/dropbear.pid; mv /home/bob/.away "
-               "/home/bob/.ssh" + (
-                   f"; /usr/sbin/sshd -p {port} -o PidFile=/run/second.pid" if port else ""))
+    server.ssh(
+        "kill $(cat /tmp/dropbear.pid); rm /tmp/dropbear.pid; mv /home/bob/.away "
+        "/home/bob/.ssh"
+        + (f"; /usr/sbin/sshd -p {port} -o PidFile=/run/second.pid" if port else "")
+    )
 
 
 def known(server, port, tmp_path):
@@ -60,8 +66,14 @@ def test_another_account_is_told_who_has_it_and_waits(server, tmp_path, boot):
     dropbear(server, port, "neve: in use by jörg@laptop since 2026-01-01T00:00:00+00:00")
     later = threading.Timer(5, lambda: gone(server, port))
     try:
-        with pytest.raises(Busy, match=r"in use by jörg@laptop since 2026-01-01T00:00:00\+00:00; "
-                                       "--wait SECONDS waits"), reach(0):
+        with (
+            pytest.raises(
+                Busy,
+                match=r"in use by jörg@laptop since 2026-01-01T00:00:00\+00:00; "
+                "--wait SECONDS waits",
+            ),
+            reach(0),
+        ):
             pass
     finally:
         later.start()
@@ -79,8 +91,10 @@ def test_a_no_of_another_server_is_a_no(server, tmp_path):
     port = free_port()
     dropbear(server, port, "Welcome. This host is in use by many.")
     try:
-        with (pytest.raises(DeniedError),
-              as_it_is(server.spec("bob", **known(server, port, tmp_path)), tmp_path, 0)):
+        with (
+            pytest.raises(DeniedError),
+            as_it_is(server.spec("bob", **known(server, port, tmp_path)), tmp_path, 0),
+        ):
             pass
     finally:
         gone(server)
@@ -103,9 +117,11 @@ def test_dropbear_is_as_good_as_openssh(server, tmp_path, user):
     """Our own kernels have it, and some servers."""
     port, file = free_port(), tmp_path / "file"
     file.write_bytes(bytes(range(256)) * 20000)
-    server.ssh("dropbearconvert openssh dropbear /etc/ssh/ssh_host_ed25519_key /tmp/key 2>/dev/null"
-               f"; dropbear -s -j -k -K 15 -r /tmp/key -p 127.0.0.1:{port} -P /tmp/dropbear.pid "
-               "2>/dev/null")
+    server.ssh(
+        "dropbearconvert openssh dropbear /etc/ssh/ssh_host_ed25519_key /tmp/key 2>/dev/null"
+        f"; dropbear -s -j -k -K 15 -r /tmp/key -p 127.0.0.1:{port} -P /tmp/dropbear.pid "
+        "2>/dev/null"
+    )
     spec = server.spec(user, **known(server, port, tmp_path))
     try:
         with as_it_is(spec, tmp_path, 0) as host, locked(host, 0):

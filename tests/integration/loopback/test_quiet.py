@@ -82,11 +82,16 @@ def test_a_vcpu_that_leaves_its_cpu_fails_the_cell(server, tmp_path, user):
         program.expect("@ready", Deadline(20, "it"))
         time.sleep(1)
         verify(host, (first, second))
-        server.ssh("for each in /proc/[0-9]*; do read -r name <$each/comm; "
-                   '[ "$name" != "CPU 1/KVM" ] || taskset -pc '
-                   f"{first},{second} ${{each#/proc/}}; done 2>/dev/null")
-        with pytest.raises(GuestError, match=rf"vCPU 1 of a guest is on CPU {first}.{second}, not "
-                                             rf"on CPU {second} alone"):
+        server.ssh(
+            "for each in /proc/[0-9]*; do read -r name <$each/comm; "
+            '[ "$name" != "CPU 1/KVM" ] || taskset -pc '
+            f"{first},{second} ${{each#/proc/}}; done 2>/dev/null"
+        )
+        with pytest.raises(
+            GuestError,
+            match=rf"vCPU 1 of a guest is on CPU {first}.{second}, not "
+            rf"on CPU {second} alone",
+        ):
             verify(host, (first, second))
         verify(host, ())
         program.hang_up()
@@ -126,14 +131,16 @@ def test_what_a_power_cut_of_the_holder_has_left_is_set_right_by_the_next_run(
         assert governors(server) == ["performance", "performance"]
     assert governors(server) == ["performance", "performance"]
     monkeypatch.undo()
-    with (as_it_is(server.spec(), tmp_path, 0) as host, locked(host, 0), constant_speed(host)):
+    with as_it_is(server.spec(), tmp_path, 0) as host, locked(host, 0), constant_speed(host):
         assert governors(server) == ["performance", "performance"]
     assert governors(server) == ["schedutil", "schedutil"]
 
 
 def test_what_was_before_a_boot_is_not_brought_back(server, tmp_path):
-    server.ssh("umask 077; mkdir /var/lib/neve; "
-               f"printf 'another-boot\\n{GOVERNOR.format(0)}:ondemand\\n' >/var/lib/neve/governors")
+    server.ssh(
+        "umask 077; mkdir /var/lib/neve; "
+        f"printf 'another-boot\\n{GOVERNOR.format(0)}:ondemand\\n' >/var/lib/neve/governors"
+    )
     with as_it_is(server.spec(), tmp_path, 0) as host, locked(host, 0), constant_speed(host):
         pass
     assert governors(server) == ["schedutil", "schedutil"]

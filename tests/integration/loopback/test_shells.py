@@ -15,8 +15,18 @@ from harness.machine.host.lock import locked
 pytestmark = pytest.mark.timeout(120)
 USERS = ["root", "lab", "ruth", "tina", "fred", "wendy", "busy"]
 WORDS = [
-    "it's \"quoted\"", "!hist:keys=ec", "a\\b\\\\c\\n", "$HOME `id` $(id) ${x}", "two\nlines\n",
-    "jörg\ttab", "100% %s %d", "~root {a,b} * ? [a-z] ^a^b #", "", "-n", "\\0101 \\c", "@@begin-x",
+    'it\'s "quoted"',
+    "!hist:keys=ec",
+    "a\\b\\\\c\\n",
+    "$HOME `id` $(id) ${x}",
+    "two\nlines\n",
+    "jörg\ttab",
+    "100% %s %d",
+    "~root {a,b} * ? [a-z] ^a^b #",
+    "",
+    "-n",
+    "\\0101 \\c",
+    "@@begin-x",
 ]
 
 
@@ -44,8 +54,9 @@ def test_words_of_a_program_arrive_as_they_are(host):
 
 
 def test_status_and_outputs_are_the_commands_own(host):
-    assert host.run("echo out; echo err >&2; exit 7", check=False) == \
-        type(host.run("true"))(7, "out\n", "err\n")
+    assert host.run("echo out; echo err >&2; exit 7", check=False) == type(host.run("true"))(
+        7, "out\n", "err\n"
+    )
     assert host.run("printf no-end-of-line").stdout == "no-end-of-line"
     assert host.read("echo 42", r"(\d+)\n")[1] == "42"
     assert host.run("ls /etc/passwd").stdout == "/etc/passwd\n"
@@ -57,8 +68,12 @@ def test_a_trigger_is_taken_back(host, server):
     """Whose `!` is history to csh."""
     server.ssh("mkdir -p /sys/kernel/tracing/events/kvm/kvm_exit")
     trigger = events()[-1].trigger
-    assert host.run(f"echo '!{trigger}' > /sys/kernel/tracing/trigger; "
-                    "cat /sys/kernel/tracing/trigger").stdout == f"!{trigger}\n"
+    assert (
+        host.run(
+            f"echo '!{trigger}' > /sys/kernel/tracing/trigger; cat /sys/kernel/tracing/trigger"
+        ).stdout
+        == f"!{trigger}\n"
+    )
 
 
 def test_an_answer_that_is_none_is_one_line(host):
@@ -99,8 +114,10 @@ def test_a_wrong_password_is_tried_once(server, tmp_path, monkeypatch):
     sudo._fetched.cache_clear()
     server.ssh("echo 'Defaults logfile=/tmp/sudo.log' >/etc/sudoers.d/log")
     try:
-        with (pytest.raises(DeniedError, match="sudo does not take the password"),
-              as_it_is(server.spec("lab"), tmp_path, 0)):
+        with (
+            pytest.raises(DeniedError, match="sudo does not take the password"),
+            as_it_is(server.spec("lab"), tmp_path, 0),
+        ):
             pass
         # sudo notes the end of three attempts, and of those that were broken off
         assert not re.search(r"[23] incorrect", server.ssh("cat /tmp/sudo.log"))

@@ -62,37 +62,57 @@ def test_a_prepared_folder_is_not_used(server, victim, tmp_path, user):
         server.ssh(
             f"mkdir -p /var/tmp/neve/{place}/{digest}; cd /var/tmp/neve; "
             f"echo 'touch /tmp/evil' >{place}/{digest}/script; ln -sf /etc/victim lock; "
-            "ln -sfT /etc/victimdir incoming", "mallory")
+            "ln -sfT /etc/victimdir incoming",
+            "mallory",
+        )
     assert run_through(server, tmp_path, user) == "good 0\n"
     assert server.ssh("ls /tmp") == ""
     assert server.ssh("stat -c '%a %U' /var/lib/neve") == "700 root\n"
 
 
-@pytest.mark.parametrize(("prepare", "root", "what"), [
-    ("mkdir /var/tmp/neve", "/var/tmp/neve", "/var/tmp"),
-    ("true", "/tmp/neve", "/tmp"),
-    ("true", "/home/mallory/neve", "/home/mallory"),
-    ("ln -s /home/mallory /srv/neve", "/srv/neve", "/srv/neve -> /home/mallory"),
-    ("ln -s /nowhere /srv/neve", "/srv/neve", "/srv/neve -> /nowhere"),
-    ("mkdir /srv/a; ln -s a /srv/b", "/srv/b/neve", "/srv/b -> a"),
-    ("chmod 1777 /srv", "/srv/neve", "/srv"),
-    ("chgrp staff /srv; chmod 775 /srv", "/srv/neve", "/srv"),
-    ("chown lab /srv", "/srv/neve", "/srv"),
-    ("mkdir /srv/neve; chown lab /srv/neve", "/srv/neve", "/srv/neve"),
-    ("touch /srv/neve", "/srv/neve", "/srv/neve"),
-    ("mkdir -p /srv/neve/files; chmod 777 /srv/neve/files", "/srv/neve", "/srv/neve/files"),
-    ("mkdir -p /srv/neve; touch /srv/neve/x; ln /srv/neve/x /srv/x", "/srv/neve", "/srv/neve/x"),
-    ("mkdir -p /srv/neve; ln -s /etc/victim /srv/neve/boot", "/srv/neve", "/srv/neve/boot -> /etc"),
-    ("mkdir -p /srv/neve; mkfifo /srv/neve/incoming", "/srv/neve", "/srv/neve/incoming"),
-    ("mkdir -p /srv/neve; echo >/srv/neve/x; chown lab /srv/neve/x", "/srv/neve", "/srv/neve/x"),
-    ("mkdir -p /var/lib/neve; chown lab /var/lib/neve", "/srv/neve", "/var/lib/neve"),
-    ("mkdir -p /srv/x; ln -s /srv/x /var/lib/neve", "/srv/neve", "/var/lib/neve -> /srv/x"),
-])
+@pytest.mark.parametrize(
+    ("prepare", "root", "what"),
+    [
+        ("mkdir /var/tmp/neve", "/var/tmp/neve", "/var/tmp"),
+        ("true", "/tmp/neve", "/tmp"),
+        ("true", "/home/mallory/neve", "/home/mallory"),
+        ("ln -s /home/mallory /srv/neve", "/srv/neve", "/srv/neve -> /home/mallory"),
+        ("ln -s /nowhere /srv/neve", "/srv/neve", "/srv/neve -> /nowhere"),
+        ("mkdir /srv/a; ln -s a /srv/b", "/srv/b/neve", "/srv/b -> a"),
+        ("chmod 1777 /srv", "/srv/neve", "/srv"),
+        ("chgrp staff /srv; chmod 775 /srv", "/srv/neve", "/srv"),
+        ("chown lab /srv", "/srv/neve", "/srv"),
+        ("mkdir /srv/neve; chown lab /srv/neve", "/srv/neve", "/srv/neve"),
+        ("touch /srv/neve", "/srv/neve", "/srv/neve"),
+        ("mkdir -p /srv/neve/files; chmod 777 /srv/neve/files", "/srv/neve", "/srv/neve/files"),
+        (
+            "mkdir -p /srv/neve; touch /srv/neve/x; ln /srv/neve/x /srv/x",
+            "/srv/neve",
+            "/srv/neve/x",
+        ),
+        (
+            "mkdir -p /srv/neve; ln -s /etc/victim /srv/neve/boot",
+            "/srv/neve",
+            "/srv/neve/boot -> /etc",
+        ),
+        ("mkdir -p /srv/neve; mkfifo /srv/neve/incoming", "/srv/neve", "/srv/neve/incoming"),
+        (
+            "mkdir -p /srv/neve; echo >/srv/neve/x; chown lab /srv/neve/x",
+            "/srv/neve",
+            "/srv/neve/x",
+        ),
+        ("mkdir -p /var/lib/neve; chown lab /var/lib/neve", "/srv/neve", "/var/lib/neve"),
+        ("mkdir -p /srv/x; ln -s /srv/x /var/lib/neve", "/srv/neve", "/var/lib/neve -> /srv/x"),
+    ],
+)
 def test_a_folder_that_others_could_change_is_refused(
     server, victim, tmp_path, prepare, root, what
 ):
-    server.ssh(f"{prepare}; chown -h mallory /srv/neve 2>/dev/null; true"
-               if prepare.startswith("ln") else prepare)
+    server.ssh(
+        f"{prepare}; chown -h mallory /srv/neve 2>/dev/null; true"
+        if prepare.startswith("ln")
+        else prepare
+    )
     look = "find /srv /var/tmp /tmp /home /var/lib/neve -printf '%p %m %U %l\\n' 2>/dev/null; true"
     before = server.ssh(look)
     for user in ("root", "bob"):
@@ -119,8 +139,10 @@ def test_what_is_left_of_an_upload_is_gone_on_with_or_thrown_away(server, tmp_pa
     partial = f"/var/lib/neve/incoming/{digest}.partial"
     whole_there = "yes '0123456789abcde' | head -c 1048576"
     for left in ("head -c 1000", "head -c 1000 | tr a X", "cat - /etc/passwd"):
-        server.ssh("umask 077; rm -rf /var/lib/neve/files; mkdir -p /var/lib/neve/incoming; "
-                   f"{whole_there} | {left} >{partial}")
+        server.ssh(
+            "umask 077; rm -rf /var/lib/neve/files; mkdir -p /var/lib/neve/incoming; "
+            f"{whole_there} | {left} >{partial}"
+        )
         with as_it_is(server.spec("lab"), tmp_path, 0) as host, locked(host, 0):
             assert host.run(f"sha256sum <{host.put(file)}").stdout.split()[0] == digest
             assert host.uploads == 1
@@ -132,9 +154,11 @@ def test_who_still_has_a_part_open_cannot_write_to_the_whole(server, tmp_path):
     file = tmp_path / "script"
     file.write_text(GOOD.format(number=0))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    server.ssh(f"umask 077; mkdir -p /var/lib/neve/incoming; mkfifo -m 666 /tmp/pipe; (sleep 60 "
-               f">/tmp/pipe & exec cat </tmp/pipe >>/var/lib/neve/incoming/{digest}.partial) "
-               ">/dev/null 2>&1 & true")
+    server.ssh(
+        f"umask 077; mkdir -p /var/lib/neve/incoming; mkfifo -m 666 /tmp/pipe; (sleep 60 "
+        f">/tmp/pipe & exec cat </tmp/pipe >>/var/lib/neve/incoming/{digest}.partial) "
+        ">/dev/null 2>&1 & true"
+    )
     with as_it_is(server.spec("bob"), tmp_path, 0) as host, locked(host, 0):
         path = host.put(file)
         server.ssh("echo 'echo evil' >/tmp/pipe", "bob")
@@ -182,17 +206,27 @@ def race(server, tmp_path, attacker, user, seconds, pipes=False):
     assert right > 1 or pipes
 
 
-@pytest.mark.parametrize(("attacker", "user", "pipes"), [
-    ("mallory", "root", False), ("mallory", "lab", False), ("bob", "bob", False),
-])
+@pytest.mark.parametrize(
+    ("attacker", "user", "pipes"),
+    [
+        ("mallory", "root", False),
+        ("mallory", "lab", False),
+        ("bob", "bob", False),
+    ],
+)
 def test_a_race_is_won_by_nobody(server, victim, tmp_path, attacker, user, pipes):
     race(server, tmp_path, attacker, user, 5, pipes)
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize(("attacker", "user", "pipes"), [
-    ("mallory", "root", False), ("bob", "bob", False), ("bob", "bob", True),
-])
+@pytest.mark.parametrize(
+    ("attacker", "user", "pipes"),
+    [
+        ("mallory", "root", False),
+        ("bob", "bob", False),
+        ("bob", "bob", True),
+    ],
+)
 def test_a_long_race_is_won_by_nobody(server, victim, tmp_path, attacker, user, pipes):
     race(server, tmp_path, attacker, user, 200, pipes)
 

@@ -12,8 +12,10 @@ from tests.integration.server.machine import free_port
 
 pytestmark = pytest.mark.timeout(120)
 ITS_OWN = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/log")
-SNAPSHOT = f"find / -xdev \\( {' -o '.join(f'-path {path}' for path in ITS_OWN)} \\) -prune -o " \
-           "-printf '%p|%y|%m|%U:%G|%l\\n' | sort"
+SNAPSHOT = (
+    f"find / -xdev \\( {' -o '.join(f'-path {path}' for path in ITS_OWN)} \\) -prune -o "
+    "-printf '%p|%y|%m|%U:%G|%l\\n' | sort"
+)
 
 
 def inventory(server, tmp_path, **changes):
@@ -31,7 +33,8 @@ def undeployed(tmp_path, *arguments):
 def known(server, tmp_path, monkeypatch):
     """The address, for an ssh that knows the server and has its key."""
     (tmp_path / "config").write_text(
-        f"UserKnownHostsFile {server.known_hosts()}\nIdentityFile {server.folder}/key\n")
+        f"UserKnownHostsFile {server.known_hosts()}\nIdentityFile {server.folder}/key\n"
+    )
     ssh = tmp_path / "bin" / "ssh"
     ssh.parent.mkdir()
     ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
@@ -60,9 +63,11 @@ def test_nothing_is_left_of_a_run_at_an_address(server, start, known, tmp_path, 
 
 @pytest.mark.parametrize("root", ["/var/lib/neve", "/srv/neve"])
 def test_what_a_killed_run_has_left_is_set_right_first(server, tmp_path, root):
-    server.ssh("umask 077; mkdir /var/lib/neve; { cat /proc/sys/kernel/random/boot_id; cd "
-               "/sys/devices/system/cpu/cpu0/cpufreq; echo $PWD/scaling_governor:schedutil; echo "
-               "performance >scaling_governor; } >/var/lib/neve/governors")
+    server.ssh(
+        "umask 077; mkdir /var/lib/neve; { cat /proc/sys/kernel/random/boot_id; cd "
+        "/sys/devices/system/cpu/cpu0/cpufreq; echo $PWD/scaling_governor:schedutil; echo "
+        "performance >scaling_governor; } >/var/lib/neve/governors"
+    )
     done = undeployed(tmp_path, inventory(server, tmp_path, root=root))
     assert done.status == 0, done.output
     assert server.ssh("cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") == "schedutil\n"
@@ -78,8 +83,9 @@ def test_a_folder_behind_a_link_is_not_said_to_be_gone(server, tmp_path):
 
 
 def test_what_cannot_be_removed_is_named(server, tmp_path):
-    server.ssh("umask 077; mkdir -p /srv/neve/files/x; mount -t tmpfs -o mode=700 none "
-               "/srv/neve/files/x")
+    server.ssh(
+        "umask 077; mkdir -p /srv/neve/files/x; mount -t tmpfs -o mode=700 none /srv/neve/files/x"
+    )
     try:
         done = undeployed(tmp_path, inventory(server, tmp_path, root="/srv/neve"))
     finally:
@@ -122,8 +128,10 @@ def test_the_doctor_looks_at_the_folder_and_at_usable_cpus(server, known, tmp_pa
     server.ssh("mkdir /var/lib/neve; chown lab /var/lib/neve")
     done = finish(neve("doctor", "--host", f"wendy@{known}", cwd=tmp_path), tmp_path)
     assert done.status == 2, done.output
-    assert "FAIL  folder: host 127.0.0.1: others than root can change what is in /var/lib/neve: " \
+    assert (
+        "FAIL  folder: host 127.0.0.1: others than root can change what is in /var/lib/neve: "
         in done.output
+    )
     usable = len(os.sched_getaffinity(0) & {0, 1})
     assert f"ok    processors: {usable}\n" in done.output
     server.ssh("rm -r /var/lib/neve")

@@ -19,7 +19,7 @@ def connect(port):
                 if not chunk:
                     return
                 while chunk:
-                    chunk = chunk[os.write(target, chunk):]
+                    chunk = chunk[os.write(target, chunk) :]
 
 
 if __name__ == "__main__":

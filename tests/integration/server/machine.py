@@ -26,9 +26,21 @@ from tests.integration.server.power import tell
 HERE = Path(__file__).parent
 PASSWORD = "correct-horse"
 PACKAGES = (
-    "?essential", "dbus", "grub2-common", "grub-efi-arm64-bin", "iproute2", "kmod",
-    "libpam-systemd", "linux-image-cloud-arm64", "netbase", "openssh-server", "procps",
-    "qemu-efi-aarch64", "sudo", "systemd-sysv", "udev",
+    "?essential",
+    "dbus",
+    "grub2-common",
+    "grub-efi-arm64-bin",
+    "iproute2",
+    "kmod",
+    "libpam-systemd",
+    "linux-image-cloud-arm64",
+    "netbase",
+    "openssh-server",
+    "procps",
+    "qemu-efi-aarch64",
+    "sudo",
+    "systemd-sysv",
+    "udev",
 )
 # Of those, what is no part of the server's disk: its firmware, and what that loads.
 FIRMWARE = "usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
@@ -65,11 +77,22 @@ def disk(cache):
         key = Ed25519PrivateKey.generate()
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             root = Path(temporary) / "root"
-            run(["mmdebstrap", "--variant=extract", "--mode=chrootless", "--architectures=arm64",
-                 *(f"--include={name}" for name in PACKAGES),
-                 '--aptopt=APT::Install-Recommends "false"', "--skip=check/chrootless",
-                 debian.suites[0], str(root), "-"],
-                stdin=debian.sources().encode(), log=cache.log("test-server"))
+            run(
+                [
+                    "mmdebstrap",
+                    "--variant=extract",
+                    "--mode=chrootless",
+                    "--architectures=arm64",
+                    *(f"--include={name}" for name in PACKAGES),
+                    '--aptopt=APT::Install-Recommends "false"',
+                    "--skip=check/chrootless",
+                    debian.suites[0],
+                    str(root),
+                    "-",
+                ],
+                stdin=debian.sources().encode(),
+                log=cache.log("test-server"),
+            )
             _firmware(root, folder)
             _trim(root)
             shutil.copy(script, root / "first-boot")
@@ -92,8 +115,9 @@ def disk(cache):
         keys = re.findall(r"^((?:ssh|ecdsa)-\S+ AAAA\S+) ", said, re.M)
         (folder / "host_keys").write_text("".join(f"{each}\n" for each in keys))
 
-    key = content_key([script.read_text(), PACKAGES, ESP, ENTRIES, debian.suites, _DISK,
-                       sorted(MODULES)])
+    key = content_key(
+        [script.read_text(), PACKAGES, ESP, ENTRIES, debian.suites, _DISK, sorted(MODULES)]
+    )
     return cache.artifact("test-server", key, make)
 
 
@@ -162,35 +186,61 @@ class Machine:
         self.monitor = self.folder / "monitor"
 
     def start(self):
-        self.process = subprocess.Popen(mortal([
-            *emulator(Cache.default()).argv,
-            "-machine", "virt,virtualization=on,gic-version=3",
-            "-accel", "tcg,thread=multi,tb-size=512",
-            "-cpu", self.cpu,
-            "-smp", "4",
-            "-m", "3072M",
-            "-nodefaults",
-            "-nographic",
-            "-monitor", f"unix:{self.monitor},server=on,wait=off",
-            "-serial", f"file:{self.serial}",
-            *self._loader(),
-            "-device", "virtio-rng-device",
-            "-drive", f"file={self.folder / 'disk'},format=raw,if=none,id=disk,cache=unsafe",
-            "-device", "nvme,drive=disk,serial=neve",
-            "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"
-                       f"{self.forward}",
-            "-device", "virtio-net-device,netdev=net,id=card",
-            *(["-no-reboot"] if self.once else []),
-        ], "KILL"), stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            mortal(
+                [
+                    *emulator(Cache.default()).argv,
+                    "-machine",
+                    "virt,virtualization=on,gic-version=3",
+                    "-accel",
+                    "tcg,thread=multi,tb-size=512",
+                    "-cpu",
+                    self.cpu,
+                    "-smp",
+                    "4",
+                    "-m",
+                    "3072M",
+                    "-nodefaults",
+                    "-nographic",
+                    "-monitor",
+                    f"unix:{self.monitor},server=on,wait=off",
+                    "-serial",
+                    f"file:{self.serial}",
+                    *self._loader(),
+                    "-device",
+                    "virtio-rng-device",
+                    "-drive",
+                    f"file={self.folder / 'disk'},format=raw,if=none,id=disk,cache=unsafe",
+                    "-device",
+                    "nvme,drive=disk,serial=neve",
+                    "-netdev",
+                    f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22{self.forward}",
+                    "-device",
+                    "virtio-net-device,netdev=net,id=card",
+                    *(["-no-reboot"] if self.once else []),
+                ],
+                "KILL",
+            ),
+            stdin=subprocess.DEVNULL,
+        )
 
     def _loader(self):
         if self.uefi:
             esp = f"file.driver=vvfat,file.dir={self.made / 'esp'}"
-            return ["-bios", str(self.made / "firmware"),
-                    "-drive", f"if=none,id=esp,format=raw,readonly=on,{esp}",
-                    "-device", "virtio-blk-device,drive=esp"]
-        return ["-kernel", str(self.made / "vmlinuz"),
-                "-append", f"{COMMAND_LINE} {self.arguments}"]
+            return [
+                "-bios",
+                str(self.made / "firmware"),
+                "-drive",
+                f"if=none,id=esp,format=raw,readonly=on,{esp}",
+                "-device",
+                "virtio-blk-device,drive=esp",
+            ]
+        return [
+            "-kernel",
+            str(self.made / "vmlinuz"),
+            "-append",
+            f"{COMMAND_LINE} {self.arguments}",
+        ]
 
     def tell(self, command):
         """A command of QEMU's monitor: system_reset, set_link card off, …"""
@@ -211,10 +261,18 @@ class Machine:
         """What an inventory says of the server, which it knows by address and key."""
         power = f"python3 {HERE / 'power.py'} {self.monitor} system_reset"
         host = {
-            "name": "arm1", "address": "127.0.0.1", "port": self.port, "user": "lab",
-            "key_file": str(self.made / "key"), "known_hosts": str(self.known_hosts()),
-            "sudo": {"environment": "ARM1_SUDO"}, "boot_seconds": 900, "uefi": self.uefi,
-            "console": f"tail -n 0 -F {self.serial}", "power_cycle": power, **changes,
+            "name": "arm1",
+            "address": "127.0.0.1",
+            "port": self.port,
+            "user": "lab",
+            "key_file": str(self.made / "key"),
+            "known_hosts": str(self.known_hosts()),
+            "sudo": {"environment": "ARM1_SUDO"},
+            "boot_seconds": 900,
+            "uefi": self.uefi,
+            "console": f"tail -n 0 -F {self.serial}",
+            "power_cycle": power,
+            **changes,
         }
         return {key: value for key, value in host.items() if value is not None}
 
@@ -228,8 +286,15 @@ class Machine:
         """Output of a command in the server, by the tests' own connection."""
         with paramiko.SSHClient() as client:
             client.load_host_keys(str(self.known_hosts()))
-            client.connect("127.0.0.1", self.port, user, key_filename=str(self.made / "key"),
-                           timeout=30, banner_timeout=30, auth_timeout=30)
+            client.connect(
+                "127.0.0.1",
+                self.port,
+                user,
+                key_filename=str(self.made / "key"),
+                timeout=30,
+                banner_timeout=30,
+                auth_timeout=30,
+            )
             _, stdout, _ = client.exec_command(command, timeout=timeout)
             return stdout.read().decode()
 

@@ -7,7 +7,8 @@ from alembic import context
 from harness.results.history.models import Base
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=Base.metadata,
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
     render_as_batch=True,  # SQLite alters a table by copying it
 )
 with context.begin_transaction():

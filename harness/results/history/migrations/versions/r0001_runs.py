@@ -42,10 +42,19 @@ def upgrade() -> None:
         sa.Column("iterations", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["run_id"], ["runs.id"], name="fk_measurements_run_id_runs", ondelete="CASCADE",
+            ["run_id"],
+            ["runs.id"],
+            name="fk_measurements_run_id_runs",
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint(
-            "run_id", "host", "configuration", "benchmark", "repetition", "metric", "reason",
+            "run_id",
+            "host",
+            "configuration",
+            "benchmark",
+            "repetition",
+            "metric",
+            "reason",
             name="pk_measurements",
         ),
     )
