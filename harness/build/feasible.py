@@ -12,39 +12,40 @@ from harness.build.qemu import quoted
 from harness.cache import Cache
 from harness.errors import UserError
 from harness.model.document import shown
-from harness.model.guest import GUEST_CPUS
 from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
-from harness.model.playbook import Playbook, plan, skipped
+from harness.model.playbook import Playbook
+from harness.model.setup import Setup
 from harness.model.track import Track
 from harness.paths import expanded
 from harness.process import ProcessError, run
 
 
-def refuse_impossible(playbook: Playbook, origin: str, *, here: bool = True) -> None:
-    """Raise UserError with all that `playbook`, read from `origin`, asks for in vain. The memory
+def refuse_impossible(setup: Setup, origin: str, *, here: bool = True) -> None:
+    """Raise UserError with all that `setup`, read from `origin`, asks for in vain. The memory
     of machines is this computer's only if they are started `here`.
 
     What only the emulator knows is asked of it if it is here already.
     """
-    found = [*_files(playbook), *_sizes(playbook, here)]
+    playbook = setup.playbook
+    found = [*_files(playbook), *_sizes(setup, here)]
     if found:
         raise UserError(f"{origin}: {'; '.join(found)}")
     if any(isinstance(host, TcgHostSpec) for host in playbook.hosts):
         qemu = emulator_at_hand(Cache.default())
         if qemu:
-            refuse_machines(qemu, playbook.hosts, playbook.track)
+            refuse_machines(qemu, playbook.hosts, setup.track)
 
 
-def refuse_empty(playbook: Playbook, origin: str) -> None:
-    """Raise UserError if nothing of `playbook` can run."""
-    if not plan(playbook):
-        raise UserError(f"{origin}: nothing is left to run: {'; '.join(skipped(playbook))}")
+def refuse_empty(setup: Setup, origin: str) -> None:
+    """Raise UserError if nothing of `setup` can run."""
+    if not setup.cells:
+        raise UserError(f"{origin}: nothing is left to run: {'; '.join(setup.skipped)}")
 
 
-def refuse_machines(qemu: Emulator, hosts: tuple[HostSpec, ...], track: str) -> None:
+def refuse_machines(qemu: Emulator, hosts: tuple[HostSpec, ...], track: Track) -> None:
     """Raise UserError if `qemu` can't make one of the machines, as for a processor that it does
     not know or that is no 64-bit one. Takes a tenth of a second each; nothing is booted."""
-    options = Track.load(track).cpu_options
+    options = track.cpu_options
     for host in hosts:
         if isinstance(host, TcgHostSpec):
             # Only 64-bit processors have the property aarch64.
@@ -87,20 +88,22 @@ def _files(playbook: Playbook) -> Iterator[str]:
     """Files of the user's that are missing."""
     if playbook.specjvm and not expanded(playbook.specjvm.jar, "specjvm").is_file():
         yield f"specjvm: no file {playbook.specjvm.jar}"
+    if playbook.payload and not playbook.payload.image.is_file():
+        yield f"payload: no file {playbook.payload.image}"
     for host in playbook.hosts:
         config = host.kernel_config if isinstance(host, SshHostSpec) else None
         if config and not config.is_file():
             yield f"host {host.name}: kernel_config: no file {config}"
 
 
-def _sizes(playbook: Playbook, here: bool) -> Iterator[str]:
+def _sizes(setup: Setup, here: bool) -> Iterator[str]:
     """Memory and CPUs that do not fit into what is below them."""
+    playbook, cpus = setup.playbook, setup.guest_cpus
     guest, memory = "l2_memory", playbook.l2_memory
     if playbook.nested:
         if memory >= playbook.l1_memory:
             yield f"l2_memory: {memory} MiB do not fit into l1_memory, {playbook.l1_memory} MiB"
         guest, memory = "l1_memory", playbook.l1_memory
-    cpus = playbook.guest_cpus if playbook.applications else GUEST_CPUS
     there = psutil.virtual_memory().total >> 20
     for host in playbook.hosts:
         if isinstance(host, SshHostSpec):

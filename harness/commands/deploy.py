@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.build.artifacts import prepare
+from harness.build.artifacts import build_all
 from harness.cache import Cache
 from harness.errors import HarnessError, UserError
 from harness.finding import Finding
@@ -17,7 +17,8 @@ from harness.machine.host.fabric_host import FabricHost
 from harness.machine.host.lock import locked
 from harness.machine.host.server import Server
 from harness.model.inventory import Inventory, SshHostSpec, parse_address
-from harness.model.playbook import Playbook, load
+from harness.model.playbook import load
+from harness.model.setup import Setup
 from harness.process import explain
 from harness.progress import Progress
 
@@ -34,7 +35,7 @@ def deploy_all(
     cache, progress = Cache.default(), Progress()
     lab = Inventory.load(inventory)
     chosen = lab.select(names)
-    plans = [load(path, lab) for path in playbooks]
+    setups = [Setup.of(load(path, lab)) for path in playbooks]
     said: dict[str, list[Finding]] = {}
 
     def deploy_one(spec: SshHostSpec) -> None:
@@ -43,9 +44,9 @@ def deploy_all(
                 said[spec.name] = list(server_findings(host, spec))
             if not all(finding.good for finding in said[spec.name] if finding.needed):
                 raise UserError(f"host {spec.name}: can't be L0")
-            wanted = plans if spec.boots_ours else []
-            for plan in wanted:
-                _send(cache, progress, host, spec, plan)
+            wanted = setups if spec.boots_ours else []
+            for setup in wanted:
+                _send(cache, progress, host, spec, setup)
             if not wanted:
                 deploy(host, [])
 
@@ -53,17 +54,10 @@ def deploy_all(
 
 
 def _send(
-    cache: Cache, progress: Progress, host: FabricHost, spec: SshHostSpec, plan: Playbook
+    cache: Cache, progress: Progress, host: FabricHost, spec: SshHostSpec, setup: Setup
 ) -> None:
-    artifacts = prepare(
-        cache,
-        progress,
-        track=plan.track,
-        configurations=plan.configurations,
-        kernel=plan.kernel,
-        hosts=[spec],
-    )
-    with progress.stage(f"{spec.name}: send {plan.name}"):
+    artifacts = build_all(cache, progress, setup.on([spec]))
+    with progress.stage(f"{spec.name}: send {setup.playbook.name}"):
         sent = deploy(host, files_of(levels.one_shot(spec, artifacts)))
     progress.note(f"sent {', '.join(sent) or 'nothing: all is there'}")
 

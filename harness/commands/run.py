@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""`neve plan` and `neve run`."""
+"""`neve run`."""
 
 import re
 import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.build.artifacts import Artifacts, artifacts_of
-from harness.build.feasible import refuse_empty, refuse_impossible
-from harness.build.image.emulator import Emulator, emulator
+from harness.build.artifacts import Artifacts, build_all
+from harness.build.image.emulator import emulator
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, UserError
 from harness.machine import levels
-from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
-from harness.model.guest import GUEST_CPUS, Guest
-from harness.model.inventory import Inventory, SshHostSpec, TcgHostSpec
-from harness.model.playbook import Cell, Playbook, load, narrow, on_host, plan, skipped
-from harness.model.track import Track
+from harness.model.inventory import SshHostSpec, TcgHostSpec
+from harness.model.playbook import Cell, Playbook
+from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
@@ -32,84 +28,20 @@ from harness.run.job import jobs_of
 from harness.version import harness_version
 
 
-def read_playbook(
-    path: Path,
-    only: str | None,
-    host: str | None,
-    inventory: Path | None = None,
-    *,
-    here: bool = True,
-) -> Playbook:
-    """The playbook at `path`, narrowed as the options say; its machines are started `here`.
-    Raises UserError if that is known to be in vain."""
-    lab = Inventory.of(inventory)
-    playbook = load(path, lab)
-    if host:
-        playbook = on_host(playbook, host, lab)
-    if only:
-        playbook = narrow(playbook, only)
-    refuse_impossible(playbook, str(path), here=here)
-    return playbook
-
-
-def describe(
-    path: Path, only: str | None, host: str | None, inventory: Path | None = None
-) -> dict[str, Any]:
-    """Cells and command lines; artifacts that are not built yet stand as <name>."""
-    playbook = read_playbook(path, only, host, inventory)
-    refuse_empty(playbook, str(path))
-    spec = playbook.hosts[0]
-    measured = Guest("<microbench>", GUEST_CPUS, playbook.l2_memory, spec.gic)
-    nested = Guest(
-        "<kernel>",
-        GUEST_CPUS,
-        playbook.l1_memory,
-        spec.gic,
-        initrd="<l1-initramfs>",
-        virtual_el2=spec.gic == 3,
-        virtio_console=True,
-        device_tree="<device-tree>" if spec.gic == 2 else None,
-    )
-    if playbook.applications:
-        measured = replace(measured, kernel="<kernel>", initrd="<initramfs>", virtio_console=True)
-        measured, nested = (
-            replace(guest, cpus=playbook.guest_cpus, disk="<disk>", tap="guest", mac="<mac>")
-            for guest in (measured, nested)
-        )
-    commands = {"benchmark guest": vmm_argv(measured)}
-    if playbook.nested:
-        commands["L1 hypervisor"] = vmm_argv(nested)
-    track = Track.load(playbook.track)
-    qemu = Emulator(("qemu-system-aarch64",), "")
-    for host_spec in playbook.hosts:
-        if isinstance(host_spec, TcgHostSpec):
-            machine = levels.tcg_machine(host_spec, track, Path("<kernel>"), Path("<initramfs>"))
-            commands[f"{host_spec.name}: L0"] = levels.l0_command(qemu, Cache.default(), machine)
-    return {
-        "cells": [cell.id for cell in plan(playbook)],
-        "skipped": skipped(playbook),
-        "commands": commands,
-    }
-
-
 def run(
     runs: Path,
-    path: Path,
-    only: str | None,
-    host: str | None,
+    setup: Setup,
     resume: str | None,
     scheduler: str | None = None,
     *,
     check: bool | None = None,
     database: str | None = None,
-    inventory: Path | None = None,
     wait: float = 0,
 ) -> RunFolder:
-    """Run a playbook, or what is left of a run, and write its reports; the history has it then.
-    `check` overrides the playbook's; `wait` is for how many seconds another run may have a
-    server."""
-    playbook = read_playbook(path, only, host, inventory, here=scheduler is None)
-    refuse_empty(playbook, str(path))
+    """Run all cells of `setup`, or what is left of a run, and write the reports; the history has
+    it then. `check` overrides the playbook's; `wait` is for how many seconds another run may have
+    a server."""
+    playbook = setup.playbook
     if resume:
         _resumable(RunFolder.open(runs, resume), {"playbook": playbook.model_dump(mode="json")})
     from harness.commands import history
@@ -121,20 +53,20 @@ def run(
 
         fleet.probe(playbook.hosts, scheduler)
     reach(playbook, runs, wait, progress)
-    artifacts = artifacts_of(cache, progress, playbook)
-    facts = facts_of(cache, playbook, artifacts)
+    artifacts = build_all(cache, progress, setup)
+    facts = facts_of(cache, artifacts)
     if resume:
         folder = _resumable(RunFolder.open(runs, resume), facts)
     else:
         folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
     finished = {record.id for record in folder.records() if record.passed}
-    cells = [cell for cell in plan(playbook) if cell.id not in finished]
+    cells = [cell for cell in setup.cells if cell.id not in finished]
     judge = history.Check(database, runs, folder, playbook.check if check is None else check)
-    folder.update(state="unfinished", planned=[cell.id for cell in plan(playbook)])
+    folder.update(state="unfinished", planned=[cell.id for cell in setup.cells])
 
     def execute(cells: Sequence[Cell]) -> None:
         journal = FolderJournal(folder, progress)
-        jobs = jobs_of(folder.id, playbook, artifacts, folder.consoles, cells, wait)
+        jobs = jobs_of(folder.id, artifacts, folder.consoles, cells, wait)
         if len(jobs) == 1 and scheduler is None:
             jobs[0].execute(journal)
         elif jobs:
@@ -153,7 +85,7 @@ def run(
         folder.update(state="cut off")
         with suppress(GuestError):  # none has passed
             report.write(folder)
-        progress.note(f"finished cells are kept; go on: neve run {path} --resume {folder.id}")
+        progress.note(f"finished cells are kept; go on: {resume_command(folder)}")
         raise
     finally:
         folder.update(durations=progress.durations, ended=datetime.now(UTC).isoformat())
@@ -183,21 +115,20 @@ def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress
         raise errors[0]
 
 
-def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str, Any]:
+def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
     """What two halves of a run must have in common, and what explains its numbers."""
+    setup = artifacts.setup
     machines = {
-        host.name: levels.tcg_machine(
-            host, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
-        )
-        for host in playbook.hosts
+        host.name: levels.machine_of(host, artifacts)
+        for host in setup.playbook.hosts
         if isinstance(host, TcgHostSpec)
     }
     qemu = emulator(cache) if machines else None
     return {
         "harness": harness_version(),
-        "track": playbook.track,
-        "playbook": playbook.model_dump(mode="json"),
-        "skipped": skipped(playbook),
+        "track": setup.track.name,
+        "playbook": setup.playbook.model_dump(mode="json"),
+        "skipped": setup.skipped,
         **artifacts.describe(),
         "emulator": qemu.version if qemu else None,
         "commands": {
@@ -210,13 +141,47 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
 
 def _resumable(folder: RunFolder, facts: dict[str, Any]) -> RunFolder:
     """`folder`, whose run went with the same `facts`, as far as they are known already."""
-    for key in ("playbook", "kernels", "microbench", "rootfs", "disk", "emulator"):
+    for key in ("playbook", "kernels", "microbench", "rootfs", "disk", "payload", "emulator"):
         if key in facts and folder.metadata.get(key) != facts[key]:
             raise UserError(
                 f"--resume {folder.id}: the {key} is not the one that the run began with; "
                 "start anew"
             )
     return folder
+
+
+def conclusion(folder: RunFolder) -> dict[str, Any]:
+    """What a program asks of a run that has ended: its folder, the cells that failed, what looks
+    changed by the history, and the `status` of a payload in each of its cells."""
+    records = folder.records()
+    return {
+        "run": str(folder.path),
+        "failed": [record.id for record in records if not record.passed],
+        "changes": folder.metadata.get("changes", []),
+        "status": {
+            record.id: sample["status"]
+            for record in records
+            for sample in record.samples
+            if "status" in sample
+        },
+    }
+
+
+def require_success(folder: RunFolder) -> None:
+    """Raise GuestError if a cell failed, or if the history says that something got worse."""
+    from harness.commands.history import regressions
+
+    if failed := conclusion(folder)["failed"]:
+        raise GuestError(
+            f"{folder.standing()}: {', '.join(failed)}; again: {resume_command(folder)}"
+        )
+    if worse := regressions(folder):
+        raise GuestError(f"worse than the history: {'; '.join(worse)}")
+
+
+def resume_command(folder: RunFolder) -> str:
+    """What goes on with the run: it must be asked for what it began with."""
+    return f"{folder.metadata['repeat']} --resume {folder.id}"
 
 
 def repeat_command() -> str:

@@ -2,74 +2,97 @@
 """`neve shell`."""
 
 import sys
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-from harness.build.artifacts import prepare
+from harness.bench.traps import events
+from harness.bench.workload import BootedHost, LinuxWorkload
+from harness.build.artifacts import build_all
 from harness.cache import Cache
-from harness.commands.run import read_playbook
 from harness.errors import UserError
 from harness.machine import levels
-from harness.machine.console import Program
+from harness.machine.console import Shell
 from harness.machine.console.terminal import hand_over
-from harness.model.track import Track, nested
-from harness.paths import PLAYBOOKS
+from harness.machine.guest.emulation import switch
+from harness.machine.host import Host, pinning
+from harness.model.journal import Messages
+from harness.model.playbook import Configuration
+from harness.model.setup import Setup
+from harness.model.track import nested
 from harness.progress import Progress
 
+_L2_MIB = 256
 
-def shell(
-    level: str, command: str | None, path: Path | None, only: str | None, host: str | None
-) -> int:
-    """Boot up to `level`; run `command`, or hand the prompt to the user's terminal.
+
+def at_level(setup: Setup, level: str) -> Setup:
+    """What of `setup` a shell at `level` needs: its first host, and no configuration (l0), or the
+    first nested one. Raises UserError if there is none."""
+    spec = setup.playbook.hosts[0]
+    usable = [cell.configuration for cell in setup.cells if cell.host == spec.name]
+    usable += map(Configuration, setup.track.modes)
+    below = next((name for name in usable if nested(name)), None)
+    if level != "l0" and below is None:
+        raise UserError(f"--level {level}: track {setup.track.name} has no guest hypervisor")
+    changes = {
+        "configurations": (below,) if level != "l0" else (),
+        "l2_memory": max(_L2_MIB, setup.playbook.l2_memory),
+        "hosts": (spec,),
+    }
+    return Setup(setup.playbook.model_copy(update=changes), setup.track, setup.workload)
+
+
+def shell(setup: Setup, level: str, command: str | None, wait: float = 0) -> int:
+    """Boot up to `level`; run `command`, or hand the prompt to the user's terminal; the status.
 
     L1 is the guest hypervisor of the playbook's first nested configuration.
     """
     if command is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("neve shell needs a terminal, or --command")
-    playbook = read_playbook(path or PLAYBOOKS / "fallback.yaml", only, host)
-    known = [*playbook.configurations, *Track.load(playbook.track).modes]
-    configuration = next(filter(nested, known))
     cache, progress = Cache.default(), Progress()
-    artifacts = prepare(
-        cache,
-        progress,
-        track=playbook.track,
-        kernel=playbook.kernel,
-        hosts=playbook.hosts[:1],
-        configurations=[] if level == "l0" else [configuration],
-    )
-    spec = playbook.hosts[0]
-    transcripts = cache.root / "logs" / "shell"
+    needed = at_level(setup, level)
+    artifacts = build_all(cache, progress, needed)
+    (spec,) = needed.playbook.hosts
     with ExitStack() as stack:
         with progress.stage("boot L0"):
-            machine = stack.enter_context(levels.l0(cache, spec, artifacts, transcripts))
-        if level == "l0":
-            if command:
-                done = machine.run(command, timeout=3600, check=False)
-                print(done.stdout + done.stderr, end="")
-                return done.status
-            return _interactive(machine.start(["sh"], "l0-shell"))
-        with progress.stage("boot L1"):
-            hypervisor = levels.l1_guest(
-                machine, artifacts, configuration, gic=spec.gic, memory_mib=playbook.l1_memory
+            host = stack.enter_context(
+                levels.l0(cache, spec, artifacts, cache.root / "logs" / "shell", wait=wait)
             )
-            place = stack.enter_context(levels.l1(machine, artifacts, hypervisor, name="l1"))
-        prompt = place.shell
-        if level == "l2":
-            with progress.stage("boot L2"):
-                prompt = stack.enter_context(
-                    levels.linux_l2(place, artifacts, gic=spec.gic, memory_mib=256, name="l2")
-                )
+        if level == "l0":
+            return _at_host(host, command)
+        cpus = pinning.cpus_for_guests(host, spec, needed.guest_cpus)
+        journal = Messages(lambda _event: None)
+        booted = BootedHost(host, spec, artifacts, journal, events()[0], cpus)
+        with progress.stage(f"boot {level.upper()}"):
+            prompt = stack.enter_context(_prompt(LinuxWorkload(booted), level))
         if command:
             result = prompt.run(command, timeout=3600, check=False)
             print(result.output, end="")
             return result.status
-        status = _interactive(Program(prompt.console))
+        hand_over(prompt.console)
         stack.pop_all()  # the terminal was the user's: nothing more is asked of it
-        machine.close()
-        return status
+        host.close()
+        return 0
 
 
-def _interactive(program: Program) -> int:
-    hand_over(program.console)
-    return 0
+def _at_host(host: Host, command: str | None) -> int:
+    if command is None:
+        hand_over(host.start(["sh"], "l0-shell").console)
+        return 0
+    done = host.run(command, timeout=3600, check=False)
+    print(done.stdout + done.stderr, end="")
+    return done.status
+
+
+@contextmanager
+def _prompt(workload: LinuxWorkload, level: str) -> Iterator[Shell]:
+    """The shell of L1, or of an L2 in it with the architecture of its configuration."""
+    booted = workload.booted
+    (configuration,) = booted.playbook.configurations
+    with workload.place(configuration) as place:
+        if level == "l1":
+            assert isinstance(place, levels.GuestPlace)
+            yield place.shell
+            return
+        switch(booted.host, booted.setup.track, booted.setup.track.modes[configuration].switch)
+        with workload.target(place, configuration) as guest:
+            yield guest.shell

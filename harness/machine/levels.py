@@ -18,11 +18,11 @@ from harness.machine.host.fabric_host import FabricHost
 from harness.machine.host.launch import OneShot
 from harness.machine.host.lock import locked
 from harness.machine.host.server import Server
-from harness.machine.host.tcg import TcgMachine, machine_argv, tcg_host
+from harness.machine.host.tcg import machine_argv, tcg_host
 from harness.machine.host.tuning import constant_speed
-from harness.model.guest import GUEST_CPUS, Guest, kernel_arguments, linux_guest
+from harness.model.guest import File, Guest, kernel_arguments
 from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
-from harness.model.track import Track
+from harness.model.machine import TcgMachine, tcg_machine
 
 BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
 
@@ -44,23 +44,23 @@ class GuestPlace:
         return self.shell.start(argv, name)
 
 
-def tcg_machine(spec: TcgHostSpec, track: Track, kernel: Path, initramfs: Path) -> TcgMachine:
-    """The machine that `spec` asks for, with our kernel of `track` as L0."""
-    options = track.cpu_options.get(spec.cpu)
-    return TcgMachine(
-        cpu=f"{spec.cpu},{options}" if options else spec.cpu,
-        gic=spec.gic,
-        cpus=spec.cpus,
-        memory_mib=spec.memory,
-        kernel=kernel,
-        initramfs=initramfs,
-        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0", *track.host_arguments(spec.gic)),
+def machine_of(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
+    """L0's machine, with its files."""
+    return replace(
+        tcg_machine(spec, artifacts.setup.track),
+        kernel=str(artifacts.l0(spec.name).image),
+        initramfs=str(artifacts.files[File.INITRAMFS]),
     )
 
 
 def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
     """The QEMU command line of L0's machine; the free port that it will get stands as 0."""
-    return machine_argv(qemu, machine, share=cache.artifacts, initrd=str(machine.initramfs), port=0)
+    return machine_argv(qemu, machine, share=cache.artifacts, initrd=machine.initramfs, port=0)
+
+
+def placed(guest: Guest, place: Place, artifacts: Artifacts) -> Guest:
+    """`guest` with its files where `place` has them."""
+    return guest.placed(lambda symbol: place.put(artifacts.files[symbol]))
 
 
 def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
@@ -70,9 +70,9 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
     return OneShot(
         kernel.image,
         kernel.version,
-        artifacts.roots.hypervisor,
-        kernel_arguments("l0", *artifacts.track.host_arguments(spec.gic)),
-        artifacts.for_l0(),
+        artifacts.files[File.INITRAMFS],
+        kernel_arguments("l0", *artifacts.setup.track.host_arguments(spec.gic)),
+        tuple(artifacts.for_guests(spec)),
         artifacts.server_tools,
     )
 
@@ -95,9 +95,7 @@ def l0(
     run may have it. A server is locked, and measured at a constant speed."""
     with ExitStack() as stack:
         if isinstance(spec, TcgHostSpec):
-            wanted = tcg_machine(
-                spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
-            )
+            wanted = machine_of(spec, artifacts)
             yield stack.enter_context(
                 tcg_host(
                     spec.name,
@@ -120,38 +118,9 @@ def l0(
         yield host
 
 
-def l1_guest(
-    host: Host,
-    artifacts: Artifacts,
-    configuration: str,
-    *,
-    gic: int,
-    memory_mib: int,
-    cpus: int = GUEST_CPUS,
-) -> Guest:
-    """The guest hypervisor of `configuration`: Linux in L0, with a virtual EL2 where the track's
-    KVM can give it one."""
-    assert artifacts.l1_initramfs is not None, "no artifacts of L1 were asked for"
-    guest = linux_guest(
-        "l1",
-        kernel=host.put(artifacts.hypervisor(configuration).image),
-        initrd=host.put(artifacts.l1_initramfs),
-        cpus=cpus,
-        memory_mib=memory_mib,
-        gic=gic,
-    )
-    return with_el2(host, artifacts, guest)
-
-
-def with_el2(host: Host, artifacts: Artifacts, guest: Guest) -> Guest:
-    """`guest` with a virtual EL2; it is to be started within `el2_implied`."""
-    tree = artifacts.device_tree if guest.gic == 2 else None
-    return replace(guest, virtual_el2=guest.gic == 3, device_tree=host.put(tree) if tree else None)
-
-
 def el2_implied(host: Host, artifacts: Artifacts, guest: Guest) -> AbstractContextManager[None]:
     """Have KVM give `guest` its virtual EL2 where no VMM asks for it."""
-    parameter = artifacts.track.implied_el2 if guest.device_tree else None
+    parameter = artifacts.setup.track.implied_el2 if guest.device_tree else None
     return implied_el2(host, parameter) if parameter else nullcontext()
 
 
@@ -168,32 +137,8 @@ def l1(host: Host, artifacts: Artifacts, guest: Guest, *, name: str) -> Iterator
         )
 
 
-def l2_guest(
-    place: Place, artifacts: Artifacts, *, gic: int, memory_mib: int, cpus: int = GUEST_CPUS
-) -> Guest:
-    """An unmodified Linux, in L1 or in L0."""
-    return linux_guest(
-        "l2",
-        kernel=place.put(artifacts.kernels["l2"].image),
-        initrd=place.put(artifacts.roots.guest),
-        cpus=cpus,
-        memory_mib=memory_mib,
-        gic=gic,
-    )
-
-
 @contextmanager
 def l2(place: Place, guest: Guest, *, name: str) -> Iterator[Shell]:
     """Boot the Linux `guest` up to its shell."""
     with booted(place, guest, "l2", name=name, boot_seconds=BOOT_SECONDS["l2"]) as shell:
-        yield shell
-
-
-@contextmanager
-def linux_l2(
-    place: Place, artifacts: Artifacts, *, gic: int, memory_mib: int, name: str
-) -> Iterator[Shell]:
-    """An unmodified Linux with a shell, in L1."""
-    guest = l2_guest(place, artifacts, gic=gic, memory_mib=memory_mib)
-    with l2(place, guest, name=name) as shell:
         yield shell

@@ -1,16 +1,42 @@
 # SPDX-License-Identifier: MIT
 """Guests of KVM: what each one is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
 
 GUEST_CPUS = 2  # of a guest that is measured by micro-benchmarks, and of its hypervisor
 
 
+class File(StrEnum):
+    """Symbols of files that have yet to be built, or to be put where they are used."""
+
+    INITRAMFS = "<initramfs>"  # of L0
+    L1_INITRAMFS = "<l1-initramfs>"
+    GUEST_INITRAMFS = "<guest-initramfs>"
+    DEVICE_TREE = "<device-tree>"
+    MICROBENCH = "<microbench>"
+    DISK = "<disk>"
+    PAYLOAD = "<payload>"
+
+
+def kernel_file(name: str) -> str:
+    """The symbol of the kernel that a track calls so."""
+    return f"<{name}-kernel>"
+
+
+def is_symbol(file: str) -> bool:
+    """Whether `file` is no path yet."""
+    return file.startswith("<")
+
+
 @dataclass(frozen=True)
 class Guest:
-    """A guest of KVM. Paths are those of the level that starts it; sizes in MiB. vCPUs stay on
-    `pinned`, one to one: by default on the first CPUs. `disk` is read-only; `tap` is the interface
-    that its network card (address `mac`) is at the other end of, served by the kernel's vhost."""
+    """A guest of KVM. Files are paths of the level that starts it, or symbols; sizes are in MiB.
+    vCPUs stay on `pinned`, one to one: by default on the first CPUs. `disk` is read-only; `tap` is
+    the interface that its network card (address `mac`) is at the other end of, served by the
+    kernel's vhost."""
 
     kernel: str
     cpus: int
@@ -27,6 +53,26 @@ class Guest:
     disk: str | None = None
     tap: str | None = None
     mac: str = ""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What it boots from, {field: path or symbol}."""
+        names = ("kernel", "initrd", "device_tree", "disk")
+        return {name: file for name in names if (file := getattr(self, name))}
+
+    def placed(self, path_of: Callable[[str], str]) -> "Guest":
+        """With the paths of its symbols, which `path_of` gives."""
+        paths: dict[str, Any] = {
+            name: path_of(file) for name, file in self.files.items() if is_symbol(file)
+        }
+        return replace(self, **paths)
+
+    def with_el2(self) -> "Guest":
+        """With a virtual EL2: no VMM can ask for one beside a GICv2, so there the device tree
+        tells the guest of it, and KVM has to imply it."""
+        if self.gic == 3:
+            return replace(self, virtual_el2=True)
+        return replace(self, device_tree=File.DEVICE_TREE)
 
 
 def kernel_arguments(level: str, *extra: str) -> tuple[str, ...]:

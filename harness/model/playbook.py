@@ -41,10 +41,15 @@ class Configuration(StrEnum):
     def nested(self) -> bool:
         return nested(self.value)
 
+    @property
+    def guest_level(self) -> int:
+        """The level of the guest that is measured; 0 if that is the host."""
+        return 0 if self is Configuration.NATIVE else 2 if self.nested else 1
+
 
 class Benchmark(StrEnum):
-    """The micro-benchmarks, of which `images/microbench/bench.c` says what each one does, and the
-    applications, which `harness/model/applications/` describes."""
+    """The micro-benchmarks, of which `images/microbench/bench.c` says what each one does; the
+    applications, which `harness/model/applications/` describes; and an image of the user's own."""
 
     HYPERCALL = "hypercall"
     DEVICE_IO = "device-io"
@@ -61,10 +66,16 @@ class Benchmark(StrEnum):
     TCP_MAERTS = "tcp-maerts"
     APACHE = "apache"
     NGINX = "nginx"
+    PAYLOAD = "payload"
 
     @property
     def application(self) -> bool:
         return self.value in applications()
+
+    @property
+    def kind(self) -> str:
+        """Benchmarks of one kind may be in one playbook."""
+        return "payload" if self is Benchmark.PAYLOAD else str(self.application)
 
 
 class SpecJvm(Model):
@@ -72,6 +83,15 @@ class SpecJvm(Model):
 
     jar: Path
     benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)] = ("compress", "crypto.aes")
+
+
+class Payload(Model):
+    """A flat arm64 image of the user's, booted in place of benchmarks: `arguments` are its command
+    line, `seconds` how long it may run. It passes if it powers off, or ends with status 0."""
+
+    image: Path
+    arguments: str = ""
+    seconds: Annotated[Number, Field(gt=0)] = 600.0
 
 
 class Playbook(Model):
@@ -101,6 +121,7 @@ class Playbook(Model):
     check: Flag = False
     size: Size | None = None
     specjvm: SpecJvm | None = None
+    payload: Payload | None = None
     guest_cpus: Annotated[Integer, Field(ge=1, le=16)] = 4
     benchmark_seconds: Annotated[Number, Field(gt=0)] = 300.0
     l1_memory: Annotated[Integer, Field(ge=512, le=65536)] = 1024
@@ -119,8 +140,12 @@ class Playbook(Model):
                 raise ValueError(f"{what}: an entry is listed twice")
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
-        if len({benchmark.application for benchmark in self.benchmarks}) > 1:
-            raise ValueError("benchmarks: applications need a playbook of their own")
+        if len({benchmark.kind for benchmark in self.benchmarks}) > 1:
+            raise ValueError("benchmarks: applications and payloads need playbooks of their own")
+        if (self.benchmarks[0] is Benchmark.PAYLOAD) != (self.payload is not None):
+            raise ValueError(
+                "payload: names the image of the benchmark `payload`, and nothing else"
+            )
         track = Track.load(self.track)
         if self.kernel:
             try:
@@ -272,6 +297,18 @@ def narrow(playbook: Playbook, only: str) -> Playbook:
             entry for entry, name in zip(present, names, strict=True) if name in values
         )
     return playbook.model_copy(update=changes)
+
+
+def with_payload(playbook: Playbook, payload: Payload) -> Playbook:
+    """`playbook` with the user's image in place of its benchmarks, once in each configuration."""
+    return playbook.model_copy(
+        update={
+            "name": "payload",
+            "benchmarks": (Benchmark.PAYLOAD,),
+            "payload": payload,
+            "repetitions": 1,
+        }
+    )
 
 
 def on_host(playbook: Playbook, host: str, inventory: Inventory | None = None) -> Playbook:

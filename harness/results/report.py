@@ -54,10 +54,12 @@ def results(folder: RunFolder) -> pd.DataFrame:
 
 def summary(folder: RunFolder) -> pd.DataFrame:
     """The table of the report: `tables.summary`, with the columns spread and noisy, or
-    `overheads` of a run of applications.
+    `overheads` of a run of applications, `ends_of_payload` of one of a payload.
 
     Raises GuestError if no cell finished.
     """
+    if runs_a_payload(folder):
+        return ends_of_payload(folder)
     measured = results(folder)
     if measured.empty:
         failures = _failures(folder)
@@ -93,11 +95,7 @@ def write(folder: RunFolder) -> None:
     standing = folder.standing()
     _junit(folder, standing)
     table = summary(folder)
-    content = (
-        _applications(folder, table)
-        if measures_applications(folder)
-        else _operations(folder, table)
-    )
+    content = _content(folder, table)
     values = {
         **content.values,
         "standing": "" if standing.whole else f"This run is not whole. It is {standing}.",
@@ -108,8 +106,10 @@ def write(folder: RunFolder) -> None:
         "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],
         "failures": _failures(folder),
     }
-    picture = chart.svg(content.drawn)
-    write_atomically(folder.path / "report.svg", picture)
+    picture = ""
+    if content.drawn:
+        picture = chart.svg(content.drawn)
+        write_atomically(folder.path / "report.svg", picture)
     _render(
         folder,
         content.template,
@@ -140,13 +140,56 @@ class _Content:
     values: Mapping[str, Any]
     table: pd.DataFrame
     reasons: Mapping[str, pd.DataFrame]
-    drawn: "Figure"
+    drawn: "Figure | None" = None
+
+
+def _content(folder: RunFolder, table: pd.DataFrame) -> _Content:
+    if runs_a_payload(folder):
+        return _payload(folder, table)
+    if measures_applications(folder):
+        return _applications(folder, table)
+    return _operations(folder, table)
+
+
+def runs_a_payload(folder: RunFolder) -> bool:
+    """Whether the run is one of an image of the user's."""
+    return bool(folder.metadata.get("playbook", {}).get("payload"))
+
+
+def ends_of_payload(folder: RunFolder) -> pd.DataFrame:
+    """Columns host, configuration, `status` (None where it did not end) and `console`, its file in
+    the run folder."""
+    rows = []
+    for record in folder.records():
+        host, configuration, _, _ = record.id.split("/")
+        status = next((sample["status"] for sample in record.samples), None)
+        console = f"consoles/{host}-{configuration}.log"
+        rows.append((host, configuration, status, console))
+    return pd.DataFrame(rows, columns=["host", "configuration", "status", "console"], dtype=object)
+
+
+def _payload(folder: RunFolder, table: pd.DataFrame) -> _Content:
+    image = folder.metadata["playbook"]["payload"]["image"]
+    passed = int((table["status"] == 0).sum())
+    return _Content(
+        "payload",
+        {
+            "title": f"{image}: {folder.id}",
+            "headline": f"It came to a good end in {passed} of {len(table)} configurations.",
+        },
+        table.fillna(""),
+        {},
+    )
 
 
 def measures_applications(folder: RunFolder) -> bool:
     """Whether the run is one of applications."""
     benchmarks = folder.metadata.get("playbook", {}).get("benchmarks", [])
     return bool(set(benchmarks) & set(applications()))
+
+
+def _measures_operations(folder: RunFolder) -> bool:
+    return not (runs_a_payload(folder) or measures_applications(folder))
 
 
 def _applications(folder: RunFolder, table: pd.DataFrame) -> _Content:
@@ -363,7 +406,7 @@ def _provenance(folder: RunFolder) -> str:
         for level, kernel in kernels.items()
     ]
     lines += [
-        *([] if measures_applications(folder) else [f"timer       {_timers(folder)}"]),
+        *([f"timer       {_timers(folder)}"] if _measures_operations(folder) else []),
         f"emulator    {metadata.get('emulator', 'none')}",
         f"started     {metadata.get('started')}",
         f"repeat      {metadata.get('repeat')}",

@@ -25,7 +25,7 @@ import dask
 from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, get_worker
 from distributed.security import Security
 
-from harness.build.artifacts import artifacts_of
+from harness.build.artifacts import build_all
 from harness.cache import Cache
 from harness.errors import HarnessError, InfrastructureError, UserError, together
 from harness.model.cell import CellRecord
@@ -198,8 +198,8 @@ def _work(job: Job, topic: str) -> None:
 def _at_home(job: Job, journal: Journal) -> Iterator[Job]:
     """`job` with the files of this machine, which may be another one than the user's."""
     if not job.artifacts.present():
-        playbook = job.playbook
-        job = replace(job, artifacts=artifacts_of(Cache.default(), journal, playbook, [job.spec]))
+        setup = job.artifacts.setup.on([job.spec])
+        job = replace(job, artifacts=build_all(Cache.default(), journal, setup))
     if job.consoles.is_dir():
         yield job
         return

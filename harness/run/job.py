@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Works a host's cells off: boot by boot, guest by guest, cell by cell.
+"""Runs all cells of one host: boot by boot, guest by guest, cell by cell.
 
 A cell that fails is recorded with its cause, and the rest goes on in a freshly booted guest.
 """
@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.bench.micro import Value
-from harness.bench.rig import ApplicationRig, MicroRig, Rig, Site, Subject
 from harness.bench.traps import usable_event
+from harness.bench.workload import WORKLOADS, BootedHost, Target, Workload
 from harness.build.artifacts import Artifacts
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, InfrastructureError
@@ -20,19 +20,17 @@ from harness.machine import levels
 from harness.machine.guest.emulation import switch
 from harness.machine.host import Host, pinning
 from harness.model.cell import CellRecord
-from harness.model.guest import GUEST_CPUS
 from harness.model.inventory import HostSpec, SshHostSpec
 from harness.model.journal import Facts, Journal
 from harness.model.measurement import Measurement, Mechanism
-from harness.model.playbook import Cell, Configuration, Playbook
+from harness.model.playbook import Cell
 
 
 @dataclass(frozen=True)
 class Job:
-    """The cells of one host in one run, for whoever works them off."""
+    """The cells of one host in one run, for whoever runs them."""
 
     run_id: str
-    playbook: Playbook
     spec: HostSpec
     artifacts: Artifacts
     consoles: Path
@@ -53,7 +51,6 @@ class Job:
 
 def jobs_of(
     run_id: str,
-    playbook: Playbook,
     artifacts: Artifacts,
     consoles: Path,
     cells: Sequence[Cell],
@@ -62,8 +59,8 @@ def jobs_of(
     """A job for each host that has some of `cells`; `wait` is for how many seconds another run
     may have it."""
     return [
-        Job(run_id, playbook, spec, artifacts, consoles, mine, wait)
-        for spec in playbook.hosts
+        Job(run_id, spec, artifacts, consoles, mine, wait)
+        for spec in artifacts.setup.playbook.hosts
         if (mine := tuple(cell for cell in cells if cell.host == spec.name))
     ]
 
@@ -92,11 +89,11 @@ class _Boot:
                         Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
                     )
                 )
-            rig = self._rig(host)
+            workload = self._workload(host)
             while self.queue:
                 below = self._hypervisor(self.queue[0])
                 try:
-                    self._at_level(rig, below)
+                    self._at_level(workload, below)
                 except GuestError as error:
                     self._blame(below, error)
                     if not _alive(host):
@@ -104,82 +101,72 @@ class _Boot:
 
     def _hypervisor(self, cell: Cell) -> str | None:
         """What has to run for `cell`: a kernel of L1, or none."""
-        track, configuration = self.job.artifacts.track, cell.configuration
-        return track.hypervisor(configuration) if configuration.nested else None
+        configuration = cell.configuration
+        if not configuration.nested:
+            return None
+        return self.job.artifacts.setup.track.hypervisor(configuration)
 
-    def _rig(self, host: Host) -> Rig:
-        event, playbook = usable_event(host), self.job.playbook
+    def _workload(self, host: Host) -> Workload:
+        event, setup = usable_event(host), self.job.artifacts.setup
         self.journal.tell(
             Facts(
                 {
                     "accounting": {
-                        self.spec.name: {
-                            "tracepoint": event.name,
-                            "all_exits": event.complete,
-                        }
+                        self.spec.name: {"tracepoint": event.name, "all_exits": event.complete}
                     }
                 }
             )
         )
-        kind, cpus = (
-            (ApplicationRig, playbook.guest_cpus)
-            if playbook.applications
-            else (MicroRig, GUEST_CPUS)
-        )
-        return kind(
-            Site(
-                host,
-                self.spec,
-                playbook,
-                self.job.artifacts,
-                self.journal,
-                event,
-                pinning.cpus_for_guests(host, self.spec, cpus),
-            )
-        )
+        cpus = pinning.cpus_for_guests(host, self.spec, setup.guest_cpus)
+        booted = BootedHost(host, self.spec, self.job.artifacts, self.journal, event, cpus)
+        return WORKLOADS[setup.workload](booted)
 
-    def _at_level(self, rig: Rig, below: str | None) -> None:
+    def _at_level(self, workload: Workload, below: str | None) -> None:
         """Run the cells at the head of the queue that need the guest hypervisor `below`."""
-        track = self.job.artifacts.track
-        with rig.place(self.queue[0].configuration) as place:
+        track = self.job.artifacts.setup.track
+        with workload.place(self.queue[0].configuration) as place:
             while self.queue and self._hypervisor(self.queue[0]) == below:
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
                 if below:
-                    switch(rig.site.host, track, track.modes[configuration].switch)
-                with rig.subject(place, configuration) as subject:
+                    switch(workload.booted.host, track, track.modes[configuration].switch)
+                with workload.target(place, configuration) as target:
                     while self.queue and (
                         self.queue[0].configuration,
                         self.queue[0].repetition,
                     ) == (configuration, repetition):
-                        self._cell(rig.site, subject, self.queue[0])
+                        self._cell(workload, target, self.queue[0])
 
-    def _cell(self, site: Site, subject: Subject, cell: Cell) -> None:
-        started = time.monotonic()
-        pinned = () if cell.configuration is Configuration.NATIVE else site.cpus
+    def _cell(self, workload: Workload, target: Target, cell: Cell) -> None:
+        started, host = time.monotonic(), workload.booted.host
+        pinned = workload.pinned(cell.configuration)
         with self._stage(f"{cell.configuration}: {cell.benchmark}"):
-            pinning.verify(site.host, pinned)
-            answer = subject.measure(cell)
-            pinning.verify(site.host, pinned)
+            pinning.verify(host, pinned)
+            outcome = target.measure(cell)
+            pinning.verify(host, pinned)
+        if outcome.error:
+            self.journal.note(f"{cell.id} failed: {outcome.error}")
         self.journal.tell(
             CellRecord(
                 cell.id,
-                "passed",
+                "failed" if outcome.error else "passed",
                 round(time.monotonic() - started, 3),
-                measurements=tuple(self._measurement(cell, value) for value in answer.values),
-                samples=tuple(answer.samples),
+                measurements=tuple(self._measurement(cell, value) for value in outcome.values),
+                samples=tuple(outcome.samples),
+                error=outcome.error,
             )
         )
         self.queue.remove(cell)
 
     def _measurement(self, cell: Cell, value: Value) -> Measurement:
         cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu
+        track = self.job.artifacts.setup.track
         nested = cell.configuration.nested
-        mechanism = Mechanism(self.job.artifacts.track.mechanism) if nested else Mechanism.NONE
+        mechanism = Mechanism(track.mechanism) if nested else Mechanism.NONE
         return Measurement(
             run_id=self.job.run_id,
             host=self.spec.name,
-            track=self.job.playbook.track,
+            track=track.name,
             cpu=cpu,
             gic=self.spec.gic,
             configuration=cell.configuration,

@@ -28,6 +28,7 @@ from harness.machine.host.identities import Identities
 from harness.machine.host.keys import authorized_line, dropbear_format, paramiko_key
 from harness.machine.host.known_hosts import KnownKeys
 from harness.machine.host.openssh import Settings
+from harness.model.machine import TcgMachine
 from harness.process import mortal
 
 SHARE = "/mnt"  # where L0's init mounts the artifacts
@@ -37,23 +38,6 @@ _ANSWER_SECONDS = 10
 _PROMPT = "l0# "
 _REGISTERS = r"PC=[\s\S]*\(qemu\)"
 MONITOR = "\x01c"  # of a console that QEMU's monitor shares: goes to the other one
-
-
-@dataclass(frozen=True)
-class TcgMachine:
-    """What the machine is made of. `cpu` and `gic` as QEMU names them.
-
-    Without `icount` its time is ours, and its CPUs run at once.
-    """
-
-    cpu: str
-    gic: int
-    cpus: int
-    memory_mib: int
-    kernel: Path
-    initramfs: Path
-    kernel_arguments: tuple[str, ...]
-    icount: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,7 +92,7 @@ def machine_argv(
         "-serial",
         "mon:stdio",
         "-kernel",
-        str(machine.kernel),
+        machine.kernel,
         "-initrd",
         initrd,
         "-append",
@@ -194,7 +178,7 @@ def _boot(
 ) -> tuple[Console, int]:
     for attempt in range(1, _PORT_TRIES + 1):
         port = _free_port()
-        with _initrd(machine.initramfs, keys) as initrd:
+        with _initrd(Path(machine.initramfs), keys) as initrd:
             argv = machine_argv(
                 emulator, machine, share=share, initrd=f"/proc/{os.getpid()}/fd/{initrd}", port=port
             )

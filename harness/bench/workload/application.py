@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The applications' rig: L0, a VM or a nested VM with the same disk, and a client beside them.
+"""The applications' workload: L0, a VM or a nested VM with the same disk, and a client beside them.
 
 All levels and the client are in one segment of Ethernet, so a client reaches each of them alike.
 It is a network namespace of L0's, with a bridge between.
@@ -11,18 +11,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from harness.bench.micro import Value
-from harness.bench.rig.rig import Answer, Rig, Site
 from harness.bench.traps import counting
+from harness.bench.workload.workload import BootedHost, Outcome, Workload
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.machine import levels
 from harness.machine.console import Place, Shell
 from harness.machine.host import Host
 from harness.model.application import Application, applications
-from harness.model.guest import Guest
+from harness.model.guest import File
 from harness.model.playbook import Cell, Configuration
 
 _NETWORK = "192.0.2"  # TEST-NET-1: no lab has it
@@ -86,28 +86,28 @@ def _line(
 
 
 @dataclass(frozen=True)
-class _Stage:
+class _Measured:
     """A system with the disk of the applications: that of `level`."""
 
-    site: Site
+    booted: BootedHost
     system: _System
     level: int
 
-    def measure(self, cell: Cell) -> Answer:
+    def measure(self, cell: Cell) -> Outcome:
         application = applications()[cell.benchmark]
-        size = self.site.playbook.size or ("small" if self.site.spec.kind == "tcg" else "paper")
+        size = self.booted.playbook.size or ("small" if self.booted.spec.kind == "tcg" else "paper")
         amounts = dict(application.amounts(size))
         runs = amounts.pop("runs")
         variables = {
             **amounts,
             "server": _address(self.level),
-            "cpus": self.site.playbook.guest_cpus,
+            "cpus": self.booted.playbook.guest_cpus,
             **self._licensed(),
         }
         try:
             self._serve(application, variables)
             # The first run warms up, so it may as well be the one whose exits are counted.
-            with counting(self.site.host, self.site.event) as counter:
+            with counting(self.booted.host, self.booted.event) as counter:
                 before, start = counter.read(), self._now()
                 self._run(application, variables)
                 seconds, exits = self._now() - start, counter.read()
@@ -119,11 +119,11 @@ class _Stage:
             raise GuestError(f"{application.name}: {error}{self._server_log()}") from error
         finally:
             with suppress(HarnessError):  # of a system that died, whose error is under way
-                _OnHost(self.site.host).run(_QUIET, _SETUP_SECONDS)
+                _OnHost(self.booted.host).run(_QUIET, _SETUP_SECONDS)
                 if self.level:
                     self.system.run(_QUIET, _SETUP_SECONDS)
         deviation = statistics.stdev(figures) if runs > 1 else None
-        return Answer(
+        return Outcome(
             [
                 Value(
                     application.metric, application.unit, statistics.fmean(figures), deviation, runs
@@ -135,7 +135,7 @@ class _Stage:
         )
 
     def _licensed(self) -> dict[str, str]:
-        specjvm = self.site.playbook.specjvm
+        specjvm = self.booted.playbook.specjvm
         return (
             {"jar": specjvm.jar.name, "benchmarks": " ".join(specjvm.benchmarks)} if specjvm else {}
         )
@@ -149,7 +149,7 @@ class _Stage:
 
     def _serve(self, application: Application, variables: Mapping[str, object]) -> None:
         """Prepare it, start its server and load it with data."""
-        seconds = self.site.playbook.benchmark_seconds
+        seconds = self.booted.playbook.benchmark_seconds
         if application.prepare:
             self.system.run(_line(application, "prepare", variables), seconds)
         if application.start:
@@ -163,7 +163,7 @@ class _Stage:
     def _await(self, address: str, port: int) -> None:
         end = time.monotonic() + _START_SECONDS
         probe = f"nc -w 2 {address} {port} </dev/null >/dev/null 2>&1"
-        while not self.site.host.attempt(f"timeout 5 {probe}"):
+        while not self.booted.host.attempt(f"timeout 5 {probe}"):
             if time.monotonic() > end:
                 raise GuestError(
                     f"its server does not answer at {address} port {port} within "
@@ -176,25 +176,25 @@ class _Stage:
             return application.parse(self._client(application, "client", variables))
         return application.parse(
             self.system.run(
-                _line(application, "run", variables), self.site.playbook.benchmark_seconds
+                _line(application, "run", variables), self.booted.playbook.benchmark_seconds
             )
         )
 
     def _client(self, application: Application, step: str, variables: Mapping[str, object]) -> str:
-        return _OnHost(self.site.host).run(
-            _line(application, step, variables, _CLIENT), self.site.playbook.benchmark_seconds
+        return _OnHost(self.booted.host).run(
+            _line(application, step, variables, _CLIENT), self.booted.playbook.benchmark_seconds
         )
 
     def _now(self) -> float:
         """L0's time: a second of an emulated machine is not one of ours."""
-        return float(self.site.host.run("cat /proc/uptime").stdout.split()[0])
+        return float(self.booted.host.run("cat /proc/uptime").stdout.split()[0])
 
     def _clocks(self) -> "_Clocks":
         """L0's time, and how long the CPUs of each level have worked, by one command."""
         asked = [
             f"nc -w 10 {_address(level)} 9 </dev/null || echo" for level in range(1, self.level + 1)
         ]
-        said = self.site.host.run(
+        said = self.booted.host.run(
             "; ".join(["cat /proc/uptime", "head -n 1 /proc/stat", *asked])
         ).stdout.splitlines()
         return _Clocks(
@@ -239,64 +239,31 @@ def _rates(exits: Counter[str], seconds: float) -> Iterator[Value]:
             yield Value("traps", "exits per second", count / seconds, None, 1, reason)
 
 
-class ApplicationRig(Rig):
+class ApplicationWorkload(Workload):
     """Measures applications, natively and in guests."""
 
     @contextmanager
     def place(self, configuration: Configuration) -> Iterator[Place]:
-        _ready_host(self.site)
+        _ready_host(self.booted)
         with super().place(configuration) as place:
             yield place
-
-    def hypervisor(self, configuration: Configuration) -> Guest:
-        site = self.site
-        guest = levels.l1_guest(
-            site.host,
-            site.artifacts,
-            configuration,
-            gic=site.spec.gic,
-            memory_mib=site.playbook.l1_memory,
-            cpus=site.playbook.guest_cpus,
-        )
-        return self._connected(guest, 1, site.host)
 
     def settle(self, hypervisor: levels.GuestPlace) -> None:
         _ready(_InGuest(hypervisor.shell), "hypervisor", 1)
 
-    def _connected(self, guest: Guest, level: int, place: Place) -> Guest:
-        """`guest` with the disk and a card in the network."""
-        assert self.site.artifacts.disk is not None, "no artifacts for applications were asked for"
-        disk = place.put(self.site.artifacts.disk) if level == 1 else "/dev/vda"
-        return replace(guest, disk=disk, tap="guest", mac=f"52:54:00:00:02:{level:02x}")
-
     @contextmanager
-    def subject(self, place: Place, configuration: Configuration) -> Iterator[_Stage]:
-        site = self.site
+    def target(self, place: Place, configuration: Configuration) -> Iterator[_Measured]:
+        booted, level = self.booted, configuration.guest_level
         if configuration is Configuration.NATIVE:
-            yield _Stage(site, _OnHost(site.host), 0)
+            yield _Measured(booted, _OnHost(booted.host), level)
             return
-        level = 2 if configuration.nested else 1
-        guest = replace(
-            self._connected(
-                levels.l2_guest(
-                    place,
-                    site.artifacts,
-                    gic=site.spec.gic,
-                    memory_mib=site.playbook.l2_memory,
-                    cpus=site.playbook.guest_cpus,
-                ),
-                level,
-                place,
-            ),
-            pinned=() if configuration.nested else site.cpus,
-        )
-        site.record(f"{configuration}: guest at L{level}", guest)
+        guest = self.guest(place, configuration)
         with ExitStack() as stack:
-            with site.stage(f"{configuration}: boot guest at L{level}"):
+            with booted.stage(f"{configuration}: boot guest at L{level}"):
                 shell = stack.enter_context(levels.l2(place, guest, name=str(configuration)))
                 system = _InGuest(shell)
                 _ready(system, "guest", level)
-            yield _Stage(site, system, level)
+            yield _Measured(booted, system, level)
 
 
 def _ready(system: _System, role: str, level: int, disk: str = "/dev/vda") -> None:
@@ -307,9 +274,10 @@ def _ready(system: _System, role: str, level: int, disk: str = "/dev/vda") -> No
     )
 
 
-def _ready_host(site: Site) -> None:
+def _ready_host(booted: BootedHost) -> None:
     """L0 gets its disk and network once a boot."""
-    if not site.host.attempt("test -e /run/app/ready"):
-        assert site.artifacts.disk is not None, "no artifacts for applications were asked for"
-        with site.stage("disk and network"):
-            _ready(_OnHost(site.host), "host", 0, site.host.put(site.artifacts.disk))
+    if not booted.host.attempt("test -e /run/app/ready"):
+        with booted.stage("disk and network"):
+            _ready(
+                _OnHost(booted.host), "host", 0, booted.host.put(booted.artifacts.files[File.DISK])
+            )

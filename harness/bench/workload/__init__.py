@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+"""Workloads: what is put up on a booted L0 so that a cell can be measured, and how it is."""
+
+from harness.bench.workload.application import ApplicationWorkload
+from harness.bench.workload.linux import LinuxWorkload
+from harness.bench.workload.micro import MicroWorkload
+from harness.bench.workload.payload import PayloadWorkload
+from harness.bench.workload.workload import BootedHost, Outcome, Target, Workload
+from harness.model.setup import Workload as Kind
+
+WORKLOADS: dict[Kind, type[Workload]] = {
+    Kind.MICRO: MicroWorkload,
+    Kind.APPLICATIONS: ApplicationWorkload,
+    Kind.PAYLOAD: PayloadWorkload,
+    Kind.LINUX: LinuxWorkload,
+}
+
+__all__ = ["WORKLOADS", "BootedHost", "LinuxWorkload", "Outcome", "Target", "Workload"]

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""The command `neve`: parse, call, print. No logic."""
+
+import getpass
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from harness import __version__
+from harness.cli.kernels import kernel
+from harness.cli.lab import deploy, doctor, undeploy
+from harness.cli.measure import plan, run, shell
+from harness.cli.options import Group
+from harness.cli.results import compare, history, report, runs
+from harness.errors import HarnessError
+from harness.paths import refuse_foreign
+from harness.process import explain
+
+__all__ = ["cli", "history", "kernel", "main"]
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Measure nested virtualization on ARM: on QEMU TCG, or on a server over SSH."""
+
+
+for _command in (
+    plan,
+    run,
+    report,
+    compare,
+    runs,
+    history,
+    kernel,
+    shell,
+    deploy,
+    undeploy,
+    doctor,
+):
+    cli.add_command(_command)
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors are one line (and what they carry), never a traceback."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # in a container, say: libraries of ours ask for the name, too
+        os.environ["LOGNAME"] = str(os.getuid())
+    for stream in (sys.stdout, sys.stderr):  # a terminal's encoding may lack what a report has
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        refuse_foreign(Path(sys.argv[0]))
+        cli(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        _leave("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (HarnessError, OSError) as error:
+        meant = explain(error)
+        _leave(str(meant), meant.exit_code)
+    except KeyboardInterrupt:
+        _leave("interrupted", 130)
+
+
+def _leave(message: str, status: int) -> None:
+    click.echo(f"neve: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""`neve kernel …`."""
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import AS_JSON, Group, print_json
+
+
+@click.group(cls=Group)
+def kernel() -> None:
+    """Kernels: build, import a source, list what is in the cache."""
+
+
+_track = click.option("--track", default="upstream", show_default=True)
+_set = click.option(
+    "--set", "settings", multiple=True, metavar="K=V", help="A parameter of the patch series."
+)
+
+
+@kernel.command("build")
+@_track
+@click.option("--version", "wanted", help="A line (7.2) or a release (7.2.12); default newest.")
+@_set
+@click.option("--update", is_flag=True, help="Look for a newer source in Debian's archive.")
+@AS_JSON
+def kernel_build(
+    track: str, wanted: str | None, settings: tuple[str, ...], update: bool, as_json: bool
+) -> None:
+    """Build the kernel of a track."""
+    from harness.commands import kernel as commands
+
+    built = commands.build_kernel(track, wanted, settings, update)
+    if as_json:
+        print_json({"version": built.version, "key": built.key, "image": str(built.image)})
+    else:
+        click.echo(f"Linux {built.version}: {built.image}")
+
+
+@kernel.command("patches")
+@click.argument("track", default="upstream")
+@_set
+@click.option("--version", "wanted", help="For this Linux; default the newest in the cache.")
+@click.option("--output", type=Path, help="Write the mails into this folder, one a file.")
+@click.option("--files", is_flag=True, help="Print the files that the series changes instead.")
+def kernel_patches(
+    track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None, files: bool
+) -> None:
+    """Print the rendered series of TRACK as mails for `git am`, or export it, signed off by you."""
+    from harness.commands import kernel as commands
+
+    if files:
+        click.echo("\n".join(commands.files_that_change(track, wanted)))
+        return
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    mails = commands.render_patches(track, settings, wanted, cover=output is not None)
+    if output is None:
+        click.echo("".join(mails.values()), nl=False)
+        return
+    for name, text in mails.items():
+        (output / name).write_text(text, encoding="utf-8")
+        click.echo(output / name)
+
+
+@kernel.command("edit")
+@click.argument("track")
+@_set
+@click.option("--version", "wanted", help="Of this Linux; default the newest in the cache.")
+@click.option("--output", type=Path, help="A new folder; default linux-TRACK.")
+def kernel_edit(
+    track: str, settings: tuple[str, ...], wanted: str | None, output: Path | None
+) -> None:
+    """Lay TRACK's series out as a git repository: the release, then a commit for each patch."""
+    from harness.commands import kernel as commands
+
+    folder, version, number = commands.edit_series(track, settings, wanted, output)
+    click.echo(
+        f"{folder}: Linux {version} and {number} patches; once its commits are as you want "
+        f"them: neve kernel save {track} {folder}"
+    )
+
+
+@kernel.command("save")
+@click.argument("track")
+@click.argument("folder", type=Path)
+def kernel_save(track: str, folder: Path) -> None:
+    """Bring the commits of FOLDER, which `neve kernel edit` made, back into TRACK's series."""
+    from harness.commands import kernel as commands
+
+    click.echo(str(commands.save_series(track, folder)))
+
+
+@kernel.command("import")
+@click.argument("path", type=Path)
+@_track
+@click.option("--revision", help="Of a git repository; default HEAD if PATH is a bare one.")
+def kernel_import(path: Path, track: str, revision: str | None) -> None:
+    """Take a source tree, a tarball, a git repository or a linux-source package into the cache."""
+    from harness.commands import kernel as commands
+
+    source = commands.import_kernel(track, path, revision)
+    click.echo(f"Linux {source.version}, SHA-256 {source.sha256}")
+
+
+@kernel.command("list")
+@AS_JSON
+def kernel_list(as_json: bool) -> None:
+    """List the kernels and the sources in the cache."""
+    from harness.commands import kernel as commands
+
+    listed = commands.list_kernels()
+    if as_json:
+        print_json(listed)
+        return
+    for entry in listed:
+        click.echo(f"{entry['what']:<7} {entry['track']:<9} {entry['version']:<10} {entry['key']}")

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""`neve plan`, `run` and `shell`."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from harness.cli.options import (
+    AS_JSON,
+    DATABASE,
+    HOST,
+    INVENTORY,
+    ONLY,
+    RUNS,
+    WAIT,
+    Command,
+    Seconds,
+    print_json,
+)
+from harness.errors import UserError
+from harness.paths import PLAYBOOKS
+
+
+@click.command(cls=Command)
+@click.argument("playbook", type=Path)
+@ONLY
+@HOST
+@INVENTORY
+@AS_JSON
+def plan(
+    playbook: Path, only: str | None, host: str | None, inventory: Path | None, as_json: bool
+) -> None:
+    """Print the matrix and the command lines of PLAYBOOK, and run nothing."""
+    from harness.commands.setup import read_setup
+
+    setup = read_setup(playbook, only, host, inventory)
+    from harness.commands.plan import describe
+
+    described = describe(setup)
+    if as_json:
+        print_json(described)
+        return
+    for cell in described["cells"]:
+        click.echo(cell)
+    for line in described["skipped"]:
+        click.echo(f"skipped: {line}")
+    for name, argv in described["commands"].items():
+        click.echo(f"\n{name}:\n  {shlex.join(argv)}")
+
+
+@click.command(cls=Command)
+@click.argument("playbook", type=Path)
+@ONLY
+@HOST
+@INVENTORY
+@WAIT
+@click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
+@click.option("--scheduler", metavar="URL", help="Run on the Dask workers of this scheduler.")
+@click.option(
+    "--check/--no-check",
+    default=None,
+    help=(
+        "Judge by the history: repeat what looks changed, fail if it got worse. Default: the "
+        "playbook's."
+    ),
+)
+@DATABASE
+@click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
+@click.option("--payload-arguments", default="", help="Its command line.")
+@click.option(
+    "--payload-seconds",
+    type=Seconds(min=1),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it may run.",
+)
+@AS_JSON
+def run(
+    playbook: Path,
+    only: str | None,
+    host: str | None,
+    inventory: Path | None,
+    wait: float,
+    resume: str | None,
+    scheduler: str | None,
+    check: bool | None,
+    database: str | None,
+    payload: Path | None,
+    payload_arguments: str,
+    payload_seconds: float,
+    as_json: bool,
+) -> None:
+    """Run PLAYBOOK and report; results are in runs/latest."""
+    from harness.commands.setup import read_setup
+    from harness.model.playbook import Payload
+
+    image = None
+    if payload:
+        image = Payload(image=payload, arguments=payload_arguments, seconds=payload_seconds)
+    elif payload_arguments:
+        raise UserError("--payload-arguments needs --payload")
+    setup = read_setup(playbook, only, host, inventory, payload=image, here=scheduler is None)
+    from harness.commands.run import conclusion, require_success
+    from harness.commands.run import run as run_setup
+
+    folder = run_setup(RUNS, setup, resume, scheduler, check=check, database=database, wait=wait)
+    if as_json:
+        print_json(conclusion(folder))
+    else:
+        click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
+        click.echo(f"report: {folder.path / 'report.html'}")
+    require_success(folder)
+
+
+@click.command(cls=Command)
+@click.option("--level", type=click.Choice(["l0", "l1", "l2"]), required=True)
+@click.option("--command", "-c", help="Run this and leave, with its exit status.")
+@click.option("--playbook", type=Path, default=None, help="Whose host and kernels to use.")
+@ONLY
+@HOST
+@INVENTORY
+@WAIT
+def shell(
+    level: str,
+    command: str | None,
+    playbook: Path | None,
+    only: str | None,
+    host: str | None,
+    inventory: Path | None,
+    wait: float,
+) -> None:
+    """Boot up to a level and hand over its prompt (Ctrl-] leaves)."""
+    from harness.commands.setup import read_setup
+    from harness.commands.shell import shell as open_shell
+    from harness.model.setup import Workload
+
+    setup = read_setup(
+        playbook or PLAYBOOKS / "fallback.yaml", only, host, inventory, workload=Workload.LINUX
+    )
+    sys.exit(open_shell(setup, level, command, wait))

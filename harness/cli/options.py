@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Options that several commands have, and what is refused before any command looks at it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Command(click.Command):
+    """Takes nothing that is given but empty: a shell variable that is not set would otherwise
+    count as the option's default, and run everything."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(ctx).parse_args(list(args))
+        for parameter in self.get_params(ctx):
+            value = given.get(str(parameter.name))
+            values = value if isinstance(value, list | tuple) else [value]
+            if "" in values and parameter.default != "":
+                raise click.BadParameter("is empty: is a variable not set?", ctx, parameter)
+        return super().parse_args(ctx, args)
+
+
+class Group(Command, click.Group):
+    """Of such commands."""
+
+    command_class = Command
+    group_class = type
+
+
+class Seconds(click.FloatRange):
+    """A time, in seconds, from `min` on."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a time", param, ctx)
+        return seconds
+
+
+RUNS = Path("runs")
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+PARTS: dict[str, Any] = {  # given more than once, what each names belongs to the part
+    "metavar": "K=V,…",
+    "multiple": True,
+    "callback": lambda _context, _option, parts: ",".join(parts) or None,
+}
+ONLY = click.option("--only", **PARTS, help="Run a part: configuration=vm,benchmark=…")
+DATABASE = click.option(
+    "--database",
+    metavar="URL",
+    help=("The history: a file or postgresql://…; default $NEVE_DATABASE, or runs/history.sqlite."),
+)
+HOST = click.option(
+    "--host",
+    metavar="H",
+    help="A host of the playbook or of the inventory, or user@address[:port].",
+)
+HOSTS = click.option("--host", "hosts", multiple=True, metavar="H", help="Only this one.")
+INVENTORY = click.option(
+    "--inventory",
+    type=Path,
+    metavar="FILE",
+    help="Servers by name; default ./lab.yaml, if it is there.",
+)
+WAIT = click.option(
+    "--wait",
+    type=Seconds(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for a server that another run has.",
+)
+
+
+def print_json(data: Any) -> None:
+    """For programs."""
+    click.echo(json.dumps(data, indent=2, default=str))

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""`neve report`, `compare`, `runs` and `history`."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from harness.cache import is_special
+from harness.cli.options import (
+    AS_JSON,
+    DATABASE,
+    PARTS,
+    RUNS,
+    Command,
+    Group,
+    print_json,
+)
+from harness.errors import HarnessError, UserError
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="[RUN]", default="latest")
+@AS_JSON
+def report(name: str, as_json: bool) -> None:
+    """Write the reports of RUN again from its cells, and print the table."""
+    from harness.commands.report import reported
+    from harness.results import report as reports
+
+    with reported(RUNS, name) as folder:
+        if as_json:
+            print_json(json.loads(reports.summary(folder).to_json(orient="records")))
+        else:
+            click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
+    if not folder.path.exists():
+        click.echo("neve: the run's folder can only be read, so nothing was written", err=True)
+
+
+@click.command(cls=Command)
+@click.argument("before", metavar="RUN")
+@click.argument("after", metavar="RUN")
+@AS_JSON
+def compare(before: str, after: str, as_json: bool) -> None:
+    """Compare the medians of two runs."""
+    from harness.commands.runs import compared
+
+    comparison = compared(RUNS, before, after)
+    if as_json:
+        print_json(
+            {
+                "cells": json.loads(comparison.table.to_json(orient="records")),
+                "only": comparison.only,
+            }
+        )
+    else:
+        click.echo(comparison.readable())
+
+
+@click.command(cls=Command)
+@AS_JSON
+def runs(as_json: bool) -> None:
+    """List the runs in ./runs, oldest first."""
+    from harness.commands.runs import listed
+
+    entries = listed(RUNS)
+    if as_json:
+        print_json(entries)
+        return
+    for entry in entries:
+        told = entry.get("error") or f"{entry['standing']}  (track {entry['track']})"
+        click.echo(f"{entry['run']}  {told}")
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@DATABASE
+@click.option("--only", **PARTS, help="A part: host=…,benchmark=…,metric=cost")
+@AS_JSON
+@click.pass_context
+def history(context: click.Context, database: str | None, only: str | None, as_json: bool) -> None:
+    """Show every series: its last value, its noise, and whether it has changed."""
+    context.obj = database
+    if context.invoked_subcommand:
+        return
+    from harness.commands import history as commands
+
+    table = commands.table(database, RUNS, only)
+    if as_json:
+        print_json(json.loads(table.to_json(orient="records")))
+    else:
+        click.echo(commands.readable(table))
+
+
+@history.command("import")
+@click.argument("runs", nargs=-1, type=Path)
+@click.pass_obj
+def history_import(database: str | None, runs: tuple[Path, ...]) -> None:
+    """Take run folders, or all in a folder (default ./runs), into the history."""
+    from harness.commands import history as commands
+
+    refused = 0
+    for folder, outcome in commands.import_runs(database, RUNS, runs or (RUNS,)):
+        if isinstance(outcome, HarnessError):
+            refused += 1
+            click.echo(f"neve: {outcome}", err=True)
+        else:
+            click.echo(f"{folder.name}  {outcome}")
+    if refused:
+        sys.exit(UserError.exit_code)
+
+
+@history.command("accept")
+@click.option("--only", **PARTS, help="Not all that has regressed: benchmark=…,metric=cost")
+@click.option("--note", default="", metavar="TEXT", help="Why; it is kept in the history.")
+@click.pass_obj
+def history_accept(database: str | None, only: str | None, note: str) -> None:
+    """Accept the levels of what has regressed: they are the new normal, and fail no run."""
+    from harness.commands import history as commands
+
+    for row in commands.accept(database, RUNS, only, note):
+        click.echo(
+            f"{row['host']}, {row['benchmark']}, {row['configuration']}: {row['metric']} "
+            f"{row['level']:,.6g} {row['unit']} is accepted"
+        )
+
+
+@history.command("report")
+@click.option("--output", type=Path, default=RUNS / "history.html", show_default=True)
+@click.pass_obj
+def history_report(database: str | None, output: Path) -> None:
+    """Write the history page: a chart per host, benchmark and configuration."""
+    from harness.commands import history as commands
+
+    written = commands.write_page(database, RUNS, output)
+    if not is_special(output):  # /dev/stdout has the page
+        click.echo(written)

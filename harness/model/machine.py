@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""The emulated machine that is L0."""
+
+from dataclasses import dataclass
+
+from harness.model.guest import File, kernel_arguments, kernel_file
+from harness.model.inventory import TcgHostSpec
+from harness.model.track import Track
+
+
+@dataclass(frozen=True)
+class TcgMachine:
+    """What the machine is made of. `cpu` and `gic` as QEMU names them; files as paths or symbols.
+
+    Without `icount` its time is ours, and its CPUs run at once.
+    """
+
+    cpu: str
+    gic: int
+    cpus: int
+    memory_mib: int
+    kernel_arguments: tuple[str, ...]
+    kernel: str = kernel_file("l0")
+    initramfs: str = File.INITRAMFS
+    icount: bool = True
+
+
+def tcg_machine(spec: TcgHostSpec, track: Track) -> TcgMachine:
+    """The machine that `spec` asks for, with the kernel of `track` as L0."""
+    options = track.cpu_options.get(spec.cpu)
+    return TcgMachine(
+        cpu=f"{spec.cpu},{options}" if options else spec.cpu,
+        gic=spec.gic,
+        cpus=spec.cpus,
+        memory_mib=spec.memory,
+        kernel_arguments=kernel_arguments("l0", "console=ttyAMA0", *track.host_arguments(spec.gic)),
+    )

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""What a run needs, worked out once: cells, kernels, guests and their files.
+
+Nothing is built or booted for it. Files stand as symbols, `<l0-kernel>`, until `build` has made
+them and a place has told where it has them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from harness.model.guest import (
+    GUEST_CPUS,
+    File,
+    Guest,
+    is_symbol,
+    kernel_file,
+    linux_guest,
+    payload_guest,
+)
+from harness.model.inventory import HostSpec, SshHostSpec
+from harness.model.machine import TcgMachine, tcg_machine
+from harness.model.playbook import Cell, Configuration, Playbook, plan, skipped
+from harness.model.track import Track
+
+# What L1 has below /images: what its own guests are made of.
+L1_FILES = {
+    File.MICROBENCH: "microbench.bin",
+    File.GUEST_INITRAMFS: "guest.cpio",
+    kernel_file("l2"): "Image",
+    File.PAYLOAD: "payload",
+}
+
+
+class Workload(StrEnum):
+    """What runs in the guest that is measured."""
+
+    MICRO = "micro-benchmarks"
+    APPLICATIONS = "applications"
+    PAYLOAD = "payload"
+    LINUX = "Linux"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """`playbook` on `track`, whose kernels have all options that `workload` needs."""
+
+    playbook: Playbook
+    track: Track
+    workload: Workload
+
+    @classmethod
+    def of(
+        cls, playbook: Playbook, track: Track | None = None, workload: Workload | None = None
+    ) -> "Setup":
+        """Of what `playbook` measures, or of another `workload` on its hosts."""
+        track = track or Track.load(playbook.track)
+        if workload is None:
+            workload = (
+                Workload.PAYLOAD
+                if playbook.payload
+                else Workload.APPLICATIONS
+                if playbook.applications
+                else Workload.MICRO
+            )
+        if workload is Workload.APPLICATIONS:
+            track = track.with_options(*track.applications)
+        return cls(playbook, track, workload)
+
+    def on(self, hosts: Iterable[HostSpec]) -> "Setup":
+        """The same on `hosts` alone."""
+        return replace(self, playbook=self.playbook.model_copy(update={"hosts": tuple(hosts)}))
+
+    @property
+    def cells(self) -> list[Cell]:
+        """What is measured, in this order."""
+        return plan(self.playbook)
+
+    @property
+    def skipped(self) -> list[str]:
+        """What the playbook names and is not measured, and why."""
+        return skipped(self.playbook)
+
+    @property
+    def guest_cpus(self) -> int:
+        """vCPUs of every guest."""
+        if self.workload is Workload.APPLICATIONS:
+            return self.playbook.guest_cpus
+        return GUEST_CPUS
+
+    @property
+    def linux_guest(self) -> bool:
+        """Whether what is measured is Linux."""
+        return self.workload in {Workload.APPLICATIONS, Workload.LINUX}
+
+    @property
+    def kernels(self) -> dict[str, dict[str, str]]:
+        """{name: parameters of the series} of the kernels that boot, but for `host_kernels`."""
+        return self.track.kernels(self.playbook.configurations, linux_guest=self.linux_guest)
+
+    @property
+    def host_kernels(self) -> dict[str, tuple[Path, ...]]:
+        """{host: the fragments by which L0's kernel there differs from the track's}."""
+        wanted = {}
+        for host in self.servers:
+            options = [
+                self.track.server[name] for name in host.features if name in self.track.server
+            ]
+            if host.kernel_config:
+                options.append(host.kernel_config)
+            if options:
+                wanted[host.name] = tuple(options)
+        return wanted
+
+    @property
+    def servers(self) -> list[SshHostSpec]:
+        """The servers on which a kernel of ours is booted."""
+        return [
+            host
+            for host in self.playbook.hosts
+            if isinstance(host, SshHostSpec) and host.boots_ours
+        ]
+
+    @property
+    def l1_files(self) -> dict[str, str]:
+        """{symbol: name below /images} of what L1 has for its guests."""
+        present = {File.MICROBENCH, File.GUEST_INITRAMFS, *map(kernel_file, self.kernels)}
+        if self.playbook.payload:
+            present.add(File.PAYLOAD)
+        return {symbol: name for symbol, name in L1_FILES.items() if symbol in present}
+
+    def machine(self, spec: HostSpec) -> TcgMachine | None:
+        """The machine that is L0; None if that is a server."""
+        return None if isinstance(spec, SshHostSpec) else tcg_machine(spec, self.track)
+
+    def hypervisor(self, spec: HostSpec, configuration: Configuration) -> Guest:
+        """The guest hypervisor of `configuration`, with a virtual EL2 where the track's KVM can
+        give it one."""
+        guest = linux_guest(
+            "l1",
+            kernel=kernel_file(self.track.hypervisor(configuration)),
+            initrd=File.L1_INITRAMFS,
+            cpus=self.guest_cpus,
+            memory_mib=self.playbook.l1_memory,
+            gic=spec.gic,
+        ).with_el2()
+        return self._connected(guest, 1)
+
+    def measured(self, spec: HostSpec, configuration: Configuration) -> Guest | None:
+        """The guest that is measured in `configuration`; None if that is L0 itself."""
+        if configuration is Configuration.NATIVE:
+            return None
+        memory, level = self.playbook.l2_memory, configuration.guest_level
+        if self.linux_guest:
+            return self._connected(
+                linux_guest(
+                    "l2",
+                    kernel=kernel_file("l2"),
+                    initrd=File.GUEST_INITRAMFS,
+                    cpus=self.guest_cpus,
+                    memory_mib=memory,
+                    gic=spec.gic,
+                ),
+                level,
+            )
+        if payload := self.playbook.payload:
+            return payload_guest(File.PAYLOAD, GUEST_CPUS, memory, spec.gic, payload.arguments)
+        return Guest(File.MICROBENCH, GUEST_CPUS, memory, spec.gic)
+
+    def guests(self, spec: HostSpec) -> Mapping[str, Guest]:
+        """All guests on the host, each by what it is called in plans and in metadata."""
+        named: dict[str, Guest] = {}
+        for configuration in dict.fromkeys(
+            cell.configuration for cell in self.cells if cell.host == spec.name
+        ):
+            if configuration.nested:
+                hypervisor = self.hypervisor(spec, configuration)
+                named.setdefault(self.track.hypervisor(configuration), hypervisor)
+            if measured := self.measured(spec, configuration):
+                named[f"{configuration}: guest at L{configuration.guest_level}"] = measured
+        return named
+
+    def files_on(self, spec: HostSpec) -> list[str]:
+        """Symbols of what L0 on the host gives to its guests; what L2 needs is in L1."""
+        guests = [guest for name, guest in self.guests(spec).items() if not name.endswith("L2")]
+        files = [file for guest in guests for file in guest.files.values() if is_symbol(file)]
+        if self.workload is Workload.APPLICATIONS:
+            files.append(File.DISK)
+        return list(dict.fromkeys(files))
+
+    def _connected(self, guest: Guest, level: int) -> Guest:
+        """With the applications' disk, and a card in their network."""
+        if self.workload is not Workload.APPLICATIONS:
+            return guest
+        disk = File.DISK if level == 1 else "/dev/vda"
+        return replace(guest, disk=disk, tap="guest", mac=f"52:54:00:00:02:{level:02x}")
