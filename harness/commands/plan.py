@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from harness.build.image.emulator import Emulator
+from harness.build.image.emulator import Emulator, emulator_at_hand
 from harness.cache import Cache
 from harness.machine import levels
 from harness.machine.guest.vmm import vmm_argv
@@ -12,7 +12,9 @@ from harness.model.setup import Setup
 
 def describe(setup: Setup) -> dict[str, Any]:
     """Cells, what is skipped and why, and command lines, in which files stand as symbols."""
-    qemu, cache = Emulator(("qemu-system-aarch64",), ""), Cache.default()
+    cache = Cache.default()
+    # Which one it is decides the first words; before it is downloaded they stand for it.
+    qemu = emulator_at_hand(cache) or Emulator(("qemu-system-aarch64",), "")
     commands = {}
     for spec in setup.playbook.hosts:
         if machine := setup.machine(spec):

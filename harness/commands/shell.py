@@ -16,9 +16,8 @@ from harness.machine.console.terminal import hand_over
 from harness.machine.guest.emulation import switch
 from harness.machine.host import Host, pinning
 from harness.model.journal import Messages
-from harness.model.playbook import Configuration
+from harness.model.playbook import Configuration, obstacle
 from harness.model.setup import Setup
-from harness.model.track import nested
 from harness.progress import Progress
 
 _L2_MIB = 256
@@ -28,13 +27,15 @@ def at_level(setup: Setup, level: str) -> Setup:
     """What of `setup` a shell at `level` needs: its first host, and no configuration (l0), or the
     first nested one. Raises UserError if there is none."""
     spec = setup.playbook.hosts[0]
-    usable = [cell.configuration for cell in setup.cells if cell.host == spec.name]
-    usable += map(Configuration, setup.track.modes)
-    below = next((name for name in usable if nested(name)), None)
-    if level != "l0" and below is None:
-        raise UserError(f"--level {level}: track {setup.track.name} has no guest hypervisor")
+    below = None
+    if level != "l0":
+        names = [*setup.playbook.configurations, *map(Configuration, setup.track.modes)]
+        below = next((name for name in names if name.nested), None)
+        why = obstacle(setup.playbook, spec, below) if below else "it has no guest hypervisor"
+        if why:
+            raise UserError(f"--level {level}: host {spec.name}, track {setup.track.name}: {why}")
     changes = {
-        "configurations": (below,) if level != "l0" else (),
+        "configurations": (below,) if below else (),
         "l2_memory": max(_L2_MIB, setup.playbook.l2_memory),
         "hosts": (spec,),
     }

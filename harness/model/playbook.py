@@ -200,16 +200,16 @@ def plan(playbook: Playbook) -> list[Cell]:
             playbook.configurations,
             playbook.benchmarks,
         )
-        if _obstacle(playbook, host, configuration) is None and not _missing(playbook, benchmark)
+        if obstacle(playbook, host, configuration) is None and not _missing(playbook, benchmark)
     ]
 
 
 def skipped(playbook: Playbook) -> list[str]:
     """What the playbook names and the plan leaves out, and why: a line for the report each."""
     return [
-        f"{host.name}, {configuration}: {obstacle}"
+        f"{host.name}, {configuration}: {why}"
         for host, configuration in product(playbook.hosts, playbook.configurations)
-        if (obstacle := _obstacle(playbook, host, configuration))
+        if (why := obstacle(playbook, host, configuration))
     ] + [
         f"{benchmark}: {missing}"
         for benchmark in playbook.benchmarks
@@ -225,7 +225,7 @@ def _missing(playbook: Playbook, benchmark: Benchmark) -> str:
     return "it is licensed: `specjvm` in the playbook names the jar of your copy"
 
 
-def _obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -> str | None:
+def obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -> str | None:
     """Why nothing can be measured there; None if it can."""
     if configuration is Configuration.NATIVE and not playbook.applications:
         return "there is no hypervisor whose cost these benchmarks could measure"

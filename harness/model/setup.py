@@ -97,7 +97,9 @@ class Setup:
     @property
     def kernels(self) -> dict[str, dict[str, str]]:
         """{name: parameters of the series} of the kernels that boot, but for `host_kernels`."""
-        return self.track.kernels(self.playbook.configurations, linux_guest=self.linux_guest)
+        configurations = self.playbook.configurations
+        linux = self.linux_guest and bool(configurations)  # a shell in L0 has none
+        return self.track.kernels(configurations, linux_guest=linux)
 
     @property
     def host_kernels(self) -> dict[str, tuple[Path, ...]]:

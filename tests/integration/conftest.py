@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.build.artifacts import prepare
+from harness.build.artifacts import build_all
 from harness.build.image.hostile import hostile
 from harness.build.image.rootfs import l1_initramfs
 from harness.build.image.selftest import selftest, selftest_initramfs
@@ -22,11 +22,12 @@ from harness.build.kernel.build import build
 from harness.build.kernel.source import sources
 from harness.cache import Cache
 from harness.machine import levels
+from harness.model.guest import File
 from harness.model.inventory import TcgHostSpec
 from harness.model.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
-from tests.integration.nesting import CONFIGURATIONS, start_l2
+from tests.integration.nesting import CONFIGURATIONS, booted_by, start_l2
 from tests.integration.server.machine import running
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
@@ -35,9 +36,7 @@ PAPER = PLAYBOOKS / "paper.yaml"
 
 @pytest.fixture(scope="session")
 def artifacts():
-    return prepare(
-        Cache.default(), Progress(), track="upstream", configurations=Track.load("upstream").modes
-    )
+    return build_all(Cache.default(), Progress(), booted_by("upstream"))
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +50,7 @@ def v4_10():
 
 @pytest.fixture(scope="session")
 def paper_artifacts(v4_10):
-    return prepare(
-        Cache.default(), Progress(), track="v4.10", configurations=Track.load("v4.10").modes
-    )
+    return build_all(Cache.default(), Progress(), booted_by("v4.10"))
 
 
 @dataclass
@@ -142,10 +139,10 @@ def debug_l0(cache, source, track):
 def suite_artifacts(request, v4_10, tmp_path_factory):
     """The paper's, and for L1's own guests what the correctness suite needs."""
     cache, scripts = Cache.default(), tmp_path_factory.mktemp("scripts")
-    prepared = prepare(cache, Progress(), track="v4.10", configurations=CONFIGURATIONS)
-    kernels = dict(prepared.kernels)
+    prepared = build_all(cache, Progress(), booted_by("v4.10", *CONFIGURATIONS))
+    kernels, files = dict(prepared.kernels), dict(prepared.files)
     if request.config.getoption("debug_l0"):
-        kernels["l0"] = debug_l0(cache, v4_10, prepared.track)
+        kernels["l0"] = debug_l0(cache, v4_10, prepared.setup.track)
     nested = {
         **prepared.nested,
         "hostile.bin": hostile(cache),
@@ -155,12 +152,8 @@ def suite_artifacts(request, v4_10, tmp_path_factory):
     for gic, (name, resets) in product((2, 3), (("l2", False), ("resets", True))):
         nested[f"{name}-{gic}"] = scripts / f"{name}-{gic}"
         nested[f"{name}-{gic}"].write_text(start_l2(gic, resets))
-    return replace(
-        prepared,
-        kernels=kernels,
-        nested=nested,
-        l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested),
-    )
+    files[File.L1_INITRAMFS] = l1_initramfs(cache, files[File.INITRAMFS], nested)
+    return replace(prepared, kernels=kernels, nested=nested, files=files)
 
 
 @pytest.fixture(scope="module", params=["cortex-a57"])

@@ -16,8 +16,11 @@ from harness.machine import levels
 from harness.machine.guest.microbench import microbench_guest, parse_line
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host.tcg import tcg_host
-from harness.model.guest import Guest, linux_guest
-from harness.model.playbook import TcgHostSpec
+from harness.model.guest import File, Guest, kernel_file, linux_guest
+from harness.model.inventory import TcgHostSpec
+from harness.model.playbook import Configuration, validate
+from harness.model.setup import Setup
+from harness.model.track import Track, nested
 
 # L0's kernel says these only when something is wrong with it.
 TROUBLE = (
@@ -45,7 +48,7 @@ IMMEDIATES = 65536
 
 
 @dataclass(frozen=True)
-class Setup:
+class Column:
     """One column of the matrix."""
 
     cpu: str = "cortex-a57"
@@ -68,8 +71,8 @@ class Setup:
 def matrix():
     """The first setup always, the others by `make stress`."""
     for cpu, gic, name in product(("cortex-a57", "cortex-a72", "max"), (3, 2), CONFIGURATIONS):
-        setup = Setup(cpu, gic, name)
-        marks = [] if setup == Setup() else [pytest.mark.stress]
+        setup = Column(cpu, gic, name)
+        marks = [] if setup == Column() else [pytest.mark.stress]
         yield pytest.param(setup, id=str(setup), marks=marks)
 
 
@@ -211,7 +214,7 @@ class Hostile:
 @contextmanager
 def hostile_el2(host, artifacts, image, setup, name="hostile"):
     """The same with a virtual EL2, and with NEVE if the setup has it."""
-    guest = levels.with_el2(host, artifacts, hostile_guest(image, setup))
+    guest = levels.placed(hostile_guest(image, setup).with_el2(), host, artifacts)
     with ExitStack() as stack:
         with levels.el2_implied(host, artifacts, guest):
             hostile = stack.enter_context(Hostile(host, guest, name))
@@ -231,9 +234,7 @@ def verdicts(text):
 def real_time_l0(artifacts, setup, transcripts):
     """A machine whose time is ours, and whose CPUs run at once."""
     cache = Cache.default()
-    machine = levels.tcg_machine(
-        setup.spec, artifacts.track, artifacts.kernels["l0"].image, artifacts.roots.hypervisor
-    )
+    machine = levels.machine_of(setup.spec, artifacts)
     with tcg_host(
         "tcg",
         emulator(cache),
@@ -244,9 +245,37 @@ def real_time_l0(artifacts, setup, transcripts):
         yield host
 
 
+def booted_by(track, *configurations):
+    """What `configurations` of `track`, or all of its nested ones, need on a machine."""
+    names = configurations or [name for name in Track.load(track).modes if nested(name)]
+    data = {"track": track, "configurations": names, "benchmarks": ["hypercall"]}
+    return Setup.of(validate(data, "a test"))
+
+
+def hypervisor(host, artifacts, configuration, *, gic, memory_mib, cpus=2):
+    """The guest hypervisor of `configuration`, ready to be started on `host`."""
+    guest = artifacts.setup.hypervisor(TcgHostSpec(gic=gic), Configuration(configuration))
+    return levels.placed(replace(guest, memory_mib=memory_mib, cpus=cpus), host, artifacts)
+
+
+@contextmanager
+def linux_l2(place, artifacts, *, gic, memory_mib, name):
+    """An unmodified Linux with a shell, in L1."""
+    guest = linux_guest(
+        "l2",
+        kernel=kernel_file("l2"),
+        initrd=File.GUEST_INITRAMFS,
+        cpus=2,
+        memory_mib=memory_mib,
+        gic=gic,
+    )
+    with levels.l2(place, levels.placed(guest, place, artifacts), name=name) as shell:
+        yield shell
+
+
 @contextmanager
 def guest_hypervisor(host, artifacts, setup, name="l1"):
-    guest = levels.l1_guest(host, artifacts, setup.configuration, gic=setup.gic, memory_mib=L1_MIB)
+    guest = hypervisor(host, artifacts, setup.configuration, gic=setup.gic, memory_mib=L1_MIB)
     with levels.l1(host, artifacts, guest, name=name) as place:
         yield place
 
@@ -285,7 +314,7 @@ def leaks(host):
 
 def assert_healthy(host, artifacts, setup):
     """L0's kernel has nothing to complain of, and another VM works."""
-    guest = Guest(host.put(artifacts.microbench), 2, 128, setup.gic)
+    guest = Guest(host.put(artifacts.files[File.MICROBENCH]), 2, 128, setup.gic)
     with microbench_guest(host, guest, name="other", boot_seconds=SECONDS) as other:
         for benchmark in ("hypercall", "virtual-ipi"):
             assert other.run(benchmark, 100, 10, SECONDS).median > 0

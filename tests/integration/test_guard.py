@@ -28,11 +28,11 @@ HAS_EL2, HAS_EL2_E2H0 = 0x80, 0x180
 
 @pytest.fixture(scope="module", params=[3, 2], ids=["gicv3", "gicv2"])
 def setup(request):
-    return nesting.Setup(gic=request.param, configuration="nested-neve")
+    return nesting.Column(gic=request.param, configuration="nested-neve")
 
 
 def with_kernel(artifacts, v4_10, *fragments):
-    track = artifacts.track
+    track = artifacts.setup.track
     series = replace(track.series, entries=(*track.series.entries, PatchEntry("test-lock-waiter")))
     options = [Fragment(file) for file in (FOLDER / "test.config", *fragments)]
     kernel = build(
@@ -123,7 +123,7 @@ def test_a_vcpu_with_el2_is_not_restored(l0):
 
 def test_a_guest_hypervisor_is_not_migrated(l0, tested, setup):
     """With a GICv3 it is not even saved; with a GICv2, which QEMU does save, it is refused."""
-    guest = levels.l1_guest(l0, tested, setup.configuration, gic=setup.gic, memory_mib=256)
+    guest = nesting.hypervisor(l0, tested, setup.configuration, gic=setup.gic, memory_mib=256)
     argv = [*vmm_argv(guest), *nesting.MONITOR]
     with levels.el2_implied(l0, tested, guest):
         program = l0.start(argv, "saved")

@@ -15,17 +15,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.artifacts import Artifacts, prepare
+from harness.build.artifacts import Artifacts, build_all
+from harness.build.image.device_tree import gicv2_with_el2
+from harness.build.image.emulator import emulator
 from harness.build.image.rootfs import l1_initramfs
 from harness.cache import Cache
 from harness.machine import levels
 from harness.machine.guest.emulation import switch
 from harness.machine.guest.vmm import pinned_argv
 from harness.machine.host import Host
-from harness.model.guest import payload_guest
+from harness.model.guest import File, payload_guest
 from harness.model.track import Track
 from harness.progress import Progress
-from tests.integration.nesting import L1_MIB, Setup, real_time_l0, trouble
+from tests.integration import nesting
+from tests.integration.nesting import L1_MIB, Column, real_time_l0, trouble
 
 BUILD = Path(os.environ.get("KVM_UNIT_TESTS", ""))
 DATA = tomllib.loads(Path(__file__).with_name("kvm_unit_tests.toml").read_text())
@@ -141,21 +144,17 @@ def l0(request, tmp_path_factory):
     if name == "v4.10":
         request.getfixturevalue("v4_10")  # skips without its source
     track, cache, folder = Track.load(name), Cache.default(), tmp_path_factory.mktemp("kut")
-    prepared = prepare(
-        cache,
-        Progress(),
-        track=name,
-        guest_cpus=CPUS,
-        configurations=[configuration(track, kind) for kind in ("nested-v8.3", "nested-neve")],
-    )
+    kinds = [configuration(track, kind) for kind in ("nested-v8.3", "nested-neve")]
+    prepared = build_all(cache, Progress(), nesting.booted_by(name, *kinds))
     files = {f"{run.flat}.flat": BUILD / "arm" / f"{run.flat}.flat" for run in RUNS}
     files["environment"] = folder / "environment"
     files["environment"].write_text("".join(f"{line}\n" for line in DATA["environment"][name]))
-    nested = prepared.nested | files
-    artifacts = replace(
-        prepared, nested=nested, l1_initramfs=l1_initramfs(cache, prepared.roots.hypervisor, nested)
-    )
-    setup = Setup(cpu="cortex-a57" if name == "v4.10" else "max", gic=gic)
+    nested = {**prepared.nested, **files}
+    made = {File.L1_INITRAMFS: l1_initramfs(cache, prepared.files[File.INITRAMFS], nested)}
+    if gic == 2:
+        made[File.DEVICE_TREE] = gicv2_with_el2(cache, emulator(cache), CPUS)
+    artifacts = replace(prepared, nested=nested, files={**prepared.files, **made})
+    setup = Column(cpu="cortex-a57" if name == "v4.10" else "max", gic=gic)
     with real_time_l0(artifacts, setup, folder / "consoles") as host:
         yield L0(host, artifacts, files, gic)
         assert not trouble(host)
@@ -164,9 +163,11 @@ def l0(request, tmp_path_factory):
 @pytest.fixture(scope="module", params=["nested-neve", pytest.param("nested-v8.3", marks=stress)])
 def l1(request, l0):
     """The guest hypervisor, waiting for guests."""
-    track = l0.artifacts.track
+    track = l0.artifacts.setup.track
     name = configuration(track, request.param)
-    guest = levels.l1_guest(l0.host, l0.artifacts, name, gic=l0.gic, memory_mib=L1_MIB, cpus=CPUS)
+    guest = nesting.hypervisor(
+        l0.host, l0.artifacts, name, gic=l0.gic, memory_mib=L1_MIB, cpus=CPUS
+    )
     with ExitStack() as stack:
         place = stack.enter_context(levels.l1(l0.host, l0.artifacts, guest, name=name))
         switch(l0.host, track, track.modes[name].switch)
@@ -185,7 +186,7 @@ def run(request, l0):
 
 def test_in_a_vm(l0, run):
     found = l0.in_a_vm(run)
-    cause = DATA["known"].get(l0.artifacts.track.name, {}).get(run.name)
+    cause = DATA["known"].get(l0.artifacts.setup.track.name, {}).get(run.name)
     if cause:
         assert not found.good, f"no longer true: {cause}"
     else:

@@ -23,9 +23,10 @@ from harness.machine.guest.microbench import microbench_guest
 from harness.machine.guest.vmm import QEMU, vmm_argv
 from harness.machine.host import fabric_host, tcg
 from harness.machine.host.ssh import ssh_host
-from harness.model.guest import Guest, payload_guest
+from harness.model.guest import File, Guest, payload_guest
 from harness.model.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import ROOT
+from tests.integration import nesting
 from tests.integration.conftest import FALLBACK, finish, neve
 from tests.integration.flat import flat
 
@@ -110,7 +111,7 @@ def test_vmm_that_refuses_its_arguments_is_an_error_at_once(machine):
 
 
 def test_hanging_up_ends_the_guest(machine, payload, artifacts):
-    guest = Guest(machine.put(artifacts.microbench), 2, 128, 3)
+    guest = Guest(machine.put(artifacts.files[File.MICROBENCH]), 2, 128, 3)
     program = machine.start(vmm_argv(guest), "hang-up")
     program.expect("@MB ready", Deadline(60, "the guest"))
     program.hang_up()
@@ -118,13 +119,13 @@ def test_hanging_up_ends_the_guest(machine, payload, artifacts):
 
 
 def test_linux_boots_in_l1_twice_with_two_cpus_under_both_emulations(machine, artifacts):
-    hypervisor = levels.l1_guest(machine, artifacts, "nested-neve-vhe", gic=3, memory_mib=1024)
+    hypervisor = nesting.hypervisor(machine, artifacts, "nested-neve-vhe", gic=3, memory_mib=1024)
     with levels.l1(machine, artifacts, hypervisor, name="l1") as place:
         for value in ("Y", "Y", "N", "N"):
-            switch(machine, artifacts.track, value)
-            with levels.linux_l2(place, artifacts, gic=3, memory_mib=256, name="l2") as shell:
+            switch(machine, artifacts.setup.track, value)
+            with nesting.linux_l2(place, artifacts, gic=3, memory_mib=256, name="l2") as shell:
                 assert shell.run("hostname; nproc").output.split() == ["l2", "2"]
-        switch(machine, artifacts.track, None)
+        switch(machine, artifacts.setup.track, None)
         assert "VHE" in place.shell.run("dmesg | grep kvm").output
 
 
@@ -226,7 +227,7 @@ def test_gicv2_vm(artifacts, tmp_path):
     spec = TcgHostSpec(gic=2)
     effort = micro.Effort(200, 20, (200, 700), 120)
     with levels.l0(Cache.default(), spec, artifacts, tmp_path) as host:
-        guest = Guest(host.put(artifacts.microbench), 2, 128, 2)
+        guest = Guest(host.put(artifacts.files[File.MICROBENCH]), 2, 128, 2)
         with microbench_guest(host, guest, name="vm", boot_seconds=60) as micro_guest:
             for name in micro.BENCHMARKS:
                 assert micro.measure_cost(micro_guest, name, effort).median > 0

@@ -9,6 +9,7 @@ from harness.cache import Cache
 from harness.machine import levels
 from harness.model.inventory import TcgHostSpec
 from harness.results.frames import read_csv
+from tests.integration import nesting
 from tests.integration.conftest import PAPER, finish, neve
 
 # The slides' figures for a hypercall without VHE: of nested-v8.3 ours is to be as many, of
@@ -78,12 +79,14 @@ def boot_l2(artifacts, configuration, gic, times, transcripts):
     spec = TcgHostSpec(cpu="cortex-a57", gic=gic)
     took = []
     with levels.l0(Cache.default(), spec, artifacts, transcripts) as host:
-        hypervisor = levels.l1_guest(host, artifacts, configuration, gic=gic, memory_mib=1024)
+        hypervisor = nesting.hypervisor(host, artifacts, configuration, gic=gic, memory_mib=1024)
         with levels.l1(host, artifacts, hypervisor, name="l1") as place:
             assert "Hyp mode initialized" in place.shell.run("dmesg | grep kvm").output
             for _ in range(times):
                 started = time.monotonic()
-                with levels.linux_l2(place, artifacts, gic=gic, memory_mib=256, name="l2") as shell:
+                with nesting.linux_l2(
+                    place, artifacts, gic=gic, memory_mib=256, name="l2"
+                ) as shell:
                     took.append(time.monotonic() - started)
                     assert shell.run("hostname; nproc").output.split() == ["l2", "2"]
     return took

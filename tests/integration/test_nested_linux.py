@@ -202,7 +202,9 @@ def test_every_hvc_of_l2(l1, setup):
 def test_l1_is_stopped_rebooted_and_killed_with_l2_inside(l0, suite_artifacts, setup, reset):
     """The same VMM through all of it; then nothing is left of it."""
     used, count = nesting.used_kib(l0), nesting.vms(l0)
-    guest = levels.l1_guest(l0, suite_artifacts, setup.configuration, gic=setup.gic, memory_mib=512)
+    guest = nesting.hypervisor(
+        l0, suite_artifacts, setup.configuration, gic=setup.gic, memory_mib=512
+    )
     argv = vmm_argv(guest)
     argv.remove("-no-reboot")
     with levels.el2_implied(l0, suite_artifacts, guest):

@@ -13,9 +13,10 @@ from harness.machine.guest.linux import booted
 from harness.machine.guest.microbench import microbench_guest
 from harness.machine.guest.parameters import cycle_counter
 from harness.machine.guest.vmm import vmm_argv
-from harness.model.guest import Guest
+from harness.model.guest import File, Guest
 from harness.model.inventory import TcgHostSpec
 from harness.results.frames import read_csv
+from tests.integration import nesting
 from tests.integration.conftest import PAPER, finish, neve
 
 # The figure that v4.10 was first measured with, for a hypercall on a Cortex-A57.
@@ -78,7 +79,7 @@ def test_other_processors(paper_artifacts, tmp_path, cpu):
 @pytest.mark.parametrize("gic", [2, 3])
 def test_linux_in_l1_has_its_cpus_and_powers_off_and_reboots(paper_artifacts, tmp_path, gic):
     with paper_l0(paper_artifacts, tmp_path, gic=gic) as host:
-        guest = levels.l1_guest(host, paper_artifacts, "nested-v8.3", gic=gic, memory_mib=1024)
+        guest = nesting.hypervisor(host, paper_artifacts, "nested-v8.3", gic=gic, memory_mib=1024)
         with booted(host, guest, "l1", name="off", boot_seconds=levels.BOOT_SECONDS["l1"]) as shell:
             assert shell.run("hostname; nproc; uname -r").output.split() == ["l1", "2", "4.10.0"]
         program = host.start(vmm_argv(guest), "reboot")
@@ -108,7 +109,7 @@ def test_shell_at_l1_by_the_command(paper_artifacts, tmp_path):
 def test_cycle_counter_is_read_only_where_the_host_allows_it(paper_artifacts, tmp_path):
     """A VM that is not to be measured reads zero, and its timer stays the virtual counter."""
     with paper_l0(paper_artifacts, tmp_path) as host:
-        guest = Guest(host.put(paper_artifacts.microbench), 2, 128, 3)
+        guest = Guest(host.put(paper_artifacts.files[File.MICROBENCH]), 2, 128, 3)
         with microbench_guest(host, guest, name="plain", boot_seconds=60) as plain:
             assert not plain.use_timer("cycles")
             by_counter = plain.run("hypercall", 200, 20, 60)
@@ -128,7 +129,7 @@ def test_cycle_counter_is_read_only_where_the_host_allows_it(paper_artifacts, tm
 @pytest.mark.parametrize("attempt", range(20))
 def test_l0_and_l1_boot(paper_artifacts, tmp_path, attempt):
     with paper_l0(paper_artifacts, tmp_path, gic=3 - attempt % 2) as host:
-        guest = levels.l1_guest(
+        guest = nesting.hypervisor(
             host, paper_artifacts, "nested-v8.3", gic=3 - attempt % 2, memory_mib=1024
         )
         with booted(host, guest, "l1", name="l1", boot_seconds=levels.BOOT_SECONDS["l1"]) as shell:

@@ -46,7 +46,7 @@ def test_exits_of_one_session_are_not_told_in_the_next(machine, artifacts, spinn
     switch here. The next one begins when the guest takes no such exits any more."""
     event = usable_event(machine)
     assert event.complete
-    switch(machine, artifacts.track, "Y")
+    switch(machine, artifacts.setup.track, "Y")
     guest = start(machine, Guest(machine.put(spinner), 1, 128, 3, virtual_el2=True), "spinner")
 
     def told(order):
@@ -60,4 +60,4 @@ def test_exits_of_one_session_are_not_told_in_the_next(machine, artifacts, spinn
         assert told("e")["ERET"] > 1000
         assert told("s")["ERET"] == 0, f"round {number}"
     guest.hang_up()
-    switch(machine, artifacts.track, None)
+    switch(machine, artifacts.setup.track, None)

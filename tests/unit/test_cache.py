@@ -16,8 +16,9 @@ from harness.build.image.emulator import Emulator
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import UserError
 from harness.machine.guest.vmm import vmm_argv
-from harness.machine.host.tcg import TcgMachine, machine_argv
+from harness.machine.host.tcg import machine_argv
 from harness.model.guest import Guest
+from harness.model.machine import TcgMachine
 from harness.paths import ROOT
 
 
@@ -197,7 +198,7 @@ def test_a_home_that_is_not_there_is_one_line(monkeypatch):
 
 
 def test_a_comma_in_a_path_reaches_qemu_as_one(tmp_path):
-    machine = TcgMachine("max", 3, 4, 1024, Path("k"), Path("i"), ())
+    machine = TcgMachine("max", 3, 4, 1024, (), "k", "i")
     argv = machine_argv(Emulator(("qemu",), ""), machine, share=Path("/a,b"), initrd="i", port=1)
     assert "local,id=images,path=/a,,b,security_model=none,readonly=on" in argv
     guest = Guest("k", 2, 512, 3, disk="/mnt/a,b/disk")

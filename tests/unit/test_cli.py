@@ -42,7 +42,7 @@ def neve(tmp_path):
             ["run", FALLBACK, "--host", "127.0.0.1:1", "--only", "configuration=vm"],
             "can't be reached",
         ),
-        (["run", FALLBACK, "--payload", "none.flat"], "--payload none.flat: no such file"),
+        (["run", FALLBACK, "--payload", "none.flat"], "payload: no file none.flat"),
         (["report"], "no run 'latest'"),
         (["compare", "a", "b"], "no run 'a'"),
         (["kernel", "import", "none"], "none: no such file"),
@@ -148,7 +148,7 @@ def test_plan_prints_the_matrix_and_runs_nothing(neve, tmp_path):
     assert "tcg/nested-neve-vhe/1/hypercall" in plan["cells"]
     assert (
         "virt,accel=kvm,gic-version=3,dtb-randomness=off,virtualization=on"
-        in (plan["commands"]["L1 hypervisor"])
+        in (plan["commands"]["tcg: l1"])
     )
     assert not (tmp_path / "cache" / "artifacts").exists()
 
@@ -175,7 +175,7 @@ def test_every_file_names_its_licence():
         ".gitignore",
         *(
             f"harness/results/templates/{name}.{kind}.j2"
-            for name in ("report", "applications")
+            for name in ("report", "applications", "payload")
             for kind in ("md", "html")
         ),
     }

@@ -4,16 +4,15 @@
 import os
 import subprocess
 import sys
-from functools import partial
-from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.build.feasible import refuse_impossible
-from harness.commands.run import describe, run
 from harness.errors import UserError
 from harness.model import playbook
 from harness.model.inventory import Inventory
+from harness.model.setup import Setup
 from harness.paths import ROOT
 from harness.run import fleet
 
@@ -75,9 +74,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "verb", [describe, partial(run, Path("runs"), resume=None)], ids=["plan", "run"]
-)
+@pytest.mark.parametrize("verb", ["plan", "run"])
 @pytest.mark.parametrize(("text", "complaint"), CASES)
 def test_the_impossible_is_one_line(place, verb, text, complaint):
     (place / "p.yaml").write_text(text, encoding="utf-8")
@@ -87,7 +84,7 @@ def test_the_impossible_is_one_line(place, verb, text, complaint):
         encoding="utf-8",
     )
     with pytest.raises(UserError) as caught:
-        verb(path=Path("p.yaml"), only=None, host=None)
+        cli.cli([verb, "p.yaml"], standalone_mode=False)
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (place / "runs").exists()
@@ -98,8 +95,8 @@ def test_memory_that_this_computer_has_not(tmp_path, monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("M", (), {"total": 2 << 30}))
     book = playbook.validate({"configurations": ["vm"], "benchmarks": ["hypercall"]}, "p.yaml")
     with pytest.raises(UserError, match="2560 MiB are more than this computer's 2048 MiB"):
-        refuse_impossible(book, "p.yaml")
-    refuse_impossible(book, "p.yaml", here=False)
+        refuse_impossible(Setup.of(book), "p.yaml")
+    refuse_impossible(Setup.of(book), "p.yaml", here=False)
 
 
 def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(tmp_path):
@@ -114,7 +111,7 @@ def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(tmp_path):
     [
         (("--resume", "nope"), "no run 'nope'"),
         (("--scheduler", "nonsense"), "expected an address such as tls://host:8786"),
-        (("--payload", "p.yaml", "--resume", "x"), "--resume is not for --payload"),
+        (("--payload", "p.yaml", "--resume", "x"), "no run 'x'"),
         (("--payload-arguments", "x"), "--payload-arguments needs --payload"),
     ],
 )

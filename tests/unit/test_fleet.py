@@ -20,7 +20,7 @@ from harness.run.job import Job
 
 
 def job(**changes):
-    return Job("run", None, SshHostSpec(name="arm1", address="b", **changes), None, Path(), ())
+    return Job("run", SshHostSpec(name="arm1", address="b", **changes), None, Path(), ())
 
 
 def test_an_answered_prompt_does_not_go_in_the_clear():

@@ -272,11 +272,11 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
     measured = []
 
     def run(measure, *options):
-        def jobs_of(run_id, _playbook, _artifacts, _consoles, cells, _wait):
+        def jobs_of(run_id, _artifacts, _consoles, cells, _wait):
             measured.extend(cell.id for cell in cells)
             return [Job(run_id, cells, measure)] if cells else []
 
-        monkeypatch.setattr(run_command, "artifacts_of", lambda *_, **__: None)
+        monkeypatch.setattr(run_command, "build_all", lambda *_: None)
         monkeypatch.setattr(run_command, "jobs_of", jobs_of)
         monkeypatch.setattr(
             run_command,
