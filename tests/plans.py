@@ -2,17 +2,20 @@
 """Whether a run did what its plan said."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 
+from harness.paths import ROOT
 
-def planned(*arguments, cwd, env=None):
+
+def planned(*arguments, cwd):
     """What `neve plan` says."""
     done = subprocess.run(
         [sys.executable, "-m", "harness", "plan", *map(str, arguments), "--json"],
         cwd=cwd,
-        env=env,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from harness.commands.plan import describe
 from harness.commands.run import run
+from harness.commands.setup import read_setup
 from harness.model.application import applications
 from harness.paths import PLAYBOOKS
 from harness.results import report
 from harness.results.overhead import overheads
+from tests.plans import differences
 
 SHIPPED = PLAYBOOKS / "applications.yaml"
 
@@ -30,7 +33,7 @@ def book(tmp_path, monkeypatch):
 
 
 def go(file, tmp_path, resume=None):
-    return run(tmp_path / "runs", file, None, None, resume)
+    return run(tmp_path / "runs", read_setup(file, None, None), resume)
 
 
 def statuses(folder):
@@ -73,7 +76,9 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
 
 def test_same_application_twice_agrees_within_its_error(book, tmp_path):
     file = book(configurations=["native", "vm"], benchmarks=["memcached"], repetitions=2)
-    cells = go(file, tmp_path).records()
+    folder = go(file, tmp_path)
+    cells, plan = folder.records(), describe(read_setup(file, None, None))
+    assert not differences(plan["commands"], folder.metadata["commands"])
     for configuration in ("native", "vm"):
         one, two = (
             overheads(

@@ -7,6 +7,8 @@ import pytest
 
 from harness.model.operations import redirections
 from harness.results.frames import read_csv
+from tests.integration.conftest import FALLBACK
+from tests.plans import differences, planned
 
 CONFIGURATIONS = ["vm", "nested-v8.3-vhe", "nested-neve-vhe"]
 BENCHMARKS = ["hypercall", "device-io", "virtual-ipi", "virtual-eoi"]
@@ -107,3 +109,11 @@ def test_run_folder_is_whole(fallback_runs):
     assert metadata["state"] == "finished"
     assert "virtualization=on" in " ".join(metadata["commands"]["tcg: l1"])
     assert metadata["repeat"].startswith("neve run ")
+
+
+def test_what_was_run_is_what_was_planned(fallback_runs, tmp_path):
+    plan = planned(FALLBACK, cwd=tmp_path)
+    for run in fallback_runs:
+        metadata = json.loads((run.folder / "metadata.json").read_text())
+        assert not differences(plan["commands"], metadata["commands"])
+        assert plan["cells"] == metadata["planned"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """KVM on KVM on v4.10: ARMv8.3 and NEVE by paravirtualization. Skipped without its source."""
 
+import json
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from harness.model.inventory import TcgHostSpec
 from harness.results.frames import read_csv
 from tests.integration import nesting
 from tests.integration.conftest import PAPER, finish, neve
+from tests.plans import differences, planned
 
 # The slides' figures for a hypercall without VHE: of nested-v8.3 ours is to be as many, of
 # nested-neve no more.
@@ -39,6 +41,11 @@ def totals(rows):
     nested = rows[rows["configuration"].str.startswith("nested")]
     assert set(nested["mechanism"]) == {"paravirtual"}
     return rows[rows["reason"] == ""].set_index(["configuration", "benchmark", "metric"])["value"]
+
+
+def test_both_hosts_ran_what_was_planned(nested_run, tmp_path):
+    metadata = json.loads((nested_run.folder / "metadata.json").read_text())
+    assert not differences(planned(PAPER, cwd=tmp_path)["commands"], metadata["commands"])
 
 
 def test_v8_3_traps_as_the_papers_does(totals):
