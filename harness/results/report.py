@@ -157,14 +157,13 @@ def runs_a_payload(folder: RunFolder) -> bool:
 
 
 def ends_of_payload(folder: RunFolder) -> pd.DataFrame:
-    """Columns host, configuration, `status` (None where it did not end) and `console`, its file in
-    the run folder."""
+    """Columns host, configuration, `status` (None where it did not end) and `console`, its file
+    below consoles/; a nested guest's is that of its hypervisor."""
     rows = []
     for record in folder.records():
         host, configuration, _, _ = record.id.split("/")
-        status = next((sample["status"] for sample in record.samples), None)
-        console = f"consoles/{host}-{configuration}.log"
-        rows.append((host, configuration, status, console))
+        end = record.samples[0] if record.samples else {"status": None, "console": ""}
+        rows.append((host, configuration, end["status"], end["console"]))
     return pd.DataFrame(rows, columns=["host", "configuration", "status", "console"], dtype=object)
 
 

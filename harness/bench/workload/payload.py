@@ -34,7 +34,13 @@ class _Image:
             program.hang_up()
         status = payload_status(vmm)
         return Outcome(
-            samples=[{"benchmark": cell.benchmark, "status": status}],
+            samples=[
+                {
+                    "benchmark": cell.benchmark,
+                    "status": status,
+                    "console": program.console.transcript.name,
+                }
+            ],
             error=f"{name} ended with status {status}" if status else "",
         )
 
