@@ -8,12 +8,12 @@ is on only while traps are counted, never while cost is measured.
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.errors import InfrastructureError
 from harness.machine.host import Host
@@ -25,6 +25,7 @@ _TRAP = 2
 _HVC, _SYS64, _DABT = 0x16, 0x18, 0x24
 _GICH, _GICH_OFFSET = 1 << 24, 0xFFF  # of a GICv2: registers of EL2 in memory
 _IMMEDIATE = 0xFFFF
+_SYS64_READ, _GICH_WRITE, _HVC_READ = 1 << 0, 1 << 12, 1 << 5
 _NUMBER_SHIFT = 6  # a paravirtual access: number, direction, register (v4.10's registers.toml)
 _EC_SHIFT = 26
 
@@ -39,11 +40,29 @@ class Event:
     name: str
     keys: tuple[str, str]
     complete: bool
+    line: str = ""  # of the ring buffer, as a pattern; of a complete one only
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(self.line)
 
     @property
     def trigger(self) -> str:
         """What makes a histogram of it."""
         return f"hist:keys={','.join(self.keys)}:size=2048"
+
+    def access(self, code: int, why: int) -> str:
+        """R or W for an access of a register, else nothing."""
+        if code != _TRAP or not self.complete:
+            return ""
+        ec = why >> _EC_SHIFT
+        if ec == _SYS64:
+            return "R" if why & _SYS64_READ else "W"
+        if ec == _DABT and why & _GICH:
+            return "W" if why & _GICH_WRITE else "R"
+        if ec == _HVC and (why & _IMMEDIATE) >> _NUMBER_SHIFT:
+            return "R" if why & _HVC_READ else "W"
+        return ""
 
     def reason(self, code: int, why: int) -> str:
         """`HVC`, `IRQ`, `ICH_LR0_EL2`, …; what has no name stays a number."""
@@ -62,7 +81,8 @@ class Event:
 
 
 @cache
-def _data() -> dict[str, Any]:
+def exits_data() -> dict[str, Any]:
+    """The file `exits.toml`."""
     return tomllib.loads(Path(__file__).with_name("exits.toml").read_text(encoding="utf-8"))
 
 
@@ -70,7 +90,7 @@ def _data() -> dict[str, Any]:
 def _names() -> list[dict[int, str]]:
     """Exit codes, exception classes and the registers of GICH, by number."""
     return [
-        {int(n, 0): name for n, name in _data()[table].items()}
+        {int(n, 0): name for n, name in exits_data()[table].items()}
         for table in ("codes", "classes", "gich")
     ]
 
@@ -78,7 +98,8 @@ def _names() -> list[dict[int, str]]:
 def events() -> list[Event]:
     """The tracepoints that can be used, the best first."""
     return [
-        Event(item["name"], tuple(item["keys"]), item["complete"]) for item in _data()["events"]
+        Event(item["name"], tuple(item["keys"]), item["complete"], item.get("line", ""))
+        for item in exits_data()["events"]
     ]
 
 
@@ -135,22 +156,32 @@ def counting(host: Host, event: Event) -> Iterator[TrapCounter]:
         host.run(f"echo '!{event.trigger}' > {file}", check=False)
 
 
-def per_operation(
-    counter: TrapCounter, run: Callable[[int], object], few: int, many: int
-) -> dict[str, float]:
-    """Exits to L0 per operation by reason.
+@dataclass(frozen=True)
+class Histogram:
+    """Exits per operation by reason, from the difference of two counts of operations: it holds no
+    exit of the beginning, the end or of the answer, but all that is proportional to time."""
 
-    `run` is called with `few` and then with `many` iterations; the difference of the two
-    counts holds no exit of the start, the end or the printing of the result.
-    """
-    before = counter.read()
-    run(few)
-    between = counter.read()
-    run(many)
-    after = counter.read()
-    reasons = sorted(after)
-    return {
-        reason: ((after[reason] - between[reason]) - (between[reason] - before[reason]))
-        / (many - few)
-        for reason in reasons
-    }
+    operations: int
+    counts: Mapping[str, float]
+
+    MORE: ClassVar[int] = 11  # times as many operations the second time
+
+    @classmethod
+    def of_counts(cls, counts: Sequence[Counter[str]], operations: int) -> "Histogram":
+        """Exits so far: before, after so many `operations`, and after `MORE` times as many more."""
+        before, between, after = counts
+        more = (cls.MORE - 1) * operations
+        per_operation = {
+            reason: ((after[reason] - between[reason]) - (between[reason] - before[reason])) / more
+            for reason in sorted(after)
+        }
+        return cls(more, per_operation)
+
+    @property
+    def traps(self) -> float:
+        """Of all reasons."""
+        return sum(self.counts.values())
+
+    def by_reason(self) -> dict[str, float]:
+        """Those that there were."""
+        return {reason: value for reason, value in self.counts.items() if value}

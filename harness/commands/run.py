@@ -23,6 +23,7 @@ from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
+from harness.run.execution import execute as execute_job
 from harness.run.folder_journal import FolderJournal
 from harness.run.job import jobs_of
 from harness.version import harness_version
@@ -68,7 +69,7 @@ def run(
         journal = FolderJournal(folder, progress)
         jobs = jobs_of(folder.id, artifacts, folder.consoles, cells, wait)
         if len(jobs) == 1 and scheduler is None:
-            jobs[0].execute(journal)
+            execute_job(jobs[0], journal)
         elif jobs:
             from harness.run import fleet
 

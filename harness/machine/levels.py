@@ -9,12 +9,13 @@ from pathlib import Path
 from harness.build.artifacts import Artifacts
 from harness.build.image.emulator import Emulator, emulator
 from harness.cache import Cache
-from harness.machine.console import Place, Program, Shell
+from harness.machine.console import Place, Program, Shelf, Shell
 from harness.machine.guest.linux import booted
 from harness.machine.guest.parameters import implied_el2
 from harness.machine.host import Host
 from harness.machine.host.as_it_is import as_it_is
 from harness.machine.host.fabric_host import FabricHost
+from harness.machine.host.hermetic import hermetic_argv
 from harness.machine.host.launch import OneShot
 from harness.machine.host.lock import locked
 from harness.machine.host.server import Server
@@ -22,7 +23,7 @@ from harness.machine.host.tcg import machine_argv, tcg_host
 from harness.machine.host.tuning import constant_speed
 from harness.model.guest import File, Guest, kernel_arguments
 from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
-from harness.model.machine import TcgMachine, tcg_machine
+from harness.model.machine import TcgMachine
 
 BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
 
@@ -46,8 +47,10 @@ class GuestPlace:
 
 def machine_of(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
     """L0's machine, with its files."""
+    machine = artifacts.setup.machine(spec)
+    assert machine is not None, f"{spec.name} is a server"
     return replace(
-        tcg_machine(spec, artifacts.setup.track),
+        machine,
         kernel=str(artifacts.l0(spec.name).image),
         initramfs=str(artifacts.files[File.INITRAMFS]),
     )
@@ -55,10 +58,12 @@ def machine_of(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
 
 def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
     """The QEMU command line of L0's machine; the free port that it will get stands as 0."""
+    if machine.hermetic:
+        return hermetic_argv(qemu, machine, machine.initramfs)
     return machine_argv(qemu, machine, share=cache.artifacts, initrd=machine.initramfs, port=0)
 
 
-def placed(guest: Guest, place: Place, artifacts: Artifacts) -> Guest:
+def placed(guest: Guest, place: Shelf, artifacts: Artifacts) -> Guest:
     """`guest` with its files where `place` has them."""
     return guest.placed(lambda symbol: place.put(artifacts.files[symbol]))
 

@@ -12,7 +12,8 @@ from harness.model.track import Track
 class TcgMachine:
     """What the machine is made of. `cpu` and `gic` as QEMU names them; files as paths or symbols.
 
-    Without `icount` its time is ours, and its CPUs run at once.
+    Without `icount` its time is ours, and its CPUs run at once. Nothing from outside reaches a
+    `hermetic` one, see `harness.machine.host.hermetic`.
     """
 
     cpu: str
@@ -23,6 +24,7 @@ class TcgMachine:
     kernel: str = kernel_file("l0")
     initramfs: str = File.INITRAMFS
     icount: bool = True
+    hermetic: bool = False
 
 
 def tcg_machine(spec: TcgHostSpec, track: Track) -> TcgMachine:

@@ -113,9 +113,7 @@ class Playbook(Model):
     iterations: Annotated[Integer, Field(ge=2, le=65536)] = 1000
     warmup: Annotated[Integer, Field(ge=0, le=65536)] = 100
     repetitions: Annotated[Integer, Field(ge=1, le=1000)] = 1
-    trap_iterations: tuple[
-        Annotated[Integer, Field(ge=1, le=65536)], Annotated[Integer, Field(ge=2, le=65536)]
-    ] = (100, 1100)
+    trap_iterations: Annotated[Integer, Field(ge=2, le=65536)] = 100
     nested_share: Annotated[Number, Field(gt=0, le=1)] = 1.0
     spread_limit: Annotated[Number, Field(gt=0)] = 1.0
     check: Flag = False
@@ -129,8 +127,6 @@ class Playbook(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.trap_iterations[0] >= self.trap_iterations[1]:
-            raise ValueError("trap_iterations: the first count must be below the second")
         for what, names in (
             ("hosts", [host.name for host in self.hosts]),
             ("configurations", self.configurations),

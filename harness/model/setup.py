@@ -134,7 +134,10 @@ class Setup:
 
     def machine(self, spec: HostSpec) -> TcgMachine | None:
         """The machine that is L0; None if that is a server."""
-        return None if isinstance(spec, SshHostSpec) else tcg_machine(spec, self.track)
+        if isinstance(spec, SshHostSpec):
+            return None
+        machine = tcg_machine(spec, self.track)
+        return replace(machine, hermetic=self.workload is Workload.MICRO)
 
     def hypervisor(self, spec: HostSpec, configuration: Configuration) -> Guest:
         """The guest hypervisor of `configuration`, with a virtual EL2 where the track's KVM can
@@ -147,6 +150,9 @@ class Setup:
             memory_mib=self.playbook.l1_memory,
             gic=spec.gic,
         ).with_el2()
+        if self.workload is Workload.MICRO:
+            # It is told on its console which guest to start; nothing in it is random.
+            guest = replace(guest, arguments=f"{guest.arguments} neve.guest=1", devices=())
         return self._connected(guest, 1)
 
     def measured(self, spec: HostSpec, configuration: Configuration) -> Guest | None:

@@ -32,6 +32,7 @@ from harness.model.cell import CellRecord
 from harness.model.inventory import HostSpec, SshHostSpec
 from harness.model.journal import Begun, Ended, Journal, Messages, Transcript
 from harness.process import explain
+from harness.run.execution import execute as execute_job
 from harness.run.job import Job
 
 _ATTEMPTS = 3
@@ -188,7 +189,7 @@ def _work(job: Job, topic: str) -> None:
     error = None
     try:
         with _at_home(job, journal) as settled:
-            settled.execute(journal)
+            execute_job(settled, journal)
     except (HarnessError, OSError) as failure:
         error = explain(failure)
     worker.log_event(topic, pickle.dumps((job.spec.name, _Over(error))))

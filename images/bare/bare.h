@@ -40,6 +40,7 @@ size_t console_read_line(char *line, size_t size);
 void line_start(const char *kind);
 void line_word(const char *key, const char *value);
 void line_number(const char *key, uint64_t value);
+void line_pair(uint64_t value, uint64_t number);
 void line_hex(const char *key, uint64_t value);
 void line_end(void);
 

@@ -18,7 +18,7 @@
 #define IMSC_RX		0x50	/* receive and receive timeout */
 #define FIFO_DEPTH	16
 
-static char line[512];
+static char line[768];
 static size_t used;
 
 void console_init(void)
@@ -115,6 +115,15 @@ void line_number(const char *key, uint64_t value)
 {
 	line_word(key, "");
 	put_number(value, 10, 1);
+}
+
+/* "VALUE=NUMBER" */
+void line_pair(uint64_t value, uint64_t number)
+{
+	put(" ");
+	put_number(value, 10, 1);
+	put("=");
+	put_number(number, 10, 1);
 }
 
 void line_hex(const char *key, uint64_t value)

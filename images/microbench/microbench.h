@@ -12,12 +12,6 @@ struct timer {
 	uint64_t hz;
 };
 
-/* Statistics of one benchmark, in ticks of its timer. */
-struct stats {
-	uint64_t min, median, p99;
-	uint64_t mean_milli, stdev_milli;	/* thousandths of a tick */
-};
-
 /* A benchmark: one operation, timed alone. */
 struct bench {
 	const char *name;
@@ -27,13 +21,14 @@ struct bench {
 };
 
 const struct bench *find_bench(const char *name);
-bool run_bench(const struct bench *bench, uint32_t iterations,
-	       uint32_t warmup, struct stats *stats);
+bool run_bench(const struct bench *bench, uint32_t iterations, uint32_t warmup);
+void print_bench_samples(uint32_t count);
 bool repeat_bench(const struct bench *bench, uint32_t iterations);
 bool use_timer(const char *name);
 extern struct timer timer;
 extern volatile bool bench_timed_out;
 
-void summarize(uint64_t *samples, uint32_t count, struct stats *stats);
+void sort_samples(uint64_t *samples, uint32_t count);
+void print_samples(uint64_t *samples, uint32_t count);
 
 #endif

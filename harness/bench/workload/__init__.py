@@ -3,16 +3,14 @@
 
 from harness.bench.workload.application import ApplicationWorkload
 from harness.bench.workload.linux import LinuxWorkload
-from harness.bench.workload.micro import MicroWorkload
 from harness.bench.workload.payload import PayloadWorkload
-from harness.bench.workload.workload import BootedHost, Outcome, Target, Workload
+from harness.bench.workload.workload import BootedHost, Target, Workload
 from harness.model.setup import Workload as Kind
 
 WORKLOADS: dict[Kind, type[Workload]] = {
-    Kind.MICRO: MicroWorkload,
     Kind.APPLICATIONS: ApplicationWorkload,
     Kind.PAYLOAD: PayloadWorkload,
     Kind.LINUX: LinuxWorkload,
 }
 
-__all__ = ["WORKLOADS", "BootedHost", "LinuxWorkload", "Outcome", "Target", "Workload"]
+__all__ = ["WORKLOADS", "BootedHost", "LinuxWorkload", "Target", "Workload"]

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.bench.micro import Value
+from harness.bench.outcome import Outcome, Value
 from harness.bench.traps import counting
-from harness.bench.workload.workload import BootedHost, Outcome, Workload
+from harness.bench.workload.workload import BootedHost, Workload
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.machine import levels
 from harness.machine.console import Place, Shell

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from harness.bench.workload.workload import Outcome, Workload
+from harness.bench.outcome import Outcome
+from harness.bench.workload.workload import Workload
 from harness.machine import levels
 from harness.machine.console import Place, Shell
 from harness.model.playbook import Cell, Configuration

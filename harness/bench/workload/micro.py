@@ -1,57 +1,174 @@
 # SPDX-License-Identifier: MIT
-"""The micro-benchmarks' workload: a guest of ours without an operating system."""
+"""Micro-benchmarks: a guest of ours without an operating system, measured by a script of L0's."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
 
-from harness.bench import micro
-from harness.bench.traps import counting
-from harness.bench.workload.workload import BootedHost, Outcome, Workload
-from harness.machine.console import Place
-from harness.machine.guest.microbench import MicrobenchGuest, microbench_guest
-from harness.machine.guest.parameters import cycle_counter
+from harness.bench.outcome import Outcome
+from harness.bench.script import Effort, Script, Step, outcome, script
+from harness.bench.traps import Event, Histogram
+from harness.build.artifacts import Artifacts
+from harness.build.image.emulator import Emulator
+from harness.machine import levels
+from harness.machine.console import Program, Shelf
+from harness.machine.guest.vmm import pinned_argv
+from harness.machine.host import Host
+from harness.machine.host.hermetic import FILES, hermetic
+from harness.model.guest import Guest
+from harness.model.inventory import HostSpec, TcgHostSpec
+from harness.model.machine import TcgMachine
 from harness.model.playbook import Cell, Configuration
 
-_BOOT_SECONDS = 180.0
+
+Running = tuple[Program, dict[str, Guest]]  # a script under way, and its guests by name
+
+
+@dataclass
+class Files:
+    """Files below `folder`, each by its name there."""
+
+    folder: str
+    by_name: dict[str, Path] = field(default_factory=dict)
+
+    def put(self, local: Path) -> str:
+        name = f"{local.parent.name}-{local.name}"
+        self.by_name[name] = local
+        return f"{self.folder}/{name}"
 
 
 @dataclass(frozen=True)
-class _Bench:
-    booted: BootedHost
-    guest: MicrobenchGuest
+class InL1:
+    """L1's own files, which are in its image, by their local paths."""
 
-    def measure(self, cell: Cell) -> Outcome:
-        booted, playbook = self.booted, self.booted.playbook
-        effort = micro.Effort(
+    names: Mapping[Path, str]
+
+    def put(self, local: Path) -> str:
+        return f"{FILES}/{self.names[local]}"
+
+
+@dataclass(frozen=True)
+class MicroScript:
+    """The script that measures one configuration on one host, whose `event` sees its exits; vCPUs
+    of guests in L0 are on its `cpus`, or on the first ones."""
+
+    artifacts: Artifacts
+    spec: HostSpec
+    configuration: Configuration
+    event: Event
+    cpus: tuple[int, ...] = ()
+
+    def guests(self, shelf: Shelf) -> dict[str, Guest]:
+        """The guests by what they are called in plans and in metadata, the one in L0 first; their
+        files are put on `shelf`."""
+        setup, configuration = self.artifacts.setup, self.configuration
+        wanted = {}
+        if configuration.nested:
+            name = setup.track.hypervisor(configuration)
+            wanted[name] = setup.hypervisor(self.spec, configuration)
+        measured = setup.measured(self.spec, configuration)
+        assert measured is not None, f"{configuration} has no guest"
+        wanted[f"{configuration}: guest at L{configuration.guest_level}"] = measured
+        in_l1 = InL1({path: name for name, path in self.artifacts.nested.items()})
+        places: list[Shelf] = [shelf, in_l1]
+        placed = [
+            levels.placed(guest, place, self.artifacts)
+            for guest, place in zip(wanted.values(), places, strict=False)
+        ]
+        placed[0] = replace(placed[0], pinned=self.cpus)
+        return dict(zip(wanted, placed, strict=True))
+
+    def step(self, benchmark: str) -> Step:
+        playbook = self.artifacts.setup.playbook
+        effort = Effort(
             playbook.iterations,
             playbook.warmup,
             playbook.trap_iterations,
             playbook.benchmark_seconds,
-        ).part(playbook.nested_share if cell.configuration.nested else 1.0)
-        sample = micro.measure_cost(self.guest, cell.benchmark, effort)
-        with counting(booted.host, booted.event) as counter:
-            traps = list(micro.measure_traps(self.guest, counter, sample, effort))
-        cost = micro.cost_value(sample, icount=booted.spec.kind == "tcg")
-        return Outcome([cost, *traps], [asdict(sample)])
+        )
+        share = playbook.nested_share if self.configuration.nested else 1.0
+        return Step(benchmark, effort.part(share))
+
+    def text(self, shelf: Shelf, benchmarks: Sequence[str]) -> str:
+        """What L0 runs to measure `benchmarks`; the files that it needs are put on `shelf`."""
+        track, nested = self.artifacts.setup.track, self.configuration.nested
+        guests = list(self.guests(shelf).values())
+        in_l1 = InL1({path: name for name, path in self.artifacts.nested.items()})
+        mode = track.switch if nested else None
+        variables = {
+            "L1": shlex.join(pinned_argv(shelf, guests[0])) if nested else "",
+            "VMM": shlex.join(pinned_argv(in_l1 if nested else shelf, guests[-1])),
+            "MODE": track.modes[self.configuration].switch or "" if mode else "",
+            "MODE_BOOT": mode.boot if mode else "",
+            "MODE_FILE": mode.file if mode else "",
+            "IMPLIED_EL2": track.implied_el2 or "" if guests[0].device_tree else "",
+            # Where instructions are counted, the timer counts them.
+            "TIMER": "virtual" if isinstance(self.spec, TcgHostSpec) else "cycles",
+            "EVENT": self.event.name,
+            "TRIGGER": "" if self.event.complete else self.event.trigger,
+            "MORE": str(Histogram.MORE),
+        }
+        return script(variables, [self.step(benchmark) for benchmark in benchmarks])
 
 
-class MicroWorkload(Workload):
-    """Measures operations in cycles and exits."""
+class Machine(Protocol):
+    """What runs scripts."""
+
+    def run(
+        self, wanted: MicroScript, benchmarks: Sequence[str], name: str
+    ) -> AbstractContextManager[Running]:
+        """The script `wanted` under way, and its guests; `name` is its console's."""
+        ...
+
+
+@dataclass(frozen=True)
+class HermeticMachine:
+    """A machine of the emulator's for each script."""
+
+    emulator: Emulator
+    machine: TcgMachine
+    transcripts: Path
 
     @contextmanager
-    def target(self, place: Place, configuration: Configuration) -> Iterator[_Bench]:
-        booted, guest = self.booted, self.guest(place, configuration)
-        with ExitStack() as stack:
-            with (
-                booted.stage(f"{configuration}: boot guest at L{configuration.guest_level}"),
-                cycle_counter(place, for_good=configuration.nested) as counts_cycles,
-            ):
-                micro_guest = stack.enter_context(
-                    microbench_guest(
-                        place, guest, name=str(configuration), boot_seconds=_BOOT_SECONDS
-                    )
-                )
-                if counts_cycles:
-                    micro_guest.use_timer("cycles")
-            yield _Bench(booted, micro_guest)
+    def run(self, wanted: MicroScript, benchmarks: Sequence[str], name: str) -> Iterator[Running]:
+        files = Files(FILES)
+        guests, text = wanted.guests(files), wanted.text(files, benchmarks)
+        transcript = self.transcripts / f"{name}.log"
+        with hermetic(self.emulator, self.machine, text, files.by_name, transcript) as program:
+            yield program, guests
+
+
+@dataclass(frozen=True)
+class HostMachine:
+    """A host that is up; scripts are written into the folder `scratch` of ours first."""
+
+    host: Host
+    scratch: Path
+
+    @contextmanager
+    def run(self, wanted: MicroScript, benchmarks: Sequence[str], name: str) -> Iterator[Running]:
+        file = self.scratch / f"{name}.sh"
+        file.write_text(wanted.text(self.host, benchmarks), encoding="utf-8")
+        guests = wanted.guests(self.host)
+        program = self.host.start(["sh", self.host.put(file)], name)
+        try:
+            yield program, guests
+        finally:
+            program.hang_up()
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A script that runs, cell by cell."""
+
+    wanted: MicroScript
+    script: Script
+
+    def measure(self, cell: Cell) -> Outcome:
+        step = self.wanted.step(cell.benchmark)
+        pinned = self.wanted.cpus or tuple(range(self.wanted.artifacts.setup.guest_cpus))
+        found = self.script.measure(step, self.wanted.event, pinned)
+        return outcome(found, icount=isinstance(self.wanted.spec, TcgHostSpec))

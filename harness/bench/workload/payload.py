@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from harness.bench.workload.workload import Outcome, Workload
+from harness.bench.outcome import Outcome
+from harness.bench.workload.workload import Workload
 from harness.deadline import Deadline
 from harness.machine.console import Place
 from harness.machine.guest.vmm import start

@@ -2,12 +2,12 @@
 """What all workloads have in common: the guest hypervisor, and a place below it or in L0 itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
-from harness.bench.micro import Value
+from harness.bench.outcome import Outcome
 from harness.bench.traps import Event
 from harness.build.artifacts import Artifacts
 from harness.machine import levels
@@ -21,16 +21,6 @@ from harness.model.inventory import HostSpec
 from harness.model.journal import Facts, Journal
 from harness.model.playbook import Cell, Configuration, Playbook
 from harness.model.setup import Setup
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a cell gave: a value a metric, and the statistics that they were made of. With an
-    `error` the cell has failed, for all that was measured."""
-
-    values: Sequence[Value] = ()
-    samples: Sequence[dict[str, Any]] = ()
-    error: str = ""
 
 
 class Target(Protocol):

@@ -2,6 +2,6 @@
 """Consoles: the only package that imports pexpect."""
 
 from harness.machine.console.console import Console
-from harness.machine.console.shell import Place, Program, Shell
+from harness.machine.console.shell import Place, Program, Shelf, Shell
 
-__all__ = ["Console", "Place", "Program", "Shell"]
+__all__ = ["Console", "Place", "Program", "Shelf", "Shell"]

@@ -63,15 +63,19 @@ class Program:
             self.console.close()
 
 
-class Place(Protocol):
+class Shelf(Protocol):
+    """Where programs find files."""
+
+    def put(self, local: Path) -> str:
+        """Make `local` available there; its path there."""
+        ...
+
+
+class Place(Shelf, Protocol):
     """Where a program can be started in a terminal: a host, or the shell of a guest."""
 
     def attempt(self, command: str) -> bool:
         """Run a line of shell; whether its status was 0."""
-        ...
-
-    def put(self, local: Path) -> str:
-        """Make `local` available there; its path there."""
         ...
 
     def start(self, argv: Sequence[str], name: str) -> Program:

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The micro-benchmark guest: its commands, and lines that are checked before they count."""
 
+import itertools
+import math
 import re
+import statistics
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,22 +21,55 @@ _LINE = r"@MB (\w+)([^\r\n]*)\r*\n"
 _OFF_SECONDS = 60
 
 
+_NANOSECOND_HZ = 1_000_000_000
+
+
 @dataclass(frozen=True)
 class Sample:
-    """Statistics of one benchmark: ticks of `timer`, whose frequency is `hz`.
+    """All samples of one benchmark, {value: how often}: ticks of `timer`, of frequency `hz`.
 
     `timer` is "virtual" (CNTVCT_EL0) or "cycles" (PMCCNTR_EL0).
     """
 
     benchmark: str
-    iterations: int
     timer: str
     hz: int
-    minimum: float
-    mean: float
-    median: float
-    p99: float
-    stdev: float
+    counts: Mapping[int, int]
+
+    @property
+    def iterations(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def mode(self) -> int:
+        """The commonest value, of equally common ones the smallest."""
+        return min(self.counts, key=lambda value: (-self.counts[value], value))
+
+    @property
+    def share(self) -> float:
+        """Of the samples that are the mode."""
+        return self.counts[self.mode] / self.iterations
+
+    @property
+    def stdev(self) -> float:
+        values = list(Counter(self.counts).elements())
+        return statistics.stdev(values) if len(values) > 1 else 0.0
+
+    def quantile(self, part: float) -> int:
+        """The smallest value that at least `part` of all samples do not exceed."""
+        left = math.ceil(part * self.iterations)
+        for value in sorted(self.counts):
+            left -= self.counts[value]
+            if left <= 0:
+                return value
+        raise ValueError(part)
+
+    def unit(self, *, icount: bool) -> tuple[str, float]:
+        """What a tick is, and how many: with icount a nanosecond of virtual time is an
+        instruction, and so is a cycle, whatever the counter's frequency."""
+        if icount:
+            return "instructions", 1.0 if self.timer == "cycles" else _NANOSECOND_HZ / self.hz
+        return "cycles" if self.timer == "cycles" else "ticks", 1.0
 
 
 def parse_line(line: str) -> dict[str, str]:
@@ -47,19 +84,24 @@ def parse_line(line: str) -> dict[str, str]:
     return {"kind": match[2], **fields}
 
 
-def parse_sample(fields: dict[str, str]) -> Sample:
-    """The statistics of a `result` line."""
-    return Sample(
-        benchmark=fields["bench"],
-        iterations=int(fields["n"]),
-        timer=fields["timer"],
-        hz=int(fields["hz"]),
-        minimum=float(fields["min"]),
-        mean=int(fields["mean_milli"]) / 1000,
-        median=float(fields["median"]),
-        p99=float(fields["p99"]),
-        stdev=int(fields["stdev_milli"]) / 1000,
-    )
+def read_sample(benchmark: str, lines: Iterator[str]) -> Sample:
+    """The answer to a `run`: lines of samples, and one with their number.
+
+    Raises GuestError if the guest says anything else, or if samples are missing.
+    """
+    counts: dict[int, int] = {}
+    for line in lines:
+        fields = parse_line(line)
+        kind = fields.pop("kind")
+        if kind == "samples":
+            counts.update((int(value), int(number)) for value, number in fields.items())
+        elif kind == "result" and fields["bench"] == benchmark:
+            if sum(counts.values()) != int(fields["n"]):
+                raise GuestError(f"{benchmark}: {sum(counts.values())} of {fields['n']} samples")
+            return Sample(benchmark, fields["timer"], int(fields["hz"]), counts)
+        else:
+            break
+    raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
 
 
 @dataclass(frozen=True)
@@ -72,10 +114,10 @@ class MicrobenchGuest:
     def run(self, benchmark: str, iterations: int, warmup: int, seconds: float) -> Sample:
         """Run one benchmark. Raises GuestError if it fails or exceeds `seconds`."""
         self.program.send(f"run {benchmark} {iterations} {warmup}\n")
-        fields = self._answer(Deadline(seconds, f"{benchmark} × {iterations} to end"))
-        if fields["kind"] != "result" or fields["bench"] != benchmark:
-            raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
-        return parse_sample(fields)
+        deadline = Deadline(seconds, f"{benchmark} × {iterations} to end")
+        return read_sample(
+            benchmark, (self.program.expect(_LINE, deadline)[0] for _ in itertools.count())
+        )
 
     def repeat(self, benchmark: str, iterations: int, seconds: float) -> None:
         """Run the operation untimed; the guest does and says the same whatever the count."""

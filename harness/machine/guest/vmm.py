@@ -2,7 +2,7 @@
 """The command line of a stock QEMU as VMM, the same in L0 and in L1."""
 
 from harness.build.qemu import quoted
-from harness.machine.console import Place, Program
+from harness.machine.console import Place, Program, Shelf
 from harness.model.guest import Guest
 from harness.paths import PINNED
 
@@ -86,7 +86,7 @@ def vmm_argv(guest: Guest) -> list[str]:
     return argv
 
 
-def pinned_argv(place: Place, guest: Guest) -> list[str]:
+def pinned_argv(place: Shelf, guest: Guest) -> list[str]:
     """Arguments that start `guest` in `place`, each of its vCPUs on a CPU of its own."""
     cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[: guest.cpus]))
     return ["sh", place.put(PINNED), cpus, *vmm_argv(guest)]

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""The script by which L0 measures micro-benchmarks in one configuration, and what it says.
+
+L0 runs it by itself, so nothing from outside is in the way of what is measured: a hermetic
+machine has it in its initrd, a server gets it over SSH.
+"""
+
+import base64
+import binascii
+import gzip
+import itertools
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.bench.outcome import Outcome, Value
+from harness.bench.sequence import Sequences, cut, parse
+from harness.bench.traps import Event, Histogram, parse_histogram
+from harness.deadline import Deadline
+from harness.errors import GuestError
+from harness.machine.console import Program
+from harness.machine.guest.microbench import Sample, parse_line, read_sample
+from harness.paths import IMAGES
+
+FUNCTIONS = IMAGES / "script" / "micro.sh"
+_LINE = r"@(?:MB|NEVE) [^\r\n]*\r*\n"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: operations that are timed, those before that are not, and those
+    whose exits are traced."""
+
+    iterations: int
+    warmup: int
+    operations: int
+    seconds: float
+
+    def part(self, share: float) -> "Effort":
+        """The same with `share` of all that is timed, a few at the least."""
+        return Effort(
+            max(2, math.ceil(self.iterations * share)),
+            math.ceil(self.warmup * share),
+            self.operations,
+            self.seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One benchmark: how often it is timed, warmed up, and traced."""
+
+    benchmark: str
+    effort: Effort
+
+    def line(self) -> str:
+        effort = self.effort
+        return f"cell {self.benchmark} {effort.iterations} {effort.warmup} {effort.operations}"
+
+
+def script(variables: Mapping[str, str], steps: Sequence[Step]) -> str:
+    """The whole text."""
+    return "\n".join(
+        [
+            *(f"{name}={shlex.quote(value)}" for name, value in variables.items()),
+            FUNCTIONS.read_text(encoding="utf-8"),
+            "begin",
+            *(step.line() for step in steps),
+            "end",
+            "",
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a step gave: all times, and the exits of its operations, by sequence or as a
+    histogram."""
+
+    sample: Sample
+    exits: Sequences | Histogram
+
+
+@dataclass(frozen=True)
+class Script:
+    """The script under way: what it says is read step by step."""
+
+    program: Program
+    boot_seconds: float
+
+    def begun(self) -> None:
+        """Wait until the guest that is measured is up. Raises GuestError if it does not get so."""
+        deadline = Deadline(self.boot_seconds, "the benchmark guest to start")
+        while self._line(deadline) != "@NEVE begun":
+            pass  # L1, the guest, and which timer it has
+
+    def measure(self, step: Step, event: Event, cpus: Sequence[int]) -> Found:
+        """What the guest and L0's tracepoint say of `step`, which is the next one, with the vCPUs
+        of the guest in L0 on `cpus`.
+
+        Raises GuestError if the benchmark fails, a vCPU was elsewhere, or exits are missing.
+        """
+        deadline = Deadline(step.effort.seconds, f"{step.benchmark} to end")
+        self._expect(f"@NEVE cell {step.benchmark}", deadline)
+        self._verify(cpus, deadline)
+        sample = read_sample(step.benchmark, (self._line(deadline) for _ in itertools.count()))
+        read = self._sequences if event.complete else self._histogram
+        exits = read(step, event, deadline)
+        self._verify(cpus, deadline)
+        return Found(sample, exits)
+
+    def ended(self) -> None:
+        """Wait for the end of all guests."""
+        deadline = Deadline(self.boot_seconds, "the guests to power off")
+        self._expect("@NEVE end", deadline)
+
+    def _verify(self, cpus: Sequence[int], deadline: Deadline) -> None:
+        said = self._expect(r"@NEVE vcpus((?: \d+=[0-9,-]+)*)", deadline)[1].split()
+        wanted = [f"{number}={cpu}" for number, cpu in enumerate(cpus)]
+        if sorted(said) != sorted(wanted):
+            raise GuestError(
+                f"{self.program.console.name}: vCPUs are not on CPUs of their own: "
+                f"{' '.join(said) or 'there are none'} in place of {' '.join(wanted)}"
+            )
+
+    def _expect(self, pattern: str, deadline: Deadline) -> re.Match[str]:
+        line = self._line(deadline)
+        found = re.fullmatch(pattern, line)
+        if found is None:
+            raise GuestError(f"{self.program.console.name}: {line!r} in place of {pattern!r}")
+        return found
+
+    def _line(self, deadline: Deadline) -> str:
+        line = self.program.expect(_LINE, deadline)[0].strip()
+        if line.startswith("@NEVE failed"):
+            raise GuestError(f"{self.program.console.name}: {line.removeprefix('@NEVE failed ')}")
+        return line
+
+    def _repeated(self, step: Step, deadline: Deadline) -> None:
+        if (fields := parse_line(self._line(deadline)))["kind"] != "done":
+            raise GuestError(f"{step.benchmark}: the guest says {fields}")
+
+    def _packed(self, step: Step, deadline: Deadline) -> str:
+        """What stands packed between a line that has been read and "@NEVE packed"."""
+        # Line by line: a pattern for all of them would be tried at each character that comes.
+        lines = (
+            self.program.expect(r"[^\r\n]*\r*\n", deadline)[0].strip() for _ in itertools.count()
+        )
+        packed = "".join(itertools.takewhile(lambda line: line != "@NEVE packed", lines))
+        try:
+            return gzip.decompress(base64.b64decode(packed)).decode()
+        except (binascii.Error, OSError, EOFError, UnicodeDecodeError) as error:
+            raise GuestError(f"{step.benchmark}: a damaged trace: {error}") from error
+
+    def _sequences(self, step: Step, event: Event, deadline: Deadline) -> Sequences:
+        self._repeated(step, deadline)
+        lost = int(self._expect(r"@NEVE trace lost=(\d+)", deadline)[1])
+        text = self._packed(step, deadline)
+        if lost:
+            raise GuestError(f"{step.benchmark}: L0's ring buffer lost {lost} exits")
+        return cut(parse(text, event), step.benchmark, step.effort.operations)
+
+    def _histogram(self, step: Step, event: Event, deadline: Deadline) -> Histogram:
+        """Of two counts of operations: their difference holds no exit of the beginning, the end
+        or of the answer; it keeps what is proportional to time."""
+        counts = []
+        for _ in range(3):
+            self._expect("@NEVE histogram", deadline)
+            counts.append(parse_histogram(self._packed(step, deadline), event))
+            if len(counts) < 3:
+                self._repeated(step, deadline)
+        return Histogram.of_counts(counts, step.effort.operations)
+
+
+def outcome(found: Found, *, icount: bool) -> Outcome:
+    """The rows of a cell, and all that was seen."""
+    sample, exits = found.sample, found.exits
+    unit, scale = sample.unit(icount=icount)
+    cost = Value(
+        "cost",
+        unit,
+        sample.mode * scale,
+        sample.stdev * scale,
+        sample.iterations,
+        share=sample.share,
+    )
+    details: dict[str, Any] = {
+        "benchmark": sample.benchmark,
+        "timer": sample.timer,
+        "hz": sample.hz,
+        "counts": {str(value): number for value, number in sorted(sample.counts.items())},
+    }
+    if isinstance(exits, Sequences):
+        details |= _sequences(exits)
+    return Outcome([cost, *_traps(exits)], [details])
+
+
+def _traps(exits: Sequences | Histogram) -> Iterator[Value]:
+    """The number of traps, and a row for each reason."""
+    share = exits.share if isinstance(exits, Sequences) else None
+    yield Value("traps", "exits", exits.traps, None, exits.operations, share=share)
+    for reason, number in exits.by_reason().items():
+        yield Value("traps", "exits", number, None, exits.operations, reason)
+
+
+def _sequences(found: Sequences) -> dict[str, Any]:
+    """What is kept beside the rows: sequences by how many operations took them, and what else
+    happened, per second."""
+    return {
+        "background": found.background,
+        "sequences": [
+            {
+                "operations": number,
+                "exits": [[str(each) for each in exits] for exits in operation],
+            }
+            for operation, number in found.counts
+        ],
+    }

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Runs all other workloads: guest by guest and cell by cell, during one boot of L0."""
+
+import time
+from contextlib import ExitStack
+
+from harness.bench.traps import usable_event
+from harness.bench.workload import WORKLOADS, BootedHost, Target, Workload
+from harness.cache import Cache
+from harness.errors import GuestError, HarnessError, InfrastructureError
+from harness.machine import levels
+from harness.machine.guest.emulation import switch
+from harness.machine.host import Host, pinning
+from harness.model.playbook import Cell
+from harness.run.queue import CellQueue
+
+
+class Boot(CellQueue):
+    """The cells of a job during one boot of its host."""
+
+    def execute(self) -> None:
+        job = self.job
+        with ExitStack() as stack:
+            with self.stage("boot L0"):
+                host = stack.enter_context(
+                    levels.l0(
+                        Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
+                    )
+                )
+            workload = self._workload(host)
+            while self.queue:
+                below = self._hypervisor(self.queue[0])
+                try:
+                    self._at_level(workload, below)
+                except GuestError as error:
+                    self._blame(below, error)
+                    if not _alive(host):
+                        return
+
+    def _hypervisor(self, cell: Cell) -> str | None:
+        """What has to run for `cell`: a kernel of L1, or none."""
+        configuration = cell.configuration
+        if not configuration.nested:
+            return None
+        return self.job.artifacts.setup.track.hypervisor(configuration)
+
+    def _workload(self, host: Host) -> Workload:
+        event, setup = usable_event(host), self.job.artifacts.setup
+        self.account(event)
+        cpus = pinning.cpus_for_guests(host, self.spec, setup.guest_cpus)
+        booted = BootedHost(host, self.spec, self.job.artifacts, self.journal, event, cpus)
+        return WORKLOADS[setup.workload](booted)
+
+    def _at_level(self, workload: Workload, below: str | None) -> None:
+        """Run the cells at the head of the queue that need the guest hypervisor `below`."""
+        track = self.job.artifacts.setup.track
+        with workload.place(self.queue[0].configuration) as place:
+            while self.queue and self._hypervisor(self.queue[0]) == below:
+                configuration = self.queue[0].configuration
+                repetition = self.queue[0].repetition
+                if below:
+                    switch(workload.booted.host, track, track.modes[configuration].switch)
+                with workload.target(place, configuration) as target:
+                    while self.queue and (
+                        self.queue[0].configuration,
+                        self.queue[0].repetition,
+                    ) == (configuration, repetition):
+                        self._cell(workload, target, self.queue[0])
+
+    def _cell(self, workload: Workload, target: Target, cell: Cell) -> None:
+        started, host = time.monotonic(), workload.booted.host
+        pinned = workload.pinned(cell.configuration)
+        with self.stage(f"{cell.configuration}: {cell.benchmark}"):
+            pinning.verify(host, pinned)
+            outcome = target.measure(cell)
+            pinning.verify(host, pinned)
+        self.ended(cell, outcome, time.monotonic() - started)
+
+    def _blame(self, below: str | None, error: HarnessError) -> None:
+        """Fail the cell under way; with none left the guest only did not end as it should."""
+        line = str(error).splitlines()[0]
+        if not self.queue or self._hypervisor(self.queue[0]) != below:
+            self.journal.note(f"after the last benchmark of a guest: {line}")
+            return
+        self.failed(self.queue[0], error)
+
+
+def _alive(host: Host) -> bool:
+    try:
+        host.run("true", timeout=30)
+    except (GuestError, InfrastructureError):
+        return False
+    return True

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The cells of a job that are not finished, and what becomes of each."""
+
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+
+from harness.bench.outcome import Outcome, Value
+from harness.bench.traps import Event
+from harness.errors import HarnessError
+from harness.model.cell import CellRecord
+from harness.model.inventory import HostSpec, SshHostSpec
+from harness.model.journal import Facts, Journal
+from harness.model.measurement import Measurement, Mechanism
+from harness.model.playbook import Cell
+from harness.run.job import Job
+
+
+@dataclass
+class CellQueue:
+    """The cells of a job that are not finished; what is leaves the queue."""
+
+    job: Job
+    journal: Journal
+    queue: list[Cell]
+
+    @property
+    def spec(self) -> HostSpec:
+        return self.job.spec
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        return self.journal.stage(f"{self.spec.name}: {name}")
+
+    def account(self, event: Event) -> None:
+        """Say by which tracepoint exits are counted."""
+        seen = {"tracepoint": event.name, "all_exits": event.complete}
+        self.journal.tell(Facts({"accounting": {self.spec.name: seen}}))
+
+    def ended(self, cell: Cell, outcome: Outcome, seconds: float) -> None:
+        if outcome.error:
+            self.journal.note(f"{cell.id} failed: {outcome.error}")
+        self.journal.tell(
+            CellRecord(
+                cell.id,
+                "failed" if outcome.error else "passed",
+                round(seconds, 3),
+                measurements=tuple(self._measurement(cell, value) for value in outcome.values),
+                samples=tuple(outcome.samples),
+                error=outcome.error,
+            )
+        )
+        self.queue.remove(cell)
+
+    def failed(self, cell: Cell, error: HarnessError) -> None:
+        self.queue.remove(cell)
+        self.journal.note(f"{cell.id} failed: {str(error).splitlines()[0]}")
+        self.journal.tell(CellRecord(cell.id, "failed", 0.0, error=str(error)))
+
+    def _measurement(self, cell: Cell, value: Value) -> Measurement:
+        cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu
+        track = self.job.artifacts.setup.track
+        nested = cell.configuration.nested
+        mechanism = Mechanism(track.mechanism) if nested else Mechanism.NONE
+        return Measurement(
+            run_id=self.job.run_id,
+            host=self.spec.name,
+            track=track.name,
+            cpu=cpu,
+            gic=self.spec.gic,
+            configuration=cell.configuration,
+            mechanism=mechanism,
+            benchmark=cell.benchmark,
+            **asdict(value),
+        )

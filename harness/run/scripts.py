@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Runs micro-benchmarks: a script of L0's for the cells of each configuration and repetition."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.bench.script import Script
+from harness.bench.traps import Event, events, usable_event
+from harness.bench.workload.micro import (
+    HermeticMachine,
+    HostMachine,
+    Machine,
+    MicroScript,
+    UnderWay,
+)
+from harness.build.image.emulator import emulator
+from harness.cache import Cache
+from harness.errors import GuestError
+from harness.machine import levels
+from harness.machine.guest.vmm import vmm_argv
+from harness.machine.host import pinning
+from harness.model.guest import Guest
+from harness.model.inventory import TcgHostSpec
+from harness.model.journal import Facts
+from harness.model.playbook import Cell
+from harness.run.queue import CellQueue
+
+BOOT_SECONDS = 480.0
+
+
+class Scripts(CellQueue):
+    """Micro-benchmarks: a script for the cells of each configuration and repetition."""
+
+    def execute(self) -> None:
+        job = self.job
+        if isinstance(self.spec, TcgHostSpec):
+            machine = levels.machine_of(self.spec, job.artifacts)
+            hermetic = HermeticMachine(emulator(Cache.default()), machine, job.consoles)
+            self._run_all(hermetic, events()[0], ())
+            return
+        with ExitStack() as stack:
+            with self.stage("boot L0"):
+                host = stack.enter_context(
+                    levels.l0(
+                        Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
+                    )
+                )
+            scratch = Path(stack.enter_context(TemporaryDirectory(prefix="neve-")))
+            cpus = pinning.cpus_for_guests(host, self.spec, job.artifacts.setup.guest_cpus)
+            self._run_all(HostMachine(host, scratch), usable_event(host), cpus)
+
+    def _run_all(self, machine: Machine, event: Event, cpus: tuple[int, ...]) -> None:
+        self.account(event)
+        while self.queue:
+            first = self.queue[0]
+            self._run(
+                machine,
+                MicroScript(self.job.artifacts, self.spec, first.configuration, event, cpus),
+                [
+                    cell
+                    for cell in self.queue
+                    if (cell.configuration, cell.repetition)
+                    == (first.configuration, first.repetition)
+                ],
+            )
+
+    def _run(self, machine: Machine, wanted: MicroScript, cells: Sequence[Cell]) -> None:
+        """Run `cells`, all of one configuration; one that fails ends them."""
+        configuration, under_way = wanted.configuration, cells[0]
+        name = f"{self.spec.name}-{configuration}-{under_way.repetition}"
+        benchmarks = [cell.benchmark for cell in cells]
+        try:
+            with machine.run(wanted, benchmarks, name) as (program, guests):
+                self._record(guests)
+                script = Script(program, BOOT_SECONDS)
+                with self.stage(f"{configuration}: boot"):
+                    script.begun()
+                for under_way in cells:
+                    started = time.monotonic()
+                    with self.stage(f"{configuration}: {under_way.benchmark}"):
+                        outcome = UnderWay(wanted, script).measure(under_way)
+                    self.ended(under_way, outcome, time.monotonic() - started)
+                script.ended()
+        except GuestError as error:
+            if under_way in self.queue:
+                self.failed(under_way, error)
+            else:
+                line = str(error).splitlines()[0]
+                self.journal.note(f"after the last benchmark of a guest: {line}")
+
+    def _record(self, guests: Mapping[str, Guest]) -> None:
+        """Keep the exact command lines in the metadata."""
+        commands = {f"{self.spec.name}: {name}": vmm_argv(guest) for name, guest in guests.items()}
+        self.journal.tell(Facts({"commands": commands}))

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+# Functions of the script that measures micro-benchmarks in one configuration, run by L0. Set before:
+#   VMM         command that starts the benchmark guest, in L0 or in L1
+#   L1          command that starts the guest hypervisor; empty in configuration vm
+#   MODE, MODE_BOOT, MODE_FILE   what of the architecture virtual EL2 gets, then and while L1 boots
+#   IMPLIED_EL2 parameter by which VMs have an EL2 that no VMM asks for; or empty
+#   TIMER       "cycles" where the guest may try the cycle counter
+#   EVENT       the tracepoint of KVM's that sees exits
+#   TRIGGER     what makes a histogram of it, where it does not see all of an exit; or empty
+#   MORE        times as many operations are counted the second time by that
+# Whoever reads our output gets the guests' consoles as they are, and lines of ours: "@NEVE ...".
+tracing=/sys/kernel/tracing
+trace=$tracing/instances/neve
+event=$tracing/events/kvm/$EVENT
+pipes=$(mktemp -d)
+# Kept small: what is in the way of none in L0's memory, and holds some 100,000 exits a CPU.
+buffer_kib=8192
+
+fail() {
+	echo "@NEVE failed $*"
+	exit 1
+}
+
+# The answer of the benchmark guest, or of L1: the line that begins with $1 and one of the next words.
+await() {
+	while read -r line <&4; do
+		line=$(echo "$line" | tr -d '\r')
+		echo "$line"
+		for word; do
+			case $line in *"$word "* | *"$word") return 0 ;; esac
+		done
+	done
+	fail "the guest ended"
+}
+
+say() {
+	echo "$*" >&3
+}
+
+# On which CPUs of L0 the vCPUs of the guest in it are: "0=4 1=5".
+vcpus() {
+	said=
+	for task in /proc/$vmm/task/*; do
+		read -r name <"$task/comm" || continue
+		case $name in
+		"CPU "*/*)
+			name=${name#CPU }
+			said="$said ${name%/*}=$(sed -n 's/^Cpus_allowed_list:[^0-9]*//p' "$task/status")"
+			;;
+		esac
+	done
+	echo "@NEVE vcpus$said"
+}
+
+begin() {
+	mkfifo "$pipes/in" "$pipes/out"
+	if [ -z "$TRIGGER" ]; then
+		mkdir -p $trace 2>/dev/null
+		echo 0 >$trace/tracing_on
+		echo $buffer_kib >$trace/buffer_size_kb
+	fi
+	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	[ -n "$IMPLIED_EL2" ] && echo Y >"$IMPLIED_EL2"
+	sh -c "exec ${L1:-$VMM}" <"$pipes/in" >"$pipes/out" 2>&1 &
+	vmm=$!
+	exec 3>"$pipes/in" 4<"$pipes/out"
+	if [ -n "$L1" ]; then
+		await "@NEVE l1"
+		[ -n "$IMPLIED_EL2" ] && echo N >"$IMPLIED_EL2"
+		say "$VMM"
+	fi
+	await "@MB ready"
+	if [ "$TIMER" = cycles ]; then
+		say timer cycles
+		await "@MB timer" "@MB error"
+	fi
+	if [ -n "$MODE" ] && ! echo "$MODE" >"$MODE_FILE"; then
+		fail "virtual EL2 can't be $MODE: $MODE_FILE does not take it"
+	fi
+	echo "@NEVE begun"
+}
+
+# cell BENCHMARK ITERATIONS WARMUP OPERATIONS: what it costs, then what its operations trap.
+cell() {
+	echo "@NEVE cell $1"
+	vcpus
+	say "run $1 $2 $3"
+	await "@MB result" "@MB error"
+	if [ -n "$TRIGGER" ]; then
+		count "$1" "$4"
+	else
+		stream "$1" "$4"
+	fi
+	vcpus
+}
+
+packed() {
+	gzip -1 | base64
+	echo "@NEVE packed"
+}
+
+# Each exit, by the ring buffer.
+stream() {
+	echo >$trace/trace
+	echo 1 >"$trace/events/kvm/$EVENT/enable"
+	echo 1 >$trace/tracing_on
+	say "repeat $1 $2"
+	await "@MB done" "@MB error"
+	echo 0 >$trace/tracing_on
+	echo 0 >"$trace/events/kvm/$EVENT/enable"
+	lost=$(cat $trace/per_cpu/cpu*/stats | sed -n 's/^\(overrun\|commit overrun\|dropped events\): //p' |
+		tr '\n' + )
+	echo "@NEVE trace lost=$((${lost}0))"
+	grep -F " $EVENT: " $trace/trace | packed
+}
+
+# Exits so far, before and after two counts of operations.
+count() {
+	echo "$TRIGGER" >"$event/trigger"
+	histogram
+	for operations in "$2" $(($2 * MORE)); do
+		say "repeat $1 $operations"
+		await "@MB done" "@MB error"
+		histogram
+	done
+	echo "!$TRIGGER" >"$event/trigger"
+}
+
+histogram() {
+	echo "@NEVE histogram"
+	packed <"$event/hist"
+}
+
+end() {
+	say off
+	wait
+	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	rmdir $trace 2>/dev/null
+	rm -r "$pipes"
+	echo "@NEVE end"
+}
