@@ -9,7 +9,7 @@ from harness.bench.workload import WORKLOADS, BootedHost, Target, Workload
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.machine import levels
-from harness.machine.guest.emulation import switch
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.host import Host, pinning
 from harness.model.playbook import Cell
 from harness.run.queue import CellQueue
@@ -59,7 +59,7 @@ class Boot(CellQueue):
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
                 if below:
-                    switch(workload.booted.host, track, track.modes[configuration].switch)
+                    set_nv_mode(workload.booted.host, track, track.modes[configuration].nv)
                 with workload.target(place, configuration) as target:
                     while self.queue and (
                         self.queue[0].configuration,

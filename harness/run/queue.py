@@ -33,12 +33,12 @@ class CellQueue:
     def account(self, event: Event) -> None:
         """Say by which tracepoint exits are counted."""
         seen = {"tracepoint": event.name, "all_exits": event.complete}
-        self.journal.tell(Facts({"accounting": {self.spec.name: seen}}))
+        self.journal.record(Facts({"accounting": {self.spec.name: seen}}))
 
     def ended(self, cell: Cell, outcome: Outcome, seconds: float) -> None:
         if outcome.error:
             self.journal.note(f"{cell.id} failed: {outcome.error}")
-        self.journal.tell(
+        self.journal.record(
             CellRecord(
                 cell.id,
                 "failed" if outcome.error else "passed",
@@ -53,7 +53,7 @@ class CellQueue:
     def failed(self, cell: Cell, error: HarnessError) -> None:
         self.queue.remove(cell)
         self.journal.note(f"{cell.id} failed: {str(error).splitlines()[0]}")
-        self.journal.tell(CellRecord(cell.id, "failed", 0.0, error=str(error)))
+        self.journal.record(CellRecord(cell.id, "failed", 0.0, error=str(error)))
 
     def _measurement(self, cell: Cell, value: Value) -> Measurement:
         cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu

@@ -94,4 +94,4 @@ class Scripts(CellQueue):
     def _record(self, guests: Mapping[str, Guest]) -> None:
         """Keep the exact command lines in the metadata."""
         commands = {f"{self.spec.name}: {name}": vmm_argv(guest) for name, guest in guests.items()}
-        self.journal.tell(Facts({"commands": commands}))
+        self.journal.record(Facts({"commands": commands}))

@@ -37,19 +37,29 @@ say() {
 	echo "$*" >&3
 }
 
-# On which CPUs of L0 the vCPUs of the guest in it are: "0=4 1=5".
-vcpus() {
-	said=
+# On which CPUs of L0 the vCPUs of the guest in it may be: " 0=4 1=5".
+where() {
 	for task in /proc/$vmm/task/*; do
 		read -r name <"$task/comm" || continue
 		case $name in
 		"CPU "*/*)
 			name=${name#CPU }
-			said="$said ${name%/*}=$(sed -n 's/^Cpus_allowed_list:[^0-9]*//p' "$task/status")"
+			printf " %s=" "${name%/*}"
+			sed -n 's/^Cpus_allowed_list:[^0-9]*//p' "$task/status" | tr -d '\n'
 			;;
 		esac
 	done
-	echo "@NEVE vcpus$said"
+}
+
+vcpus() {
+	echo "@NEVE vcpus$(where)"
+}
+
+# Each gets its own a moment after it is there.
+settle() {
+	for try in $(seq 100); do
+		case $(where) in *[-,]*) sleep 0.1 ;; *) return ;; esac
+	done
 }
 
 begin() {
@@ -74,6 +84,7 @@ begin() {
 		say timer cycles
 		await "@MB timer" "@MB error"
 	fi
+	settle
 	if [ -n "$MODE" ] && ! echo "$MODE" >"$MODE_FILE"; then
 		fail "virtual EL2 can't be $MODE: $MODE_FILE does not take it"
 	fi

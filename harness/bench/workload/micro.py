@@ -23,7 +23,6 @@ from harness.model.inventory import HostSpec, TcgHostSpec
 from harness.model.machine import TcgMachine
 from harness.model.playbook import Cell, Configuration
 
-
 Running = tuple[Program, dict[str, Guest]]  # a script under way, and its guests by name
 
 
@@ -97,11 +96,11 @@ class MicroScript:
         track, nested = self.artifacts.setup.track, self.configuration.nested
         guests = list(self.guests(shelf).values())
         in_l1 = InL1({path: name for name, path in self.artifacts.nested.items()})
-        mode = track.switch if nested else None
+        mode = track.nv_switch if nested else None
         variables = {
             "L1": shlex.join(pinned_argv(shelf, guests[0])) if nested else "",
             "VMM": shlex.join(pinned_argv(in_l1 if nested else shelf, guests[-1])),
-            "MODE": track.modes[self.configuration].switch or "" if mode else "",
+            "MODE": track.modes[self.configuration].nv or "" if mode else "",
             "MODE_BOOT": mode.boot if mode else "",
             "MODE_FILE": mode.file if mode else "",
             "IMPLIED_EL2": track.implied_el2 or "" if guests[0].device_tree else "",

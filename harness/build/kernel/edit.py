@@ -15,7 +15,6 @@ from harness.build.kernel import message
 from harness.build.kernel.patches import Patch, render
 from harness.build.kernel.repository import Identity, Repository, identity
 from harness.build.kernel.source import Source, extracted
-from harness.build.kernel.switch import apply
 from harness.errors import UserError
 from harness.model.series import ParameterValue, PatchSeries
 

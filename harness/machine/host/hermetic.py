@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.build.image.cpio import Entry, write
+from harness.build.image.cpio import ArchiveMember, write
 from harness.build.image.emulator import Emulator
 from harness.machine.console import Console, Program
 from harness.model.machine import TcgMachine
@@ -86,8 +86,8 @@ def hermetic(
         os.close(descriptor)
 
 
-def _entries(script: str, files: Mapping[str, Path]) -> Iterator[Entry]:
-    yield Entry("script", stat.S_IFREG | 0o644, script.encode())
-    yield Entry("images", stat.S_IFDIR | 0o755)
+def _entries(script: str, files: Mapping[str, Path]) -> Iterator[ArchiveMember]:
+    yield ArchiveMember("script", stat.S_IFREG | 0o644, script.encode())
+    yield ArchiveMember("images", stat.S_IFDIR | 0o755)
     for name, path in sorted(files.items()):
-        yield Entry(f"images/{name}", stat.S_IFREG | 0o644, path.read_bytes())
+        yield ArchiveMember(f"images/{name}", stat.S_IFREG | 0o644, path.read_bytes())

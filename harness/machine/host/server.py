@@ -56,7 +56,7 @@ class _Watched(FabricHost):
 
     witness: Console | None = None
 
-    def healthy(self) -> None:
+    def require_alive(self) -> None:
         if self.witness:
             self.witness.check()
 
@@ -75,7 +75,7 @@ class Server:
         self._presence: Program | None = None
 
     @contextmanager
-    def own_kernel(self, wait: float, *, deployed: bool = False) -> Iterator[FabricHost]:
+    def vendor_kernel(self, wait: float, *, deployed: bool = False) -> Iterator[FabricHost]:
         """The server in its own kernel, locked for us; it must be `deployed` if that is said.
 
         One that was left in ours is given back first. Raises Busy while another run has it,
