@@ -39,7 +39,7 @@ def deploy_all(
     said: dict[str, list[Finding]] = {}
 
     def deploy_one(spec: SshHostSpec) -> None:
-        with Server(spec, _transcripts(cache)).own_kernel(wait) as host:
+        with Server(spec, _transcripts(cache)).vendor_kernel(wait) as host:
             with progress.stage(f"{spec.name}: examine"):
                 said[spec.name] = list(server_findings(host, spec))
             if not all(finding.good for finding in said[spec.name] if finding.needed):
@@ -82,7 +82,7 @@ def _locked(spec: SshHostSpec, transcripts: Path, wait: float) -> Iterator[Fabri
     """The server in its own kernel, given back first if it was left in ours. One that we never boot
     is there or not."""
     if spec.boots_ours:
-        with Server(spec, transcripts).own_kernel(wait) as host:
+        with Server(spec, transcripts).vendor_kernel(wait) as host:
             yield host
     else:
         with as_it_is(spec, transcripts, wait) as host, locked(host, wait):

@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.machine import levels
 from harness.machine.console import Shell
 from harness.machine.console.terminal import hand_over
-from harness.machine.guest.emulation import switch
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.host import Host, pinning
 from harness.model.journal import Messages
 from harness.model.playbook import Configuration, obstacle
@@ -94,6 +94,6 @@ def _prompt(workload: LinuxWorkload, level: str) -> Iterator[Shell]:
             assert isinstance(place, levels.GuestPlace)
             yield place.shell
             return
-        switch(booted.host, booted.setup.track, booted.setup.track.modes[configuration].switch)
+        set_nv_mode(booted.host, booted.setup.track, booted.setup.track.modes[configuration].nv)
         with workload.target(place, configuration) as guest:
             yield guest.shell

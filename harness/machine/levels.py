@@ -80,7 +80,7 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
 def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
     """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
     with (
-        Server(spec, transcripts).own_kernel(wait, deployed=True)
+        Server(spec, transcripts).vendor_kernel(wait, deployed=True)
         if spec.boots_ours
         else as_it_is(spec, transcripts, wait)
     ):

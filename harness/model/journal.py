@@ -55,16 +55,16 @@ class Journal(Stages):
     """Takes events; all of them may be pickled."""
 
     @abstractmethod
-    def tell(self, event: Event) -> None: ...
+    def record(self, event: Event) -> None: ...
 
     def begin(self, name: str) -> None:
-        self.tell(Begun(name))
+        self.record(Begun(name))
 
     def end(self, name: str, verdict: str, seconds: float) -> None:
-        self.tell(Ended(name, verdict, seconds))
+        self.record(Ended(name, verdict, seconds))
 
     def note(self, text: str) -> None:
-        self.tell(Note(text))
+        self.record(Note(text))
 
 
 @dataclass
@@ -73,5 +73,5 @@ class Messages(Journal):
 
     send: Callable[[Event], None]
 
-    def tell(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         self.send(event)

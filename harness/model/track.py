@@ -29,7 +29,7 @@ class Fragment:
 
 
 @dataclass(frozen=True)
-class Switch:
+class NvSwitch:
     """A parameter of L0's kernel that says what virtual EL2 meets: its file, and the value that a
     guest hypervisor boots with."""
 
@@ -40,10 +40,10 @@ class Switch:
 @dataclass(frozen=True)
 class Mode:
     """What makes a configuration: the parameters of the series that are its guest hypervisor's
-    own, and where the track's `switch` stands while it is measured."""
+    own, and where the track's `nv_switch` stands while it is measured."""
 
     l1: Mapping[str, str] = field(default_factory=dict)
-    switch: str | None = None
+    nv: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Track:
     level, where they differ; `cpu_options` what QEMU's processor models need; `nested_arguments`
     what the host's kernel is told so that it nests, by GIC where it does; `mechanism` how EL2
     accesses of its guest hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives
-    EL2 to VMs with a GICv2, for which no VMM asks; `switch` what chooses between ARMv8.3 and
+    EL2 to VMs with a GICv2, for which no VMM asks; `nv_switch` what chooses between ARMv8.3 and
     NEVE, where the guest hypervisor's kernel does not; `compared` how far its results compare with
     the paper's; `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`;
     `applications` those that all kernels need for applications.
@@ -71,7 +71,7 @@ class Track:
     nested_arguments: Mapping[str, Sequence[str]] = field(default_factory=dict)
     mechanism: str = "none"
     implied_el2: str | None = None
-    switch: Switch | None = None
+    nv_switch: NvSwitch | None = None
     compared: str = ""
     server: Mapping[str, Path] = field(default_factory=dict)
     applications: tuple[Path, ...] = ()
@@ -95,7 +95,7 @@ class Track:
             nested_arguments=data["nested_arguments"],
             mechanism=data["mechanism"],
             implied_el2=data.get("implied_el2"),
-            switch=Switch(**data["switch"]) if "switch" in data else None,
+            nv_switch=NvSwitch(**data["nv_switch"]) if "nv_switch" in data else None,
             server={name: file.parent / path for name, path in data["server"].items()},
             applications=tuple(file.parent / path for path in data["applications"]),
             compared=" ".join(data["compared"].split()),

@@ -150,7 +150,7 @@ class _Fleet:
                 job = self.jobs[name]
                 left = tuple(cell for cell in job.cells if cell.id != cell_id)
                 self.jobs[name] = replace(job, cells=left)
-        self.journal.tell(event)
+        self.journal.record(event)
 
     def _lost(self, name: str, cause: BaseException, topic: str) -> None:
         if not isinstance(cause, KilledWorker):
@@ -208,7 +208,7 @@ def _at_home(job: Job, journal: Journal) -> Iterator[Job]:
             yield replace(job, consoles=Path(folder))
         finally:
             for file in Path(folder).iterdir():
-                journal.tell(Transcript(file.name, file.read_bytes()))
+                journal.record(Transcript(file.name, file.read_bytes()))
 
 
 def _offered(client: Client) -> set[str]:

@@ -16,7 +16,7 @@ class FolderJournal(Journal):
     folder: RunFolder
     progress: Progress
 
-    def tell(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         match event:
             case Begun(stage):
                 self.progress.begin(stage)

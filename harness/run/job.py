@@ -17,7 +17,7 @@ from harness.build.artifacts import Artifacts
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.machine import levels
-from harness.machine.guest.emulation import switch
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.host import Host, pinning
 from harness.model.cell import CellRecord
 from harness.model.inventory import HostSpec, SshHostSpec
@@ -108,7 +108,7 @@ class _Boot:
 
     def _workload(self, host: Host) -> Workload:
         event, setup = usable_event(host), self.job.artifacts.setup
-        self.journal.tell(
+        self.journal.record(
             Facts(
                 {
                     "accounting": {
@@ -129,7 +129,7 @@ class _Boot:
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
                 if below:
-                    switch(workload.booted.host, track, track.modes[configuration].switch)
+                    set_nv_mode(workload.booted.host, track, track.modes[configuration].nv)
                 with workload.target(place, configuration) as target:
                     while self.queue and (
                         self.queue[0].configuration,
@@ -146,7 +146,7 @@ class _Boot:
             pinning.verify(host, pinned)
         if outcome.error:
             self.journal.note(f"{cell.id} failed: {outcome.error}")
-        self.journal.tell(
+        self.journal.record(
             CellRecord(
                 cell.id,
                 "failed" if outcome.error else "passed",
@@ -183,7 +183,7 @@ class _Boot:
             return
         cell = self.queue.pop(0)
         self.journal.note(f"{cell.id} failed: {line}")
-        self.journal.tell(CellRecord(cell.id, "failed", 0.0, error=str(error)))
+        self.journal.record(CellRecord(cell.id, "failed", 0.0, error=str(error)))
 
 
 def _alive(host: Host) -> bool:

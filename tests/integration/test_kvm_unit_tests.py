@@ -21,7 +21,7 @@ from harness.build.image.emulator import emulator
 from harness.build.image.rootfs import l1_initramfs
 from harness.cache import Cache
 from harness.machine import levels
-from harness.machine.guest.emulation import switch
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import pinned_argv
 from harness.machine.host import Host
 from harness.model.guest import File, payload_guest
@@ -170,8 +170,8 @@ def l1(request, l0):
     )
     with ExitStack() as stack:
         place = stack.enter_context(levels.l1(l0.host, l0.artifacts, guest, name=name))
-        switch(l0.host, track, track.modes[name].switch)
-        stack.callback(switch, l0.host, track, None)
+        set_nv_mode(l0.host, track, track.modes[name].nv)
+        stack.callback(set_nv_mode, l0.host, track, None)
         yield place
 
 

@@ -18,8 +18,8 @@ from harness.commands import doctor
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError, UnreachableError
 from harness.machine import levels
-from harness.machine.guest.emulation import switch
 from harness.machine.guest.microbench import microbench_guest
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import QEMU, vmm_argv
 from harness.machine.host import fabric_host, tcg
 from harness.machine.host.ssh import ssh_host
@@ -122,10 +122,10 @@ def test_linux_boots_in_l1_twice_with_two_cpus_under_both_emulations(machine, ar
     hypervisor = nesting.hypervisor(machine, artifacts, "nested-neve-vhe", gic=3, memory_mib=1024)
     with levels.l1(machine, artifacts, hypervisor, name="l1") as place:
         for value in ("Y", "Y", "N", "N"):
-            switch(machine, artifacts.setup.track, value)
+            set_nv_mode(machine, artifacts.setup.track, value)
             with nesting.linux_l2(place, artifacts, gic=3, memory_mib=256, name="l2") as shell:
                 assert shell.run("hostname; nproc").output.split() == ["l2", "2"]
-        switch(machine, artifacts.setup.track, None)
+        set_nv_mode(machine, artifacts.setup.track, None)
         assert "VHE" in place.shell.run("dmesg | grep kvm").output
 
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from harness.build.kernel import origin, source
+from harness.build.kernel.applying import apply_series
 from harness.build.kernel.edit import edit
 from harness.build.kernel.mails import COVER, mails
 from harness.build.kernel.patches import changed_files, render
 from harness.build.kernel.repository import Identity
 from harness.build.kernel.save import save
-from harness.build.kernel.switch import switch
 from harness.cache import Cache, file_sha256
 from harness.errors import InfrastructureError
 from harness.model.series import PatchSeries
@@ -120,7 +120,7 @@ def test_every_variant_applies_with_fuzz_0_and_leaves_the_tree_pristine(trees):
         before = contents(folder)
         for values in track.series.variants():
             rendered = render(track.series, version, values)
-            switch(folder, version, rendered)
+            apply_series(folder, version, rendered)
             after = contents(folder)
             changed = {
                 str(path)
@@ -128,7 +128,7 @@ def test_every_variant_applies_with_fuzz_0_and_leaves_the_tree_pristine(trees):
                 if after.get(path) != before.get(path)
             }
             assert changed == {file for patch in rendered for file in patch.files}, version
-        switch(folder, version, [])
+        apply_series(folder, version, [])
         assert contents(folder) == before, version
 
 
@@ -197,7 +197,7 @@ def test_repository_is_what_a_build_applies_and_comes_back_byte_for_byte(
             seen.append(rendered)
             repository = tmp_path / "repository"
             edit(taken, track.series, values, repository)
-            switch(folder, version, rendered)
+            apply_series(folder, version, rendered)
             laid_out = {
                 path: text for path, text in contents(repository).items() if path.parts[0] != ".git"
             }
@@ -208,7 +208,7 @@ def test_repository_is_what_a_build_applies_and_comes_back_byte_for_byte(
                 )
                 assert contents(copy) == before
             shutil.rmtree(repository)
-        switch(folder, version, [])
+        apply_series(folder, version, [])
 
 
 def test_mails_give_git_the_same_tree(trees, tmp_path):
@@ -238,8 +238,8 @@ def test_mails_give_git_the_same_tree(trees, tmp_path):
         messages = [entry.strip("\n") for entry in log.split("\x01")[1:-1]]
         assert len(messages) == len(rendered)
         assert all(f"Signed-off-by: {DEVELOPER}" in entry for entry in messages)
-        switch(folder, version, rendered)
+        apply_series(folder, version, rendered)
         assert {
             path: text for path, text in contents(tree).items() if path.parts[0] != ".git"
         } == contents(folder)
-        switch(folder, version, [])
+        apply_series(folder, version, [])

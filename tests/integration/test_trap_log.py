@@ -5,7 +5,7 @@ import pytest
 
 from harness.bench.traps import counting, usable_event
 from harness.deadline import Deadline
-from harness.machine.guest.emulation import switch
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import start
 from harness.model.guest import Guest
 from tests.integration.flat import flat
@@ -46,7 +46,7 @@ def test_exits_of_one_session_are_not_told_in_the_next(machine, artifacts, spinn
     switch here. The next one begins when the guest takes no such exits any more."""
     event = usable_event(machine)
     assert event.complete
-    switch(machine, artifacts.setup.track, "Y")
+    set_nv_mode(machine, artifacts.setup.track, "Y")
     guest = start(machine, Guest(machine.put(spinner), 1, 128, 3, virtual_el2=True), "spinner")
 
     def told(order):
@@ -60,4 +60,4 @@ def test_exits_of_one_session_are_not_told_in_the_next(machine, artifacts, spinn
         assert told("e")["ERET"] > 1000
         assert told("s")["ERET"] == 0, f"round {number}"
     guest.hang_up()
-    switch(machine, artifacts.setup.track, None)
+    set_nv_mode(machine, artifacts.setup.track, None)

@@ -214,7 +214,7 @@ def test_cpio_reads_our_archives(tmp_path):
     archive = tmp_path / "a.cpio"
     with archive.open("wb") as stream:
         cpio.write(stream, cpio.tree_entries(tree))
-        cpio.write(stream, iter([cpio.Entry("late", stat.S_IFREG | 0o644, b"appended")]))
+        cpio.write(stream, iter([cpio.ArchiveMember("late", stat.S_IFREG | 0o644, b"appended")]))
     assert archive.stat().st_size % 512 == 0
     out = tmp_path / "out"
     out.mkdir()

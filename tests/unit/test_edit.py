@@ -8,11 +8,11 @@ import tarfile
 import pytest
 
 from harness.build.kernel import message
+from harness.build.kernel.applying import apply_series
 from harness.build.kernel.edit import edit
 from harness.build.kernel.patches import render
 from harness.build.kernel.save import save
 from harness.build.kernel.source import Source
-from harness.build.kernel.switch import switch
 from harness.cache import file_sha256
 from harness.errors import UserError
 from harness.model.origin import ReleaseOrigin
@@ -199,7 +199,7 @@ def test_tree_is_what_a_build_applies(series, lay_out, tmp_path, chosen):
     for name, text in TREE.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
-    switch(tree, "1.0.0", render(loaded, "1.0.0", loaded.values(chosen)))
+    apply_series(tree, "1.0.0", render(loaded, "1.0.0", loaded.values(chosen)))
     assert contents(folder) == contents(tree)
     assert git(folder, "status", "--porcelain", "--ignored") == ""
     root = git(folder, "rev-list", "--max-parents=0", "HEAD").strip()

@@ -230,7 +230,7 @@ class Job:
                 "p99": value,
             }
             where = {"host": cell.host, "benchmark": cell.benchmark}
-            journal.tell(
+            journal.record(
                 CellRecord(
                     cell.id,
                     "passed",

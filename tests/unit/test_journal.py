@@ -21,10 +21,10 @@ def test_events_through_a_pickle(tmp_path):
     journal = Messages(lambda event: kept.tell(pickle.loads(pickle.dumps(event))))
     with journal.stage("a: boot"):
         journal.note("a note")
-    journal.tell(Facts({"commands": {"a: vm": ["y"]}, "state": "unfinished"}))
-    journal.tell(Transcript("a-vm.log", b"one\n"))
-    journal.tell(Transcript("a-vm.log", b"two\n"))
-    journal.tell(CellRecord("a/vm/1/hypercall", "failed", 1.0, error="why"))
+    journal.record(Facts({"commands": {"a: vm": ["y"]}, "state": "unfinished"}))
+    journal.record(Transcript("a-vm.log", b"one\n"))
+    journal.record(Transcript("a-vm.log", b"two\n"))
+    journal.record(CellRecord("a/vm/1/hypercall", "failed", 1.0, error="why"))
     read = RunFolder.open(tmp_path, "latest")
     assert read.metadata["commands"] == {"a: L0": ["x"], "a: vm": ["y"]}
     assert read.records()[0].error == "why"

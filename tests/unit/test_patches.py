@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.build.kernel.applying import apply_series
 from harness.build.kernel.mails import mails
 from harness.build.kernel.patches import render
 from harness.build.kernel.repository import Identity
-from harness.build.kernel.switch import switch
 from harness.errors import UserError
 from harness.model.series import PatchSeries
 from harness.model.track import Track
@@ -76,20 +76,20 @@ def rendered(series, **chosen):
 
 def test_variants_are_switched_and_the_pristine_tree_comes_back(series, tree):
     pristine = contents(tree)
-    switch(tree, "7.3.4", rendered(series))
+    apply_series(tree, "7.3.4", rendered(series))
     assert "line five\n" in contents(tree)["dir/file.c"]
     assert contents(tree)["dir/new.c"] == "int five;\n"
-    switch(tree, "7.3.4", rendered(series, word="cinq", extra="true"))
+    apply_series(tree, "7.3.4", rendered(series, word="cinq", extra="true"))
     assert contents(tree)["dir/new.c"] == "int cinq;\nint extra;\n"
     assert "line cinq\n" in contents(tree)["dir/file.c"]
-    switch(tree, "7.3.4", [])
+    apply_series(tree, "7.3.4", [])
     assert contents(tree) == pristine
 
 
 def test_only_what_changes_is_written(series, tree):
-    switch(tree, "7.3.4", rendered(series))
+    apply_series(tree, "7.3.4", rendered(series))
     before = (tree / "dir" / "file.c").stat().st_mtime_ns
-    switch(tree, "7.3.4", rendered(series, extra="true"))
+    apply_series(tree, "7.3.4", rendered(series, extra="true"))
     assert (tree / "dir" / "file.c").stat().st_mtime_ns == before
     assert "extra" in contents(tree)["dir/new.c"]
 
@@ -153,7 +153,7 @@ def test_rejected_hunk_names_patch_file_hunk_and_version(series, tree, change):
     (tree / "dir" / "file.c").write_text(SOURCE.replace(*change))
     before = contents(tree)
     with pytest.raises(UserError) as caught:
-        switch(tree, "7.3.4", rendered(series))
+        apply_series(tree, "7.3.4", rendered(series))
     message = str(caught.value)
     assert "0001-five.patch does not apply to Linux 7.3.4" in message
     assert "dir/file.c" in message

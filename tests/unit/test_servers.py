@@ -61,7 +61,7 @@ def spec(client, tmp_path, power):
 def entered(spec, tmp_path):
     """The error of one who wants to get into `spec`, and how long that took."""
     started = time.monotonic()
-    with pytest.raises(HarnessError) as caught, Server(spec, tmp_path).own_kernel(0):
+    with pytest.raises(HarnessError) as caught, Server(spec, tmp_path).vendor_kernel(0):
         pass
     return caught.value, time.monotonic() - started
 

@@ -12,7 +12,7 @@ from harness.bench.traps import Event
 from harness.build.artifacts import Artifacts
 from harness.machine import levels
 from harness.machine.console import Place
-from harness.machine.guest.emulation import switch
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.parameters import cycle_counter
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host import Host
@@ -67,7 +67,7 @@ class BootedHost:
         """`guest` with its files where `place` has them, on its CPUs if that is L0; its exact
         command line is kept in the metadata."""
         wanted = levels.placed(guest, place, self.artifacts)
-        self.journal.tell(Facts({"commands": {f"{self.spec.name}: {name}": vmm_argv(wanted)}}))
+        self.journal.record(Facts({"commands": {f"{self.spec.name}: {name}": vmm_argv(wanted)}}))
         return replace(wanted, pinned=self.cpus) if place is self.host else wanted
 
 
@@ -93,7 +93,7 @@ class Workload(ABC):
             yield host
             return
         track = booted.setup.track
-        switch(host, track, None)
+        set_nv_mode(host, track, None)
         name = track.hypervisor(configuration)
         guest = booted.placed(
             name, booted.setup.hypervisor(booted.spec, configuration), booted.host
@@ -102,7 +102,7 @@ class Workload(ABC):
             with booted.stage(f"{name}: boot"), cycle_counter(host):
                 place = stack.enter_context(levels.l1(host, booted.artifacts, guest, name=name))
                 self.settle(place)
-            stack.callback(switch, host, track, None)
+            stack.callback(set_nv_mode, host, track, None)
             yield place
 
     def guest(self, place: Place, configuration: Configuration) -> Guest:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArchiveMember:
     """One member: `mode` holds the file type too (stat.S_IFREG | 0o600)."""
 
     name: str
@@ -18,23 +18,23 @@ class Entry:
     data: bytes = b""
 
 
-def tree_entries(root: Path) -> Iterator[Entry]:
+def tree_entries(root: Path) -> Iterator[ArchiveMember]:
     """Members for every file, folder and link below `root`, folders before their contents."""
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            yield Entry(name, stat.S_IFLNK | 0o777, str(path.readlink()).encode())
+            yield ArchiveMember(name, stat.S_IFLNK | 0o777, str(path.readlink()).encode())
         elif stat.S_ISDIR(mode):
-            yield Entry(name, mode)
+            yield ArchiveMember(name, mode)
         else:
-            yield Entry(name, mode, path.read_bytes())
+            yield ArchiveMember(name, mode, path.read_bytes())
 
 
-def write(stream: BinaryIO, entries: Iterator[Entry]) -> None:
+def write(stream: BinaryIO, entries: Iterator[ArchiveMember]) -> None:
     """Write one archive, padded to 512 bytes so that another may follow it."""
     size = 0
-    for number, entry in enumerate([*entries, Entry("TRAILER!!!", 0)], start=1):
+    for number, entry in enumerate([*entries, ArchiveMember("TRAILER!!!", 0)], start=1):
         name = entry.name.encode() + b"\0"
         fields = (
             number,

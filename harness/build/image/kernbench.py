@@ -6,9 +6,9 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from harness.build.kernel.applying import apply_series
 from harness.build.kernel.build import kbuild
 from harness.build.kernel.source import Source, unpack
-from harness.build.kernel.switch import switch
 from harness.build.toolchain import Toolchain
 from harness.cache import Cache, content_key
 from harness.errors import InfrastructureError
@@ -28,7 +28,7 @@ def kernbench(cache: Cache, source: Source) -> Path:
             tempfile.TemporaryDirectory(prefix="neve-kernbench-", dir=cache.trees) as objects,
         ):
             tree = unpack(cache, source)
-            switch(tree, source.version, [])
+            apply_series(tree, source.version, [])
             goals = [str(Path(name).with_suffix(".i")) for name in recipe["sources"]]
             try:
                 kbuild(tree, Path(objects), toolchain, log, ["allnoconfig"])

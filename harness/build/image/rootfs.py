@@ -105,10 +105,10 @@ def l1_initramfs(cache: Cache, root: Path, images: Mapping[str, Path]) -> Path:
     return cache.artifact("l1-initramfs", key, make) / "l1.cpio"
 
 
-def _image_entries(images: Mapping[str, Path]) -> Iterator[cpio.Entry]:
-    yield cpio.Entry("images", stat.S_IFDIR | 0o755)
+def _image_entries(images: Mapping[str, Path]) -> Iterator[cpio.ArchiveMember]:
+    yield cpio.ArchiveMember("images", stat.S_IFDIR | 0o755)
     for name, path in sorted(images.items()):
-        yield cpio.Entry(f"images/{name}", stat.S_IFREG | 0o644, path.read_bytes())
+        yield cpio.ArchiveMember(f"images/{name}", stat.S_IFREG | 0o644, path.read_bytes())
 
 
 def tools(cache: Cache, debian: Debian) -> Path:

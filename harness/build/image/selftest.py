@@ -22,7 +22,8 @@ def selftest_initramfs(cache: Cache) -> Path:
     def make(folder: Path) -> None:
         with (folder / "selftest.cpio").open("wb") as stream:
             cpio.write(
-                stream, iter([cpio.Entry("init", stat.S_IFREG | 0o755, executable.read_bytes())])
+                stream,
+                iter([cpio.ArchiveMember("init", stat.S_IFREG | 0o755, executable.read_bytes())]),
             )
 
     key = content_key(["initramfs", file_sha256(executable)])

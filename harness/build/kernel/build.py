@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.kernel import config
+from harness.build.kernel.applying import apply_series
 from harness.build.kernel.patches import Patch, render
 from harness.build.kernel.source import Source, unpack
-from harness.build.kernel.switch import switch
 from harness.build.toolchain import Toolchain
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import InfrastructureError
@@ -140,7 +140,7 @@ def kbuild(
 def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     source, wanted = made_of.source, made_of.options
     tree = unpack(cache, source)
-    switch(tree, source.version, made_of.patches)
+    apply_series(tree, source.version, made_of.patches)
     objects = tree.parent / "obj"
     objects.mkdir(exist_ok=True)
     log = cache.log(f"kernel-{source.track}-{source.version}")

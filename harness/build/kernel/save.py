@@ -12,13 +12,13 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.build.kernel.applying import apply_patch
 from harness.build.kernel.commits import opened, read
 from harness.build.kernel.edit import Base, checkout, lay_out
 from harness.build.kernel.manifest import Manifest
 from harness.build.kernel.patches import changed_files, render
 from harness.build.kernel.repository import Repository
 from harness.build.kernel.staging import Saved, Staging
-from harness.build.kernel.switch import apply
 from harness.errors import UserError
 from harness.model.series import PatchSeries
 from harness.model.track import Track
@@ -82,7 +82,7 @@ def _check_variants(repository: Repository, root: str, version: str, series: Pat
             shutil.copytree(pristine, work)
             try:
                 for patch in patches:
-                    apply(patch, work, version)
+                    apply_patch(patch, work, version)
             except UserError as error:
                 shown = ", ".join(f"{name}={str(value).lower()}" for name, value in values.items())
                 raise UserError(f"with {shown}: {error}; nothing was saved") from error

@@ -90,7 +90,7 @@ class FabricHost:
         except _UNREACHABLE as error:
             told = self._occupied(error) or self._unreachable(error)
             self._hang_up()
-            self.healthy()
+            self.require_alive()
             raise told from error
 
     def _open(self, connection: SshConnection, timeout: float) -> None:
@@ -143,21 +143,21 @@ class FabricHost:
         )
         return refusal(f"{where} can't be reached", error, self.connection)
 
-    def healthy(self) -> None:
+    def require_alive(self) -> None:
         """Raise if the machine below is known to be dead; subclasses know how to tell."""
 
-    def silence(self) -> str:
+    def describe_silence(self) -> str:
         """What is known of a host that no longer answers; subclasses may know more."""
         return ""
 
-    def lost(self, what: str) -> InfrastructureError:
+    def declare_lost(self, what: str) -> InfrastructureError:
         """The error of a host that answers no longer. Raises what `healthy` does if it is dead.
 
         Where SSH does not answer either, the connection is given up: what is still asked, to
         leave the host as it was, then fails at once.
         """
-        self.healthy()
-        known = self.silence()
+        self.require_alive()
+        known = self.describe_silence()
         if not self._answers():
             self._hang_up()
         return InfrastructureError(f"host {self.name}: {what}{'; ' if known else ''}{known}")
@@ -187,7 +187,7 @@ class FabricHost:
     def _require_connection(self) -> None:
         """Fabric would connect anew, to whatever answers there by then."""
         if not self.connection.is_connected:
-            self.healthy()
+            self.require_alive()
             raise InfrastructureError(f"host {self.name}: {self._lost_connection()}")
 
     def run(
@@ -266,7 +266,7 @@ class FabricHost:
         # ends, when its timer's thread is slow.
         late = time.monotonic() >= end
         why = f" within {timeout:.0f} s" if late else f": {self._lost_connection()}"
-        return self.lost(f"{command!r} got no answer{why}")
+        return self.declare_lost(f"{command!r} got no answer{why}")
 
     def attempt(self, command: str) -> bool:
         return self.run(command, check=False).status == 0
@@ -292,7 +292,7 @@ class FabricHost:
                 channel.set_combine_stderr(True)
             channel.exec_command(line(self._as_root(argv, terminal)))
         except _UNREACHABLE as error:
-            raise self.lost(f"could not start {argv[0]}: {_told(error)}") from error
+            raise self.declare_lost(f"could not start {argv[0]}: {_told(error)}") from error
         transcript = self._transcripts / f"{self.name}-{name}.log"
         console = Console.of_channel(channel, name, transcript, self._connected)
         if self._sudo:
@@ -315,13 +315,13 @@ class FabricHost:
 
     def _connected(self) -> None:
         """Raise if the connection is lost, for which the host is asked now and then."""
-        self.healthy()
+        self.require_alive()
         if time.monotonic() > self._asked + _LOST_SECONDS:
             alive, self._asked = self._answers(), time.monotonic()
         else:
             alive = self.connection.is_connected
         if not alive:
-            raise self.lost(self._lost_connection())
+            raise self.declare_lost(self._lost_connection())
 
     def reboot(self, timeout: float) -> None:
         before = self.boot_id()
@@ -329,7 +329,7 @@ class FabricHost:
         self.run("(sleep 1; reboot -f) >/dev/null 2>&1 &", check=False)
         self._hang_up()
         while time.monotonic() < end:
-            self.healthy()
+            self.require_alive()
             try:
                 self.connect(min(10.0, max(1.0, end - time.monotonic())))
                 if self.boot_id() != before:

@@ -56,7 +56,7 @@ class _Watched(FabricHost):
 
     witness: Console | None = None
 
-    def healthy(self) -> None:
+    def require_alive(self) -> None:
         if self.witness:
             self.witness.check()
 
@@ -75,7 +75,7 @@ class Server:
         self._presence: Program | None = None
 
     @contextmanager
-    def own_kernel(self, wait: float, *, deployed: bool = False) -> Iterator[FabricHost]:
+    def vendor_kernel(self, wait: float, *, deployed: bool = False) -> Iterator[FabricHost]:
         """The server in its own kernel, locked for us; it must be `deployed` if that is said.
 
         One that was left in ours is given back first. Raises Busy while another run has it,
@@ -92,7 +92,7 @@ class Server:
 
     @contextmanager
     def one_shot(self, boot: OneShot, wait: float) -> Iterator[FabricHost]:
-        """L0: our kernel, for as long as the context lasts. Raises as `own_kernel` does."""
+        """L0: our kernel, for as long as the context lasts. Raises as `vendor_kernel` does."""
         host, abandoned = self._enter(wait)
         _require_deployed(host)
         with self._watched(), locked(host, wait, abandoned) as lock:

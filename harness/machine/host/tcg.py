@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from harness.build.image.cpio import Entry, write
+from harness.build.image.cpio import ArchiveMember, write
 from harness.build.image.emulator import Emulator
 from harness.build.qemu import quoted
 from harness.deadline import Deadline
@@ -51,13 +51,15 @@ class _Keys:
     def generate(cls) -> "_Keys":
         return cls(Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
 
-    def archive_entries(self) -> Iterator[Entry]:
+    def archive_entries(self) -> Iterator[ArchiveMember]:
         """What L0's init finds beside the image: its host key and who may log in."""
-        yield Entry("root", stat.S_IFDIR | 0o700)
-        yield Entry("root/.ssh", stat.S_IFDIR | 0o700)
-        yield Entry("root/.ssh/authorized_keys", stat.S_IFREG | 0o600, authorized_line(self.user))
-        yield Entry("etc/dropbear", stat.S_IFDIR | 0o700)
-        yield Entry(
+        yield ArchiveMember("root", stat.S_IFDIR | 0o700)
+        yield ArchiveMember("root/.ssh", stat.S_IFDIR | 0o700)
+        yield ArchiveMember(
+            "root/.ssh/authorized_keys", stat.S_IFREG | 0o600, authorized_line(self.user)
+        )
+        yield ArchiveMember("etc/dropbear", stat.S_IFDIR | 0o700)
+        yield ArchiveMember(
             "etc/dropbear/dropbear_ed25519_host_key",
             stat.S_IFREG | 0o600,
             dropbear_format(self.host),
@@ -122,10 +124,10 @@ class TcgHost(FabricHost):
         self._serial = serial
         self._share = share
 
-    def healthy(self) -> None:
+    def require_alive(self) -> None:
         self._serial.check()
 
-    def silence(self) -> str:
+    def describe_silence(self) -> str:
         """Who is silent, and what L0's CPUs are at: both are in its transcript."""
         where = f"console: {self._serial.transcript}"
         registers = f"{MONITOR}info registers -a\n"

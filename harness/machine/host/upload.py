@@ -39,7 +39,7 @@ class Server(Protocol):
 
     def start(self, argv: Sequence[str], name: str, *, terminal: bool = True) -> Program: ...
 
-    def lost(self, what: str) -> InfrastructureError:
+    def declare_lost(self, what: str) -> InfrastructureError:
         """The error of a server that `what` shows to be lost."""
         ...
 
@@ -117,4 +117,6 @@ def _append(host: Server, local: Path, partial: str, start: int) -> None:
         said = program.console.tail().rpartition(ready)[2].strip()
         program.hang_up()
     if cause:
-        raise host.lost(f"sending {local.name} failed: {said or cause}; what has arrived is kept")
+        raise host.declare_lost(
+            f"sending {local.name} failed: {said or cause}; what has arrived is kept"
+        )

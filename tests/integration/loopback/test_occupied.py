@@ -61,7 +61,7 @@ def test_another_account_is_told_who_has_it_and_waits(server, tmp_path, boot):
     def reach(wait):
         if boot == "own":
             return as_it_is(spec, tmp_path, wait)
-        return Server(spec, tmp_path).own_kernel(wait)
+        return Server(spec, tmp_path).vendor_kernel(wait)
 
     dropbear(server, port, "neve: in use by jörg@laptop since 2026-01-01T00:00:00+00:00")
     later = threading.Timer(5, lambda: gone(server, port))

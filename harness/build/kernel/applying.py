@@ -11,7 +11,7 @@ from harness.errors import UserError
 from harness.process import ProcessError, require, run
 
 
-def switch(tree: Path, version: str, patches: list[Patch]) -> None:
+def apply_series(tree: Path, version: str, patches: list[Patch]) -> None:
     """Make `tree` the pristine source with `patches`, whatever it was patched with before.
 
     Only files whose contents change are written, so make rebuilds only what follows from them.
@@ -30,7 +30,7 @@ def switch(tree: Path, version: str, patches: list[Patch]) -> None:
         for absent in patched.rglob("*.absent"):
             absent.unlink()
         for patch in patches:
-            apply(patch, patched, version)
+            apply_patch(patch, patched, version)
         _synchronize(originals, patched, tree)
 
 
@@ -45,7 +45,7 @@ def _keep_original(file: Path, kept: Path) -> None:
         absent.touch()
 
 
-def apply(patch: Patch, folder: Path, version: str) -> None:
+def apply_patch(patch: Patch, folder: Path, version: str) -> None:
     """Apply `patch` to the files in `folder`. Raises UserError naming patch, file and hunk."""
     try:
         run(

@@ -6,19 +6,19 @@ from harness.machine.host import Host
 from harness.model.track import Track
 
 
-def switch(host: Host, track: Track, value: str | None) -> None:
+def set_nv_mode(host: Host, track: Track, value: str | None) -> None:
     """Set the track's switch to `value`, or to what a guest hypervisor boots with; one that runs
     follows when its vCPUs are next loaded. Does nothing on a track without a switch.
 
     Raises InfrastructureError if L0's kernel or CPU can't do it. A kernel without our patches
     always does what a guest hypervisor boots with.
     """
-    if track.switch is None:
+    if track.nv_switch is None:
         return
-    wanted = value or track.switch.boot
-    done = host.run(f"echo {wanted} > {track.switch.file}", check=False)
-    if done.status and wanted != track.switch.boot:
+    wanted = value or track.nv_switch.boot
+    done = host.run(f"echo {wanted} > {track.nv_switch.file}", check=False)
+    if done.status and wanted != track.nv_switch.boot:
         raise InfrastructureError(
-            f"host {host.name}: virtual EL2 can't run without FEAT_NV2: {track.switch.file} does "
-            "not take it (is the kernel one of ours?), or the CPU lacks FEAT_NV"
+            f"host {host.name}: virtual EL2 can't run without FEAT_NV2: {track.nv_switch.file} "
+            "does not take it (is the kernel one of ours?), or the CPU lacks FEAT_NV"
         )
