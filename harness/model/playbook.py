@@ -141,7 +141,7 @@ class Playbook(Model):
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
         if len({benchmark.kind for benchmark in self.benchmarks}) > 1:
-            raise ValueError("benchmarks: applications and payloads need playbooks of their own")
+            raise ValueError("benchmarks: applications need a playbook of their own, as a payload does")
         if (self.benchmarks[0] is Benchmark.PAYLOAD) != (self.payload is not None):
             raise ValueError(
                 "payload: names the image of the benchmark `payload`, and nothing else"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.artifacts import artifacts_of
+from harness.build.artifacts import build_all
 from harness.cache import Cache
 from harness.errors import GuestError, UserError
 from harness.machine.guest.vmm import vmm_argv
@@ -15,6 +15,7 @@ from harness.model.cell import CellRecord
 from harness.model.guest import Guest
 from harness.model.measurement import Measurement
 from harness.model.playbook import Benchmark, Cell, Configuration
+from harness.model.setup import Setup
 from harness.model.track import Track, track_names
 from harness.progress import Progress
 from harness.results import report
@@ -112,7 +113,7 @@ def test_a_copy_that_is_not_there_is_one_line(tmp_path):
         "p",
     )
     with pytest.raises(UserError, match=r"specjvm: no file .*SPECjvm2008\.jar"):
-        artifacts_of(Cache(tmp_path), Progress(), book)
+        build_all(Cache(tmp_path), Progress(), Setup.of(book))
 
 
 def test_guests_have_the_disk_and_a_card_that_vhost_serves():
