@@ -173,7 +173,7 @@ def run(
             {
                 "run": str(folder.path),
                 "failed": failed,
-                "changes": folder.metadata.get("changes", []),
+                "changes": folder.metadata.written().get("changes", []),
             }
         )
     else:
@@ -194,11 +194,10 @@ def run(
 def report(name: str, as_json: bool) -> None:
     """Write the reports of RUN again from its cells, and print the table."""
     from harness.commands.report import reported
-    from harness.results import report as reports
 
-    with reported(RUNS, name) as folder:
+    with reported(RUNS, name) as (folder, table):
         if as_json:
-            _print_json(json.loads(reports.summary(folder).to_json(orient="records")))
+            _print_json(json.loads(table.to_json(orient="records")))
         else:
             click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
     if not folder.path.exists():
@@ -288,7 +287,7 @@ def history_accept(database: str | None, only: str | None, note: str) -> None:
     for row in commands.accept(database, RUNS, only, note):
         click.echo(
             f"{row['host']}, {row['benchmark']}, {row['configuration']}: {row['metric']} "
-            f"{row['level']:,.6g} {row['unit']} is accepted"
+            f"{row['median']:,.6g} {row['unit']} is accepted"
         )
 
 

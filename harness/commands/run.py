@@ -22,6 +22,7 @@ from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
 from harness.model.guest import GUEST_CPUS, Guest
 from harness.model.inventory import Inventory, SshHostSpec, TcgHostSpec
+from harness.model.legend import Legend
 from harness.model.playbook import Cell, Playbook, load, narrow, on_host, plan, skipped
 from harness.model.track import Track
 from harness.progress import Progress
@@ -196,6 +197,7 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
     return {
         "harness": harness_version(),
         "track": playbook.track,
+        "legend": Legend.of(playbook.track, playbook.benchmarks).model_dump(),
         "playbook": playbook.model_dump(mode="json"),
         "skipped": skipped(playbook),
         **artifacts.describe(),
@@ -210,8 +212,9 @@ def facts_of(cache: Cache, playbook: Playbook, artifacts: Artifacts) -> dict[str
 
 def _resumable(folder: RunFolder, facts: dict[str, Any]) -> RunFolder:
     """`folder`, whose run went with the same `facts`, as far as they are known already."""
+    known = folder.metadata.written()
     for key in ("playbook", "kernels", "microbench", "rootfs", "disk", "emulator"):
-        if key in facts and folder.metadata.get(key) != facts[key]:
+        if key in facts and known.get(key) != facts[key]:
             raise UserError(
                 f"--resume {folder.id}: the {key} is not the one that the run began with; "
                 "start anew"

@@ -185,6 +185,7 @@ class _Boot:
             configuration=cell.configuration,
             mechanism=mechanism,
             benchmark=cell.benchmark,
+            repetition=cell.repetition,
             **asdict(value),
         )
 

@@ -10,7 +10,7 @@ import yaml
 from harness.commands.run import run
 from harness.model.application import applications
 from harness.paths import PLAYBOOKS
-from harness.results import report
+from harness.results.measured import Measured
 from harness.results.overhead import overheads
 
 SHIPPED = PLAYBOOKS / "applications.yaml"
@@ -73,13 +73,14 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
 
 def test_same_application_twice_agrees_within_its_error(book, tmp_path):
     file = book(configurations=["native", "vm"], benchmarks=["memcached"], repetitions=2)
-    cells = go(file, tmp_path).records()
+    measured = Measured.of(go(file, tmp_path))
     for configuration in ("native", "vm"):
         one, two = (
             overheads(
-                [cell for cell in cells if cell.id == f"tcg/{configuration}/{repetition}/memcached"]
+                [cell for cell in measured.records if cell.name[1:3] == (configuration, number)],
+                measured.legend.applications,
             ).iloc[0]
-            for repetition in (1, 2)
+            for number in (1, 2)
         )
         assert abs(one["value"] - two["value"]) <= one["error"] + two["error"]
 
@@ -91,7 +92,7 @@ def test_shipped_playbook_in_an_hour(tmp_path, monkeypatch):
     folder = go(SHIPPED, tmp_path)
     assert set(statuses(folder).values()) == {"passed"}
     assert time.monotonic() - started < 3600
-    table = report.summary(folder).set_index(["benchmark", "configuration"])["overhead"]
+    table = Measured.of(folder).summary.set_index(["benchmark", "configuration"])["overhead"]
     for benchmark in ("memcached", "tcp-rr"):
         assert 1 < table[benchmark, "vm"] < table[benchmark, "nested-neve-vhe"]
 
@@ -103,6 +104,6 @@ def test_the_papers_order(book, tmp_path, benchmark):
         configurations=["native", "vm", "nested-neve-vhe", "nested-v8.3-vhe"],
         benchmarks=[benchmark],
     )
-    table = report.summary(go(file, tmp_path)).set_index("configuration")
+    table = Measured.of(go(file, tmp_path)).summary.set_index("configuration")
     costs = table["overhead"].to_list()
     assert costs == sorted(costs)
