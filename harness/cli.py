@@ -483,6 +483,16 @@ def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float) -> Non
 
 
 @cli.command()
+@click.argument("name", type=click.Choice(["playbook", "inventory", "metadata", "cell"]))
+def schema(name: Any) -> None:
+    """Print the JSON Schema of playbooks, inventories, a run's metadata.json, or a line (a cell)
+    of its cells.jsonl."""
+    from harness.model import schema as schemas
+
+    click.echo(schemas.text(name), nl=False)
+
+
+@cli.command()
 @_host
 @_inventory
 @_json
