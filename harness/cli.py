@@ -484,7 +484,7 @@ def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float) -> Non
 
 @cli.command()
 @click.argument("name", type=click.Choice(["playbook", "inventory", "metadata", "cell"]))
-def schema(name: Any) -> None:
+def schema(name: str) -> None:
     """Print the JSON Schema of playbooks, inventories, a run's metadata.json, or a line (a cell)
     of its cells.jsonl."""
     from harness.model import schema as schemas

@@ -84,10 +84,10 @@ class Measurement:
     total, and of all other metrics."""
     repetition: Annotated[int, Field(ge=1)]
     """Which repetition of the cell it belongs to, from 1."""
-    statistic: Statistic
-    """What `value` is over `iterations`: their median, mode (the commonest), mean or count."""
     level: Literal["", "L0", "L1", "L2"] = ""
     """Whose CPUs were busy; empty for all metrics but cpu."""
+    statistic: Statistic
+    """What `value` is over `iterations`: their median, mode (the commonest), mean or count."""
     share: Annotated[float, Field(ge=0, le=1)] | None = None
     """The part of all operations that had exactly this value, from 0 to 1; none where that was
     not counted."""

@@ -5,7 +5,7 @@
 """
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
@@ -15,9 +15,7 @@ from harness.model.inventory import Inventory
 from harness.model.metadata import Metadata
 from harness.model.playbook import Playbook
 
-Name = Literal["playbook", "inventory", "metadata", "cell"]
-
-_MODELS: dict[Name, tuple[TypeAdapter[Any], JsonSchemaMode]] = {
+_MODELS: dict[str, tuple[TypeAdapter[Any], JsonSchemaMode]] = {
     "playbook": (TypeAdapter(Playbook), "validation"),
     "inventory": (TypeAdapter(Inventory), "validation"),
     "metadata": (TypeAdapter(Metadata), "validation"),
@@ -33,7 +31,7 @@ class _Generator(GenerateJsonSchema):
         return False
 
 
-def schema(name: Name) -> dict[str, Any]:
+def schema(name: str) -> dict[str, Any]:
     """The schema of a playbook, an inventory, metadata.json, or a line of cells.jsonl."""
     model, mode = _MODELS[name]
     return {
@@ -43,7 +41,7 @@ def schema(name: Name) -> dict[str, Any]:
     }
 
 
-def text(name: Name) -> str:
+def text(name: str) -> str:
     """The schema as a file."""
     return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
 

@@ -147,7 +147,7 @@ class RunFolder:
                 continue
             except UnicodeDecodeError as error:
                 raise UserError(f"{file}, line {number}, is damaged: {error}") from error
-            yield _read(data, schema1.cell, _RECORD.validate_python, f"{file}, line {number},")
+            yield _valid(data, schema1.cell, _RECORD.validate_python, f"{file}, line {number},")
 
 
 def _read_metadata(file: Path) -> Metadata:
@@ -155,10 +155,10 @@ def _read_metadata(file: Path) -> Metadata:
         data = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
-    return _read(data, schema1.metadata, Metadata.model_validate, str(file))
+    return _valid(data, schema1.metadata, Metadata.model_validate, str(file))
 
 
-def _read(data: Any, newer: Callable[[Any], Any], validate: Callable[[Any], _T], where: str) -> _T:
+def _valid(data: Any, newer: Callable[[Any], Any], validate: Callable[[Any], _T], where: str) -> _T:
     """`data` of whichever schema; `newer` makes schema 2 of schema 1."""
     number = data.get("schema", 1) if isinstance(data, dict) else SCHEMA
     if isinstance(number, int) and number > SCHEMA:
@@ -168,10 +168,10 @@ def _read(data: Any, newer: Callable[[Any], Any], validate: Callable[[Any], _T],
         )
     try:
         return validate(newer(data) if number == 1 else data)
-    except ValidationError as error:
-        raise UserError(f"{where} is damaged, or no run of ours: {_first(error)}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where} is damaged, or no run of ours: {error}") from error
+        reason = _first(error) if isinstance(error, ValidationError) else str(error)
+        reason += " is missing" if isinstance(error, KeyError) else ""
+        raise UserError(f"{where} is damaged, or no run of ours: {reason}") from error
 
 
 def _first(error: ValidationError) -> str:

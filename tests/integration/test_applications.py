@@ -34,7 +34,7 @@ def go(file, tmp_path, resume=None):
 
 
 def statuses(folder):
-    return {record.id.split("/")[-1]: record.status for record in folder.records()}
+    return {record.name.benchmark: record.status for record in folder.records()}
 
 
 def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monkeypatch):
@@ -59,7 +59,7 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
         "nginx": "failed",
         "tcp-rr": "passed",
     }
-    errors = {record.id.split("/")[-1]: record.error for record in folder.records()}
+    errors = {record.name.benchmark: record.error for record in folder.records()}
     assert "panic" in errors["hackbench"]
     assert "got no answer within 60 s" in errors["memcached"]
     assert "no such module" in errors["nginx"]

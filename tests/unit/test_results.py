@@ -18,7 +18,7 @@ from harness.results.store import RunFolder, run_folders
 
 CONTRACT = (
     "run_id,host,track,cpu,gic,configuration,mechanism,benchmark,metric,unit,value,"
-    "stdev,iterations,reason,repetition,statistic,level,share"
+    "stdev,iterations,reason,repetition,level,statistic,share"
 )
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
+from harness import cli
 from harness.errors import UserError
 from harness.model import playbook, schema
 from harness.model.document import read_yaml
@@ -36,6 +38,12 @@ def test_files_are_the_models(name):
 
 def test_there_are_no_other_files():
     assert {file.stem for file in FILES.iterdir()} == set(schema.NAMES)
+    assert list(cli.schema.params[0].type.choices) == list(schema.NAMES)
+
+
+def test_the_command_prints_one():
+    done = CliRunner().invoke(cli.cli, ["schema", "playbook"])
+    assert done.output == schema.text("playbook")
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
