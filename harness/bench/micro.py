@@ -3,10 +3,11 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.bench.traps import TrapCounter, per_operation
 from harness.machine.guest.microbench import MicrobenchGuest, Sample
+from harness.model.measurement import Metric, Statistic
 
 BENCHMARKS = ("hypercall", "device-io", "device-io-user", "virtual-ipi", "virtual-eoi")
 _NANOSECOND_HZ = 1_000_000_000
@@ -36,14 +37,17 @@ class Effort:
 
 @dataclass(frozen=True)
 class Value:
-    """A metric's value per operation; the caller adds which cell it belongs to."""
+    """A row of results.csv without the cell that it belongs to, which the caller adds."""
 
-    metric: str
+    metric: Metric
     unit: str
     value: float
     stdev: float | None
     iterations: int
     reason: str = ""
+    statistic: Statistic = field(kw_only=True)
+    level: str = ""
+    share: float | None = None
 
 
 def cost_value(sample: Sample, *, icount: bool) -> Value:
@@ -55,7 +59,14 @@ def cost_value(sample: Sample, *, icount: bool) -> Value:
     counts_cycles = sample.timer == "cycles"
     scale = _NANOSECOND_HZ / sample.hz if icount and not counts_cycles else 1.0
     unit = "instructions" if icount else "cycles" if counts_cycles else "ticks"
-    return Value("cost", unit, sample.median * scale, sample.stdev * scale, sample.iterations)
+    return Value(
+        Metric.COST,
+        unit,
+        sample.median * scale,
+        sample.stdev * scale,
+        sample.iterations,
+        statistic=Statistic.MEDIAN,
+    )
 
 
 def trap_counts(sample: Sample, effort: Effort) -> tuple[int, int]:
@@ -85,7 +96,8 @@ def measure_traps(
         few,
         many,
     )
-    yield Value("traps", "exits", sum(by_reason.values()), None, many - few)
-    for reason, value in by_reason.items():
-        if value:
-            yield Value("traps", "exits", value, None, many - few, reason)
+    for reason, value in {"": sum(by_reason.values()), **by_reason}.items():
+        if value or not reason:
+            yield Value(
+                Metric.TRAPS, "exits", value, None, many - few, reason, statistic=Statistic.MEAN
+            )

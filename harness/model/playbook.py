@@ -8,11 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from harness.errors import UserError
 from harness.model.application import Size, applications
-from harness.model.document import Flag, Integer, Model, Number, complaints, form, read_yaml
+from harness.model.cell import CellName
+from harness.model.document import Flag, Form, Integer, Model, Number, complaints, read_yaml
 from harness.model.inventory import (
     HostSpec,
     Inventory,
@@ -78,6 +81,22 @@ class Benchmark(StrEnum):
         return "payload" if self is Benchmark.PAYLOAD else str(self.application)
 
 
+class _OrItsName:
+    """A host of a playbook may be one of the inventory, by name; `load` looks it up."""
+
+    def __get_pydantic_json_schema__(
+        self, inner: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kinds = handler(inner)["discriminator"]["mapping"]
+        return {
+            "anyOf": [
+                {"type": "string", "description": "The name of a host in the inventory."},
+                {"$ref": kinds["tcg"]},
+                {"$ref": kinds["ssh"], "required": ["kind"]},
+            ]
+        }
+
+
 class SpecJvm(Model):
     """The user's copy of SPECjvm2008: the jar in the folder that its installer made."""
 
@@ -106,8 +125,10 @@ class Playbook(Model):
 
     name: Name = "run"
     track: str = "upstream"
-    kernel: Annotated[str, form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
-    hosts: Annotated[tuple[HostSpec, ...], Field(min_length=1)] = (TcgHostSpec(),)
+    kernel: Annotated[str, Form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
+    hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
+        TcgHostSpec(),
+    )
     configurations: Annotated[tuple[Configuration, ...], Field(min_length=1)]
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
     iterations: Annotated[Integer, Field(ge=2, le=65536)] = 1000
@@ -141,7 +162,9 @@ class Playbook(Model):
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
         if len({benchmark.kind for benchmark in self.benchmarks}) > 1:
-            raise ValueError("benchmarks: applications need a playbook of their own, as a payload does")
+            raise ValueError(
+                "benchmarks: applications need a playbook of their own, as a payload does"
+            )
         if (self.benchmarks[0] is Benchmark.PAYLOAD) != (self.payload is not None):
             raise ValueError(
                 "payload: names the image of the benchmark `payload`, and nothing else"
@@ -183,7 +206,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        return f"{self.host}/{self.configuration}/{self.repetition}/{self.benchmark}"
+        return str(CellName(self.host, self.configuration, self.repetition, self.benchmark))
 
 
 def plan(playbook: Playbook) -> list[Cell]:

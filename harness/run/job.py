@@ -172,6 +172,7 @@ class _Boot:
             configuration=cell.configuration,
             mechanism=mechanism,
             benchmark=cell.benchmark,
+            repetition=cell.repetition,
             **asdict(value),
         )
 
