@@ -78,7 +78,9 @@ class Benchmark(StrEnum):
     @property
     def kind(self) -> str:
         """Benchmarks of one kind may be in one playbook."""
-        return "payload" if self is Benchmark.PAYLOAD else str(self.application)
+        if self is Benchmark.PAYLOAD:
+            return "payload"
+        return "application" if self.application else "operation"
 
 
 class _OrItsName:

@@ -18,7 +18,7 @@ def test_events_through_a_pickle(tmp_path):
     console = Console(record=True, width=100)
     folder = RunFolder.create(tmp_path, "run", {"commands": {"a: L0": ["x"]}})
     kept = FolderJournal(folder, Progress(console))
-    journal = Messages(lambda event: kept.tell(pickle.loads(pickle.dumps(event))))
+    journal = Messages(lambda event: kept.record(pickle.loads(pickle.dumps(event))))
     with journal.stage("a: boot"):
         journal.note("a note")
     journal.record(Facts({"commands": {"a: vm": ["y"]}, "state": "unfinished"}))

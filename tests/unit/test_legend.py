@@ -15,6 +15,7 @@ from harness.commands.run import facts_of
 from harness.model import playbook
 from harness.model.legend import Legend
 from harness.model.operations import redirections
+from harness.model.setup import Setup
 from harness.paths import IMAGES, KERNEL_PATCHES, ROOT
 from harness.results.store import RunFolder
 
@@ -81,11 +82,13 @@ def test_a_run_knows_it_from_its_start(tmp_path):
     )
 
     class Artifacts:
+        setup = Setup.of(book)
+
         @staticmethod
         def describe():
             return {}
 
-    folder = RunFolder.create(tmp_path, "x", facts_of(Cache(tmp_path), book, Artifacts()))
+    folder = RunFolder.create(tmp_path, "x", facts_of(Cache(tmp_path), Artifacts()))
     legend = RunFolder.open(tmp_path, folder.id).metadata.legend
     assert legend.redirected("nested-v8.3-vhe") == redirections("upstream", e2h=True)
     assert legend.redirected("vm") == redirections("upstream", e2h=False)

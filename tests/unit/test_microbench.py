@@ -25,7 +25,7 @@ def test_recorded_lines_parse():
     assert (
         [sample.benchmark for sample in samples]
         == list(BENCHMARKS)
-        == [benchmark for benchmark in Benchmark if not benchmark.application]
+        == [benchmark for benchmark in Benchmark if benchmark.kind == "operation"]
     )
     assert samples[0] == Sample("hypercall", 1000, "virtual", 10**9, 1380, 1380.0, 1380, 1380, 0.0)
     assert samples[1].stdev == 565.604

@@ -15,10 +15,10 @@ from rich.console import Console
 from harness import process
 from harness.errors import InfrastructureError, UserError
 from harness.model.cell import CellRecord
-from harness.model.measurement import Measurement
 from harness.paths import PLAYBOOKS, ROOT, refuse_foreign
 from harness.progress import Progress
 from harness.results.store import RunFolder
+from tests.synthetic import measurement
 
 NEVE = [sys.executable, "-m", "harness"]
 FALLBACK = str(PLAYBOOKS / "fallback.yaml")
@@ -210,22 +210,7 @@ def night(tmp_path):
             "passed",
             1.0,
             tuple(
-                Measurement(
-                    folder.id,
-                    "tcg",
-                    "upstream",
-                    "max",
-                    3,
-                    "vm",
-                    "none",
-                    "hypercall",
-                    metric,
-                    unit,
-                    1000.0,
-                    None,
-                    1000,
-                    "",
-                )
+                measurement(folder.id, 1000.0, host="tcg", metric=metric, unit=unit)
                 for metric, unit in (("cost", "instructions"), ("traps", "exits"))
             ),
             ({"benchmark": "hypercall", "minimum": 990, "median": 1000, "p99": 1100},),
