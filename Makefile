@@ -38,7 +38,14 @@ lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/shellcheck --shell=busybox $$($(SHELL_SCRIPTS) | grep ^images/)
+	$(VENV)/bin/shellcheck $$($(SHELL_SCRIPTS) | grep -v ^images/)
+	$(VENV)/bin/python -m tests.checkpatch
+
+# By their first lines. BusyBox's sh runs those of images.
+SHELL_SCRIPTS = git ls-files | xargs awk \
+	'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } { nextfile }'
 
 # System packages: asked of dpkg, installed by apt as root or through sudo.
 system:
