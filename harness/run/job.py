@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Works a host's cells off: boot by boot, guest by guest, cell by cell.
+"""Runs all cells of one host: boot by boot, guest by guest, cell by cell.
 
 A cell that fails is recorded with its cause, and the rest goes on in a freshly booted guest.
 """
@@ -29,7 +29,7 @@ from harness.model.playbook import Cell, Configuration, Playbook
 
 @dataclass(frozen=True)
 class Job:
-    """The cells of one host in one run, for whoever works them off."""
+    """The cells of one host in one run, for whoever runs them."""
 
     run_id: str
     playbook: Playbook

@@ -21,7 +21,7 @@ FALLBACK = PLAYBOOKS / "fallback.yaml"
     [
         (["run", "none.yaml"], "none.yaml: no such playbook"),
         (["run", FALLBACK, "--only", "benchmark=nope"], "the playbook has hypercall"),
-        (["run", FALLBACK, "--host", "elsewhere"], "neither of the playbook"),
+        (["run", FALLBACK, "--host", "elsewhere"], "unknown host: not in the playbook"),
         (
             ["run", FALLBACK, "--host", "127.0.0.1:1", "--only", "configuration=vm"],
             "can't be reached",
