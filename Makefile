@@ -15,14 +15,20 @@ TEST_PACKAGES := cpio locales openssh-client openssh-server postgresql uidmap
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
-.PHONY: reproduce test stress lint lock system venv clean
+.PHONY: reproduce test unit stress lint lock system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
 
+# The machines of the integration tests have a computer for themselves, one after the other.
 test: PACKAGES += $(TEST_PACKAGES)
-test: venv lint
-	$(VENV)/bin/pytest
+test: venv lint unit
+	$(VENV)/bin/pytest tests/integration
+
+# No machine boots, so tests run side by side.
+unit: PACKAGES += $(TEST_PACKAGES)
+unit: venv
+	$(VENV)/bin/pytest tests/unit --numprocesses logical --maxprocesses 8 --dist worksteal
 
 # Many boots in a row; not a part of `make test`.
 stress: venv
@@ -32,7 +38,14 @@ lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/shellcheck --shell=busybox $$($(SHELL_SCRIPTS) | grep ^images/)
+	$(VENV)/bin/shellcheck $$($(SHELL_SCRIPTS) | grep -v ^images/)
+	$(VENV)/bin/python -m tests.checkpatch
+
+# By their first lines. BusyBox's sh runs those of images.
+SHELL_SCRIPTS = git ls-files | xargs awk \
+	'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } { nextfile }'
 
 # System packages: asked of dpkg, installed by apt as root or through sudo.
 system:

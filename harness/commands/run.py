@@ -98,8 +98,7 @@ def run(
 
 
 def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress) -> None:
-    """Raise what hinders the run on all of its hosts. What hinders it on some is theirs: their
-    jobs come to it again, and the others go on."""
+    """Raise only if every host is unusable; a host that fails alone is retried by its own job."""
     servers = [spec for spec in playbook.hosts if isinstance(spec, SshHostSpec)]
     for spec in servers:
         with suppress(HarnessError):  # which is told below

@@ -58,7 +58,7 @@ _CpuList = Annotated[str, Form(r"\d+(-\d+)?(,\d+(-\d+)?)*", "a list of CPUs, as 
 # A command line of this machine. It may hold a secret, so it stays out of the metadata.
 _Command = Annotated[str, AfterValidator(_checked_command)]
 _SecretCommand = Annotated[_Command | None, Field(exclude=True, repr=False)]
-# A wait decides nothing that is measured: who has to change one may still go on with a run.
+# Timeouts do not affect results, so they may change before --resume.
 _Seconds = Annotated[Integer, Field(exclude=True)]
 
 

@@ -118,11 +118,12 @@ class Payload(Model):
 class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
-    Either micro-benchmarks or applications: what these need would disturb those. `size` says how
-    much an application does, by default what suits the host; `guest_cpus` is for applications.
-    `nested_share` is the part of all iterations that a nested configuration gets, where an
-    operation takes a hundred times as long. `check` judges the run by its hosts' history: what
-    looks changed is measured again, and the run fails if it got worse for certain.
+    Either micro-benchmarks or applications: set-up for applications would disturb
+    micro-benchmarks. `size` says how much an application does, by default what suits the host;
+    `guest_cpus` is for applications. `nested_share` is the part of all iterations that a nested
+    configuration gets, where an operation takes a hundred times as long. `check` judges the run by
+    its hosts' history: what looks changed is measured again, and the run fails if it got worse for
+    certain.
     """
 
     name: Name = "run"
@@ -345,8 +346,8 @@ def on_host(playbook: Playbook, host: str, inventory: Inventory | None = None) -
         if not {"@", ".", ":"} & set(host):
             names = ", ".join(spec.name for spec in playbook.hosts)
             raise UserError(
-                f"--host {host}: neither of the playbook ({names}) nor of the inventory nor an "
-                "address"
+                f"--host {host}: unknown host: not in the playbook ({names}) or inventory, and "
+                "not an address"
             )
         spec = parse_address(host)
     return playbook.model_copy(update={"hosts": (spec,)})

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import junitparser
 import pandas as pd
-from scipy import stats
 
 from harness.cache import write_atomically
 from harness.model.cell import CellName
@@ -18,6 +17,7 @@ from harness.model.track import e2h, nested
 from harness.plain import plain
 from harness.results import tables
 from harness.results.measured import Measured
+from harness.results.overhead import geometric_mean
 from harness.results.store import RunFolder
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def applications_headline(table: pd.DataFrame) -> str:
     """The mean overhead of each configuration, in a sentence."""
     known = table[table["overhead"].notna() & (table["configuration"] != "native")]
     parts = [
-        f"{name}: {stats.gmean(rows['overhead']):.1f}x over {len(rows)} "
+        f"{name}: {geometric_mean(rows['overhead']):.1f}x over {len(rows)} "
         f"application{'' if len(rows) == 1 else 's'}"
         for name, rows in known.groupby("configuration", sort=False)
     ]

@@ -16,28 +16,12 @@ from harness.paths import PLAYBOOKS, ROOT
 FALLBACK = PLAYBOOKS / "fallback.yaml"
 
 
-@pytest.fixture
-def neve(tmp_path):
-    def call(*arguments, **env):
-        return subprocess.run(
-            [sys.executable, "-m", "harness", *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-        )
-
-    return call
-
-
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["run", "none.yaml"], "none.yaml: no such playbook"),
         (["run", FALLBACK, "--only", "benchmark=nope"], "the playbook has hypercall"),
-        (["run", FALLBACK, "--host", "elsewhere"], "neither of the playbook"),
+        (["run", FALLBACK, "--host", "elsewhere"], "unknown host: not in the playbook"),
         (
             ["run", FALLBACK, "--host", "127.0.0.1:1", "--only", "configuration=vm"],
             "can't be reached",
@@ -153,8 +137,24 @@ def test_plan_prints_the_matrix_and_runs_nothing(neve, tmp_path):
     assert not (tmp_path / "cache" / "artifacts").exists()
 
 
-def test_no_runs_yet_is_an_empty_list(neve):
-    assert json.loads(neve("runs", "--json").stdout) == []
+@pytest.mark.parametrize(
+    ("words", "status", "said", "errors"),
+    [
+        (("runs", "--json"), 0, "[]\n", ""),
+        (("report",), 2, "", "neve: no run 'latest' in runs: `neve runs` lists them\n"),
+    ],
+)
+def test_a_process_ends_with_the_status(tmp_path, words, status, said, errors):
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, said, errors)
 
 
 def licensed(name):

@@ -14,6 +14,7 @@ from harness.build.programs import COMPILERS, ESSENTIAL, FILES, PROGRAMS
 from harness.machine.host.examination import _nesting
 from harness.paths import ROOT
 
+NEVE = (sys.executable, "-m", "harness")
 VHE = "VHE mode initialized successfully"
 MIDR = "0x00000000410fd490"
 
@@ -69,21 +70,14 @@ def test_what_the_code_asks_for_is_looked_at():
     assert named <= {*PROGRAMS, *COMPILERS}
 
 
-def doctor(*wrapper, **env):
-    done = subprocess.run(
-        [*wrapper, sys.executable, "-m", "harness", "doctor", "--json"],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, **env},
-    )
+def read(done):
+    """What `neve doctor --json` found, by what it looked at, and its status."""
     assert "Traceback" not in done.stderr, done.stderr
     return {finding["what"]: finding for finding in json.loads(done.stdout)}, done.returncode
 
 
-def test_without_programs_each_is_named_once(tmp_path):
-    findings, status = doctor(PATH=str(tmp_path))
+def test_without_programs_each_is_named_once(neve, tmp_path):
+    findings, status = read(neve("doctor", "--json", PATH=str(tmp_path)))
     assert status == 2
     missing = {name for name in PROGRAMS if name != "mke2fs"}  # found in /usr/sbin, too
     assert {name for name in missing if findings[name]["good"]} == set()
@@ -92,8 +86,9 @@ def test_without_programs_each_is_named_once(tmp_path):
     assert all(finding["found"] != finding["fix"] for finding in findings.values())
 
 
-def test_nothing_is_downloaded(tmp_path):
-    findings, _ = doctor(NEVE_CACHE=str(tmp_path / "cache"), http_proxy="http://127.0.0.1:9")
+def test_nothing_is_downloaded(neve, tmp_path):
+    nowhere = {"NEVE_CACHE": str(tmp_path / "cache"), "http_proxy": "http://127.0.0.1:9"}
+    findings, _ = read(neve("doctor", "--json", **nowhere))
     assert findings["emulator"]["found"] == "not in the cache: it is downloaded when needed"
     assert sorted(path.name for path in (tmp_path / "cache").rglob("*")) == []
 
@@ -107,8 +102,8 @@ def test_nothing_is_downloaded(tmp_path):
         ("/tmp/a b", "no kernel can be built below a path with ' '"),
     ],
 )
-def test_a_cache_that_can_not_be_is_one_finding(cache, said):
-    findings, status = doctor(NEVE_CACHE=cache)
+def test_a_cache_that_can_not_be_is_one_finding(neve, cache, said):
+    findings, status = read(neve("doctor", "--json", NEVE_CACHE=cache))
     assert status == 2
     assert said in findings["cache"]["found"]
     assert "memory" in findings
@@ -120,9 +115,15 @@ def test_a_cache_whose_programs_can_not_run_is_found(tmp_path):
         subprocess.run(["unshare", "-rm", "sh", "-c", program, "sh", "true"], check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounts in a name space of our own are not allowed here")
-    findings, status = doctor(
-        "unshare", "-rm", "sh", "-c", program, "sh", NEVE_CACHE=str(tmp_path / "cache")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", program, "sh", *NEVE, "doctor", "--json"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "NEVE_CACHE": str(tmp_path / "cache")},
     )
+    findings, status = read(done)
     assert status == 2
     assert "mounted with noexec" in findings["cache"]["found"]
     assert findings["disk"]["found"]
