@@ -3,9 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 # harness/build/programs.py says what each is for; a test compares the two.
-PACKAGES := bc binutils-aarch64-linux-gnu bison curl debian-archive-keyring e2fsprogs flex gcc \
-	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap patch perl util-linux \
-	    xz-utils
+PACKAGES := bc bison curl debian-archive-keyring e2fsprogs flex gcc libc6-dev make mmdebstrap patch \
+	    perl util-linux xz-utils
+
+# The compiler for arm64, which an arm64 machine has already.
+CROSS_PACKAGES := binutils-aarch64-linux-gnu gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+ifneq ($(shell dpkg --print-architecture 2>/dev/null),arm64)
+PACKAGES += $(CROSS_PACKAGES)
+endif
 
 # Servers that the tests start for themselves, on a socket and on the loopback interface; locales;
 # an unpacker.
