@@ -16,10 +16,15 @@ from harness import __version__
 from harness.cache import is_special
 from harness.commands.options import Group, Seconds
 from harness.errors import GuestError, HarnessError, UserError, together
-from harness.paths import refuse_foreign
+from harness.model.shipped import shipped
+from harness.paths import CHECKOUT, PLAYBOOKS, refuse_foreign
 from harness.process import explain
 
 RUNS = Path("runs")
+_PLAYBOOK = (
+    f"PLAYBOOK is a file, or one that comes with neve: {', '.join(shipped())}. "
+    f"They are in {PLAYBOOKS}, to be copied."
+)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,7 +66,7 @@ _wait = click.option(
 )
 
 
-@cli.command()
+@cli.command(epilog=_PLAYBOOK)
 @click.argument("playbook", type=Path)
 @_only
 @_host
@@ -85,7 +90,7 @@ def plan(
         click.echo(f"\n{name}:\n  {' '.join(argv)}")
 
 
-@cli.command()
+@cli.command(epilog=_PLAYBOOK)
 @click.argument("playbook", type=Path)
 @_only
 @_host
@@ -372,10 +377,8 @@ def kernel_edit(
     from harness.commands import kernel as commands
 
     folder, version, number = commands.edit_series(track, settings, wanted, output)
-    click.echo(
-        f"{folder}: Linux {version} and {number} patches; once its commits are as you want "
-        f"them: neve kernel save {track} {folder}"
-    )
+    then = f"; once its commits are as you want them: neve kernel save {track} {folder}"
+    click.echo(f"{folder}: Linux {version} and {number} patches{then if CHECKOUT else ''}")
 
 
 @kernel.command("save")
