@@ -22,8 +22,8 @@ from harness.process import explain
 
 RUNS = Path("runs")
 _PLAYBOOK = (
-    f"PLAYBOOK is a file, or one that comes with neve: {', '.join(shipped())}. "
-    f"They are in {PLAYBOOKS}, to be copied."
+    f"PLAYBOOK is a file, or one that comes with neve: {', '.join(shipped())}. They are in\n\n"
+    f"\b\n{PLAYBOOKS}"
 )
 
 

@@ -172,7 +172,7 @@ def test_shipped_playbooks_are_told():
     for command in (cli.plan, cli.run):
         told = click.testing.CliRunner().invoke(command, ["--help"]).output
         assert all(path.stem in told for path in PLAYBOOKS.glob("*.yaml") if path.stem != "lab")
-        assert str(PLAYBOOKS) in told.replace("\n  ", "")
+        assert f"\n  {PLAYBOOKS}\n" in told
 
 
 def test_no_runs_yet_is_an_empty_list(neve):
