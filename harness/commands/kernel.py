@@ -16,6 +16,7 @@ from harness.build.kernel.staging import Saved
 from harness.cache import Cache
 from harness.errors import UserError
 from harness.model.track import Track, track_names
+from harness.paths import CHECKOUT, KERNEL_PATCHES
 from harness.progress import Progress
 
 
@@ -57,7 +58,15 @@ def edit_series(
 
 
 def save_series(name: str, folder: Path) -> Saved:
-    """Bring the commits of the repository in `folder` back into the series."""
+    """Bring the commits of the repository in `folder` back into the series.
+
+    Raises UserError if the series is not that of a checkout.
+    """
+    if CHECKOUT is None:
+        raise UserError(
+            f"{KERNEL_PATCHES} is a part of the installed program: patches are saved in a checkout "
+            "of its repository, by the neve that `make venv` makes there"
+        )
     with Progress().stage("patches of the commits"):
         return save(Track.load(name), folder)
 

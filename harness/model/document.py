@@ -75,6 +75,10 @@ class Form:
         return text
 
 
+class NoFileError(UserError):
+    """There is no file of that name. Exit code 2."""
+
+
 class _Misread(yaml.constructor.ConstructorError):
     """What is YAML, but not as it was meant."""
 
@@ -135,11 +139,12 @@ _Loader.add_constructor(None, _Loader.unknown)
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """The mapping in the file at `path`, which is `what`. Raises UserError with one line."""
+    """The mapping in the file at `path`, which is `what`. Raises UserError with one line,
+    NoFileError if there is none."""
     try:
         data = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such {what.rsplit(maxsplit=1)[-1]}") from error
+        raise NoFileError(f"{path}: no such {what.rsplit(maxsplit=1)[-1]}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text in UTF-8") from error
     except OSError as error:

@@ -15,7 +15,16 @@ from pydantic_core import CoreSchema
 from harness.errors import UserError
 from harness.model.application import Size, applications
 from harness.model.cell import CellName
-from harness.model.document import Flag, Form, Integer, Model, Number, complaints, read_yaml
+from harness.model.document import (
+    Flag,
+    Form,
+    Integer,
+    Model,
+    NoFileError,
+    Number,
+    complaints,
+    read_yaml,
+)
 from harness.model.inventory import (
     HostSpec,
     Inventory,
@@ -24,6 +33,7 @@ from harness.model.inventory import (
     TcgHostSpec,
     parse_address,
 )
+from harness.model.shipped import file_of, shipped
 from harness.model.track import Track, nested, track_names
 from harness.model.version import VERSION
 
@@ -263,11 +273,15 @@ def obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -
 
 
 def load(path: Path, inventory: Inventory | None = None) -> Playbook:
-    """Read and validate `path`; a host that is only a name is one of `inventory`.
+    """Read and validate `path`, a file or the name of a shipped playbook; a host that is only a
+    name is one of `inventory`.
 
     Raises UserError with one line that says what is wrong.
     """
-    data = read_yaml(path, "a playbook")
+    try:
+        data = read_yaml(file_of(path), "a playbook")
+    except NoFileError as error:
+        raise UserError(f"{error}; shipped are {', '.join(shipped())}") from error
     if isinstance(hosts := data.get("hosts"), list):
         data["hosts"] = [_host(entry, inventory or Inventory(), path) for entry in hosts]
     return validate(data, str(path))

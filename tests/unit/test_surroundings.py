@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command in surroundings that nobody tidied up for it."""
 
+import ast
 import os
 import shutil
 import signal
@@ -242,6 +243,8 @@ def test_another_checkout_s_package_is_refused(tmp_path):
     refuse_foreign(Path("/usr/bin/neve"))
     refuse_foreign(ROOT / ".venv" / "bin" / "neve")
     copied = tmp_path / "copy" / ".venv" / "bin" / "neve"
+    refuse_foreign(copied)  # the environment of another project, which has ours installed
+    (tmp_path / "copy" / "kernel-patches").mkdir(parents=True)
     with pytest.raises(UserError, match=r"`make venv` in .*/copy makes its own"):
         refuse_foreign(copied)
     (tmp_path / "link").symlink_to(ROOT)
@@ -252,11 +255,26 @@ def test_a_package_without_its_files_says_so(tmp_path):
     shutil.copytree(
         ROOT / "harness",
         tmp_path / "site" / "harness",
-        ignore=shutil.ignore_patterns("__pycache__"),
+        ignore=shutil.ignore_patterns("__pycache__", "data"),
     )
     status, _, errors = ended(start(tmp_path, "plan", FALLBACK, PYTHONPATH=str(tmp_path / "site")))
     assert status == 2
-    assert "lacks images/ and kernel-patches/: neve runs from a checkout" in errors
+    assert errors.endswith("harness/data/images is missing: install neve-harness again\n")
+
+
+@pytest.mark.parametrize("module", ["harness", "neve"])
+def test_an_older_python_is_one_line(tmp_path, module):
+    older = (
+        "import runpy, sys\nsys.version_info, sys.version = (3, 10, 13), '3.10.13 (main)'\n"
+        f"runpy.run_module({module!r}, run_name='__main__')\n"
+    )
+    child = start(tmp_path, wrapper=(sys.executable, "-c", older))
+    assert ended(child) == (2, "", "neve: Python 3.11 or newer is needed; this is 3.10.13\n")
+
+
+@pytest.mark.parametrize("name", ["neve.py", "harness/__init__.py", "harness/__main__.py"])
+def test_an_older_python_can_read_as_far(name):
+    ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
 def test_a_package_of_the_same_name_is_not_ours(tmp_path):
