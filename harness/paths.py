@@ -1,28 +1,34 @@
 # SPDX-License-Identifier: MIT
-"""Where the project's own data lies: the checkout that this package belongs to."""
+"""Where the project's own data lies: in the checkout that this package belongs to, or, where it is
+installed without one, in the package itself."""
 
 from pathlib import Path
 
 from harness.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = ROOT / "images"
-KERNEL_PATCHES = ROOT / "kernel-patches"
-PLAYBOOKS = ROOT / "playbooks"
+CHECKOUT = ROOT if (ROOT / "kernel-patches").is_dir() else None
+# A wheel has files below `data`; the links that a checkout has there are for making one.
+_DATA = CHECKOUT or Path(__file__).resolve().with_name("data")
+IMAGES = _DATA / "images"
+KERNEL_PATCHES = _DATA / "kernel-patches"
+PLAYBOOKS = _DATA / "playbooks"
 PINNED = IMAGES / "pinned"  # starts a VMM with each of its vCPUs on a CPU of its own
 
 
 def refuse_foreign(program: Path) -> None:
     """Raise UserError if this package is not the one of the checkout whose `program` was called,
-    as after the checkout was copied, or if it is in no checkout at all."""
-    if not IMAGES.is_dir() or not KERNEL_PATCHES.is_dir():
-        raise UserError(
-            f"{ROOT} lacks images/ and kernel-patches/: neve runs from a checkout of its "
-            "repository, where `make venv` installs it"
-        )
+    as after the checkout was copied, or if it has lost its data."""
+    for lost in (IMAGES, KERNEL_PATCHES, PLAYBOOKS):
+        if not lost.is_dir():
+            raise UserError(f"{lost} is missing: install neve-harness again")
     folder = program.absolute().parent.parent
-    if folder.name == ".venv" and folder.parent.resolve() != ROOT:
-        raise UserError(f"{folder} belongs to {ROOT}: `make venv` in {folder.parent} makes its own")
+    if folder.name != ".venv" or not (folder.parent / "kernel-patches").is_dir():
+        return
+    if CHECKOUT and folder.parent.resolve() != CHECKOUT:
+        raise UserError(
+            f"{folder} belongs to {CHECKOUT}: `make venv` in {folder.parent} makes its own"
+        )
 
 
 def expanded(path: Path, what: str) -> Path:

@@ -14,7 +14,7 @@ from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Stages(ABC):
-    """What work tells of its way; several stages may be under way at once."""
+    """Interface through which work reports its stages; several may be under way at once."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

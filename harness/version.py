@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Which harness this is: the release and, in a checkout, the commit."""
 
-from pathlib import Path
-
 from harness import __version__
 from harness.errors import HarnessError
+from harness.paths import CHECKOUT
 from harness.process import run
-
-_CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def harness_version() -> str:
     """`0.1.0`, in a checkout `0.1.0 (50ed1f3a2b4c)`, with a + where files differ from that."""
-    if not (_CHECKOUT / ".git").exists():
+    if CHECKOUT is None or not (CHECKOUT / ".git").exists():
         return __version__
     try:
         said = run(
             [
                 "git",
                 "-C",
-                str(_CHECKOUT),
+                str(CHECKOUT),
                 "describe",
                 "--always",
                 "--abbrev=12",

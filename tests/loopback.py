@@ -115,14 +115,33 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def started(folder, lines):
+    """An sshd that listens, and its port. What was free a moment ago, another test may have."""
+    log = folder / "log"
+    while True:
+        port = free_port()
+        (folder / "config").write_text("\n".join([*lines, f"Port {port}"]) + "\n")
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=stream
+            )
+        wait_for(
+            lambda child=process: (
+                child.poll() is not None or b"Server listening" in log.read_bytes()
+            )
+        )
+        if process.poll() is None:
+            return process, port
+        assert "Address already in use" in log.read_text(), log.read_text()
+
+
 @contextmanager
 def running(folder, authorized, options=(), address="127.0.0.1"):
-    key, port = new_key(folder / "host_key"), free_port()
+    key = new_key(folder / "host_key")
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     lines = [
         *options,
-        f"Port {port}",
         f"ListenAddress {address}",
         f"HostKey {key}",
         f"AuthorizedKeysFile {authorized}",
@@ -133,16 +152,8 @@ def running(folder, authorized, options=(), address="127.0.0.1"):
         "Subsystem sftp internal-sftp",
         "LogLevel VERBOSE",
     ]
-    (folder / "config").write_text("\n".join(lines) + "\n")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=log)
+    process, port = started(folder, lines)
     try:
-        wait_for(
-            lambda: (
-                process.poll() is not None or b"Server listening" in (folder / "log").read_bytes()
-            )
-        )
-        assert process.poll() is None, (folder / "log").read_text()
         yield Sshd(folder, port, key.with_suffix(".pub").read_text().rpartition(" ")[0])
     finally:
         process.terminate()

@@ -22,28 +22,37 @@ def measurement(
     unit="instructions",
     reason="",
     cpu="cortex-a57",
+    repetition=1,
+    level="",
+    statistic=None,
+    share=None,
 ):
     return Measurement(
-        run_id,
-        host,
-        "v4.10",
-        cpu,
-        3,
-        configuration,
-        "none",
-        benchmark,
-        metric,
-        unit,
-        value,
-        None,
-        1000,
-        reason,
+        run_id=run_id,
+        host=host,
+        track="v4.10",
+        cpu=cpu,
+        gic=3,
+        configuration=configuration,
+        mechanism="none",
+        benchmark=benchmark,
+        metric=metric,
+        unit=unit,
+        value=value,
+        stdev=None,
+        iterations=1000,
+        reason=reason,
+        repetition=repetition,
+        statistic=statistic or ("median" if metric == "cost" else "mean"),
+        level=level,
+        share=share,
     )
 
 
 def metadata(run_id, number=0, **more):
     started = FIRST + timedelta(days=number)
     return {
+        "schema": 2,
         "run_id": run_id,
         "started": started.isoformat(),
         "state": "finished",
@@ -69,32 +78,33 @@ def write_run(
             f"{host}/vm/{repetition}/{benchmark}",
             "passed",
             1.0,
-            (
-                measurement(run_id, float(value), host=host, benchmark=benchmark, cpu=cpu),
+            tuple(
                 measurement(
                     run_id,
-                    1.0,
+                    figure,
                     host=host,
                     benchmark=benchmark,
-                    metric="traps",
-                    unit="exits",
+                    metric=metric,
+                    unit=unit,
+                    reason=reason,
                     cpu=cpu,
-                ),
-                measurement(
-                    run_id,
-                    1.0,
-                    host=host,
-                    benchmark=benchmark,
-                    metric="traps",
-                    unit="exits",
-                    reason="HVC64",
-                    cpu=cpu,
-                ),
+                    repetition=repetition,
+                )
+                for figure, metric, unit, reason in (
+                    (float(value), "cost", "instructions", ""),
+                    (1.0, "traps", "exits", ""),
+                    (1.0, "traps", "exits", "HVC64"),
+                )
             ),
         )
         for repetition, measured in ((1, values), (2, again or {}))
         for benchmark, value in measured.items()
     ]
-    lines = [json.dumps(asdict(record)) for record in records]
-    (folder / "cells.jsonl").write_text("\n".join(lines) + "\n")
+    write_cells(folder, records)
     return folder
+
+
+def write_cells(folder, records):
+    """The cells of a night."""
+    lines = [json.dumps(asdict(record)) + "\n" for record in records]
+    (folder / "cells.jsonl").write_text("".join(lines))

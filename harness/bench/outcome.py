@@ -2,20 +2,24 @@
 """What a cell gave."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from harness.model.measurement import Metric, Statistic
 
 
 @dataclass(frozen=True)
 class Value:
-    """A metric's value per operation; the caller adds which cell it belongs to."""
+    """A row of results.csv without the cell that it belongs to, which the caller adds."""
 
-    metric: str
+    metric: Metric
     unit: str
     value: float
     stdev: float | None
     iterations: int
     reason: str = ""
+    statistic: Statistic = field(kw_only=True)
+    level: str = ""
     share: float | None = None
 
 

@@ -23,6 +23,7 @@ from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.machine.console import Program
 from harness.machine.guest.microbench import Sample, parse_line, read_sample
+from harness.model.measurement import Metric, Statistic
 from harness.paths import IMAGES
 
 FUNCTIONS = IMAGES / "script" / "micro.sh"
@@ -180,11 +181,12 @@ def outcome(found: Found, *, icount: bool) -> Outcome:
     sample, exits = found.sample, found.exits
     unit, scale = sample.unit(icount=icount)
     cost = Value(
-        "cost",
+        Metric.COST,
         unit,
         sample.mode * scale,
         sample.stdev * scale,
         sample.iterations,
+        statistic=Statistic.MODE,
         share=sample.share,
     )
     details: dict[str, Any] = {
@@ -200,10 +202,20 @@ def outcome(found: Found, *, icount: bool) -> Outcome:
 
 def _traps(exits: Sequences | Histogram) -> Iterator[Value]:
     """The number of traps, and a row for each reason."""
+    exact = isinstance(exits, Sequences)
+    statistic = Statistic.MODE if exact else Statistic.MEAN
     share = exits.share if isinstance(exits, Sequences) else None
-    yield Value("traps", "exits", exits.traps, None, exits.operations, share=share)
-    for reason, number in exits.by_reason().items():
-        yield Value("traps", "exits", number, None, exits.operations, reason)
+    for reason, number in {"": exits.traps, **exits.by_reason()}.items():
+        yield Value(
+            Metric.TRAPS,
+            "exits",
+            number,
+            None,
+            exits.operations,
+            reason,
+            statistic=statistic,
+            share=share,
+        )
 
 
 def _sequences(found: Sequences) -> dict[str, Any]:

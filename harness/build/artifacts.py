@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.build.debian import Debian
-from harness.build.feasible import refuse_machines
+from harness.build.feasible import refuse_machines, refuse_missing
 from harness.build.image.device_tree import gicv2_with_el2
 from harness.build.image.disk import disk
 from harness.build.image.emulator import emulator
@@ -18,7 +18,6 @@ from harness.build.image.server_tools import server_tools
 from harness.build.kernel.build import Kernel, build
 from harness.build.kernel.source import Source, find
 from harness.cache import Cache, file_sha256
-from harness.errors import UserError
 from harness.model.guest import File, kernel_file
 from harness.model.inventory import HostSpec, TcgHostSpec
 from harness.model.playbook import Playbook
@@ -91,8 +90,10 @@ class Artifacts:
 
 
 def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
-    """Find or build all that `setup` boots on its hosts."""
+    """Find or build all that `setup` boots on its hosts. Raises UserError before anything is built
+    if a file of the user's is missing here."""
     playbook, track = setup.playbook, setup.track
+    refuse_missing(playbook)
     machines = tuple(host for host in playbook.hosts if isinstance(host, TcgHostSpec))
     if machines:
         with progress.stage("emulator"):
@@ -115,7 +116,7 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
             File.MICROBENCH: microbench(cache),
         }
         if playbook.payload:
-            files[File.PAYLOAD] = _payload(playbook.payload.image)
+            files[File.PAYLOAD] = playbook.payload.image
         nested = {name: files[symbol] for symbol, name in setup.l1_files.items()}
         nested[PINNED.name] = PINNED
         if any(name.startswith("l1") for name in kernels):
@@ -138,19 +139,10 @@ def _host_kernels(
     return built
 
 
-def _payload(image: Path) -> Path:
-    if not image.is_file():
-        raise UserError(f"payload: no file {image}")
-    return image
-
-
 def _disk(cache: Cache, playbook: Playbook) -> Path:
     """The applications', with the user's copy of SPECjvm2008 on it if there is one."""
     today = find(cache, Track.load("upstream"), wanted=None)
     folder = None
     if playbook.specjvm:
-        jar = expanded(playbook.specjvm.jar, "specjvm")
-        if not jar.is_file():
-            raise UserError(f"specjvm: no file {playbook.specjvm.jar}")
-        folder = jar.resolve().parent
+        folder = expanded(playbook.specjvm.jar, "specjvm").resolve().parent
     return disk(cache, Debian.load(), kernbench(cache, today), folder)

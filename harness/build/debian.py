@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.build.architecture import architecture
 from harness.cache import Cache
 from harness.errors import InfrastructureError, MissingToolError, UserError
 from harness.paths import IMAGES
@@ -33,7 +34,10 @@ class Debian:
             archive=os.environ.get("NEVE_DEBIAN_MIRROR") or data["mirror"],
             keyring=Path(data["keyring"]),
             suites=tuple(data["suites"]),
-            roots={name: data[name] for name in ("rootfs", "tools", "server", "applications")},
+            roots={
+                name: {"architecture": architecture(), **data[name]}
+                for name in ("rootfs", "tools", "server", "applications")
+            },
         )
 
     def sources(self, components: Iterable[str] = ("main",)) -> str:

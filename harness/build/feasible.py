@@ -36,6 +36,12 @@ def refuse_impossible(setup: Setup, origin: str, *, here: bool = True) -> None:
             refuse_machines(qemu, playbook.hosts, setup.track)
 
 
+def refuse_missing(playbook: Playbook) -> None:
+    """Raise UserError if a file of the user's is missing on this machine."""
+    if found := [*_files(playbook)]:
+        raise UserError("; ".join(found))
+
+
 def refuse_empty(setup: Setup, origin: str) -> None:
     """Raise UserError if nothing of `setup` can run."""
     if not setup.cells:

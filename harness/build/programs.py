@@ -20,13 +20,14 @@ PROGRAMS = {
     "tar": "tar",
     "xz": "xz-utils",
 }
-# For this machine, and for arm64; an ARM host needs the first alone.
-COMPILERS = {
-    "gcc": "gcc",
+COMPILERS = {"gcc": "gcc"}
+# Where that is not the one for arm64.
+CROSS_COMPILERS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "aarch64-linux-gnu-ld": "binutils-aarch64-linux-gnu",
 }
-# Files that belong to no program: headers and libraries for both compilers, and Debian's keys.
-FILES = ("libc6-dev", "libc6-dev-arm64-cross", "debian-archive-keyring")
+# Files that belong to no program: headers and libraries for the compilers, and Debian's keys.
+FILES = ("libc6-dev", "debian-archive-keyring")
+CROSS_FILES = ("libc6-dev-arm64-cross",)
 # No Debian or Ubuntu is without them.
 ESSENTIAL = ("apt", "dpkg", "tar")

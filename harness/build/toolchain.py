@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The C compiler for arm64."""
 
-import platform
 from dataclasses import dataclass
 
+from harness.build.architecture import architecture
 from harness.process import require, run
 
 
@@ -16,7 +16,7 @@ class Toolchain:
 
     @classmethod
     def find(cls) -> "Toolchain":
-        prefix = "" if platform.machine() == "aarch64" else "aarch64-linux-gnu-"
+        prefix = "" if architecture() == "arm64" else "aarch64-linux-gnu-"
         package = f"gcc-{prefix.rstrip('-')}" if prefix else "gcc"
         compiler = require(f"{prefix}gcc", package)
         return cls(prefix, run([compiler, "--version"]).splitlines()[0])

@@ -15,7 +15,7 @@ from harness.cli.kernels import kernel
 from harness.cli.lab import deploy, doctor, undeploy
 from harness.cli.measure import plan, run, shell
 from harness.cli.options import Group
-from harness.cli.results import compare, history, report, runs
+from harness.cli.results import compare, history, report, runs, schema
 from harness.errors import HarnessError
 from harness.paths import refuse_foreign
 from harness.process import explain
@@ -40,6 +40,7 @@ for _command in (
     shell,
     deploy,
     undeploy,
+    schema,
     doctor,
 ):
     cli.add_command(_command)

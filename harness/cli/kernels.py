@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import AS_JSON, Group, print_json
+from harness.paths import CHECKOUT
 
 
 @click.group(cls=Group)
@@ -76,10 +77,8 @@ def kernel_edit(
     from harness.commands import kernel as commands
 
     folder, version, number = commands.edit_series(track, settings, wanted, output)
-    click.echo(
-        f"{folder}: Linux {version} and {number} patches; once its commits are as you want "
-        f"them: neve kernel save {track} {folder}"
-    )
+    then = f"; once its commits are as you want them: neve kernel save {track} {folder}"
+    click.echo(f"{folder}: Linux {version} and {number} patches{then if CHECKOUT else ''}")
 
 
 @kernel.command("save")

@@ -20,10 +20,16 @@ from harness.cli.options import (
     print_json,
 )
 from harness.errors import UserError
+from harness.model.shipped import shipped
 from harness.paths import PLAYBOOKS
 
+_PLAYBOOK = (
+    f"PLAYBOOK is a file, or one that comes with neve: {', '.join(shipped())}. They are in\n\n"
+    f"\b\n{PLAYBOOKS}"
+)
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, epilog=_PLAYBOOK)
 @click.argument("playbook", type=Path)
 @ONLY
 @HOST
@@ -50,7 +56,7 @@ def plan(
         click.echo(f"\n{name}:\n  {shlex.join(argv)}")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog=_PLAYBOOK)
 @click.argument("playbook", type=Path)
 @ONLY
 @HOST

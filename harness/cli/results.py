@@ -26,11 +26,10 @@ from harness.errors import HarnessError, UserError
 def report(name: str, as_json: bool) -> None:
     """Write the reports of RUN again from its cells, and print the table."""
     from harness.commands.report import reported
-    from harness.results import report as reports
 
-    with reported(RUNS, name) as folder:
+    with reported(RUNS, name) as (folder, table):
         if as_json:
-            print_json(json.loads(reports.summary(folder).to_json(orient="records")))
+            print_json(json.loads(table.to_json(orient="records")))
         else:
             click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
     if not folder.path.exists():
@@ -120,7 +119,7 @@ def history_accept(database: str | None, only: str | None, note: str) -> None:
     for row in commands.accept(database, RUNS, only, note):
         click.echo(
             f"{row['host']}, {row['benchmark']}, {row['configuration']}: {row['metric']} "
-            f"{row['level']:,.6g} {row['unit']} is accepted"
+            f"{row['median']:,.6g} {row['unit']} is accepted"
         )
 
 
@@ -134,3 +133,13 @@ def history_report(database: str | None, output: Path) -> None:
     written = commands.write_page(database, RUNS, output)
     if not is_special(output):  # /dev/stdout has the page
         click.echo(written)
+
+
+@click.command(cls=Command)
+@click.argument("name", type=click.Choice(["playbook", "inventory", "metadata", "cell"]))
+def schema(name: str) -> None:
+    """Print the JSON Schema of playbooks, inventories, a run's metadata.json, or a line (a cell)
+    of its cells.jsonl."""
+    from harness.model import schema as schemas
+
+    click.echo(schemas.text(name), nl=False)

@@ -2,7 +2,6 @@
 """Says in plain words what a machine can and can't do, and how to fix it."""
 
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import psutil
 
+from harness.build.architecture import architecture
 from harness.build.debian import Debian
 from harness.build.image.emulator import emulator_at_hand
 from harness.build.kernel.source import sources
-from harness.build.programs import COMPILERS, PROGRAMS
+from harness.build.programs import CROSS_COMPILERS, PROGRAMS
 from harness.build.toolchain import Toolchain
 from harness.cache import Cache
 from harness.errors import HarnessError, MissingToolError
@@ -71,7 +71,7 @@ def _local() -> Iterator[Finding]:
         "it works with one, slowly",
         needed=False,
     )
-    arm = platform.machine() == "aarch64" and Path("/dev/kvm").exists()
+    arm = architecture() == "arm64" and Path("/dev/kvm").exists()
     yield Finding(
         "ARM hardware",
         arm,
@@ -123,8 +123,6 @@ def _emulator(cache: Cache) -> str:
     qemu = emulator_at_hand(cache)
     if qemu:
         return f"QEMU {qemu.version}"
-    if platform.machine() != "x86_64":
-        raise MissingToolError("QEMU is not installed\napt-get install qemu-system-arm")
     return "not in the cache: it is downloaded when needed"
 
 
@@ -148,7 +146,7 @@ def _compiles_for_arm() -> str:
     prefix = Toolchain.find().prefix
     if not prefix:
         return _compiles("gcc", "libc6-dev")
-    for program, package in COMPILERS.items():
+    for program, package in CROSS_COMPILERS.items():
         require(program, package)
     return _compiles(f"{prefix}gcc", "libc6-dev-arm64-cross")
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
+from harness.model.metadata import Change
 from harness.model.playbook import Benchmark, Cell, Configuration, Playbook, selection
 from harness.results.history import verdicts
 from harness.results.history.archive import Archive, Outcome, find
@@ -18,23 +19,6 @@ from harness.results.history.database import Database, locate
 from harness.results.history.verdicts import KEY, History, in_words
 from harness.results.store import RunFolder
 from harness.results.tables import records
-
-_KEPT = (
-    "host",
-    "configuration",
-    "benchmark",
-    "metric",
-    "unit",
-    "settings",
-    "last",
-    "level",
-    "since",
-    "before",
-    "noise",
-    "verdict",
-    "effect",
-    "confidence",
-)
 
 
 @contextmanager
@@ -125,7 +109,7 @@ def readable(judged: pd.DataFrame) -> str:
             "noise": judged["noise"].map("{:.3%}".format),
             "verdict": judged["verdict"],
             "newest change": [
-                f"{in_words(row['effect'], row['before'], row['level'])} since {row['since']} "
+                f"{in_words(row['effect'], row['before'], row['median'])} since {row['since']} "
                 f"({_certainty(row['confidence'])})"
                 if pd.notna(row["confidence"])
                 else ""
@@ -193,7 +177,7 @@ class Check:
             self.history.decide(archive.load(reasons=False, run_id=self.folder.id))
         self.folder.update(
             changes=[
-                {name: _finite(row[name]) for name in _KEPT}
+                {name: _finite(row[name]) for name in Change.model_fields}
                 for row in verdicts.judge(self.history, self.folder.id)
             ]
         )
@@ -205,8 +189,8 @@ def regressions(folder: RunFolder) -> list[str]:
 
     return [
         change_in_words(change)
-        for change in folder.metadata.get("changes", [])
-        if change["verdict"] == verdicts.Verdict.REGRESSED
+        for change in folder.metadata.changes or ()
+        if change.verdict == "regressed"
     ]
 
 

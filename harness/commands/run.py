@@ -18,6 +18,7 @@ from harness.machine import levels
 from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
 from harness.model.inventory import SshHostSpec, TcgHostSpec
+from harness.model.legend import Legend
 from harness.model.playbook import Cell, Playbook
 from harness.model.setup import Setup
 from harness.progress import Progress
@@ -98,8 +99,7 @@ def run(
 
 
 def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress) -> None:
-    """Raise what hinders the run on all of its hosts. What hinders it on some is theirs: their
-    jobs come to it again, and the others go on."""
+    """Raise only if every host is unusable; a host that fails alone is retried by its own job."""
     servers = [spec for spec in playbook.hosts if isinstance(spec, SshHostSpec)]
     for spec in servers:
         with suppress(HarnessError):  # which is told below
@@ -128,6 +128,7 @@ def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
     return {
         "harness": harness_version(),
         "track": setup.track.name,
+        "legend": Legend.of(setup.track.name, setup.playbook.benchmarks).model_dump(),
         "playbook": setup.playbook.model_dump(mode="json"),
         "skipped": setup.skipped,
         **artifacts.describe(),
@@ -142,8 +143,9 @@ def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
 
 def _resumable(folder: RunFolder, facts: dict[str, Any]) -> RunFolder:
     """`folder`, whose run went with the same `facts`, as far as they are known already."""
+    known = folder.metadata.written()
     for key in ("playbook", "kernels", "microbench", "rootfs", "disk", "payload", "emulator"):
-        if key in facts and folder.metadata.get(key) != facts[key]:
+        if key in facts and known.get(key) != facts[key]:
             raise UserError(
                 f"--resume {folder.id}: the {key} is not the one that the run began with; "
                 "start anew"
@@ -158,7 +160,7 @@ def conclusion(folder: RunFolder) -> dict[str, Any]:
     return {
         "run": str(folder.path),
         "failed": [record.id for record in records if not record.passed],
-        "changes": folder.metadata.get("changes", []),
+        "changes": folder.metadata.written().get("changes", []),
         "status": {
             record.id: sample["status"]
             for record in records
@@ -182,7 +184,7 @@ def require_success(folder: RunFolder) -> None:
 
 def resume_command(folder: RunFolder) -> str:
     """What goes on with the run: it must be asked for what it began with."""
-    return f"{folder.metadata['repeat']} --resume {folder.id}"
+    return f"{folder.metadata.repeat} --resume {folder.id}"
 
 
 def repeat_command() -> str:

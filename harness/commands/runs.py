@@ -10,6 +10,7 @@ import pandas as pd
 from harness.errors import UserError
 from harness.model.measurement import CELL
 from harness.results import report, tables
+from harness.results.measured import Measured
 from harness.results.store import RunFolder, run_folders
 
 
@@ -28,7 +29,7 @@ def _entry(runs: Path, name: str) -> dict[str, Any]:
     return {
         "run": name,
         "state": standing.state,
-        "track": folder.metadata.get("track"),
+        "track": folder.metadata.track,
         "passed": standing.passed,
         "failed": standing.failed,
         "missing": len(standing.missing),
@@ -52,7 +53,10 @@ class Comparison:
             for name in CELL
             if name in ("configuration", "benchmark") or table[name].nunique() > 1
         ]
-        shown = table[[*where, "metric", "unit"]].assign(
+        statistics = table.groupby("metric")["statistic"].nunique()
+        told = {"level": table["level"].any(), "statistic": statistics.max() > 1}
+        what = ["metric", *(name for name, needed in told.items() if needed), "unit"]
+        shown = table[[*where, *what]].assign(
             before=[report.number(value, 2) for value in table["before"]],
             after=[report.number(value, 2) for value in table["after"]],
             change=[
@@ -74,7 +78,7 @@ class Comparison:
 def compared(runs: Path, before: str, after: str) -> Comparison:
     """The medians of two runs side by side. Raises UserError if they have no cell in common."""
     folders = [RunFolder.open(runs, name) for name in (before, after)]
-    frames = [report.results(folder) for folder in folders]
+    frames = [Measured.of(folder).rows for folder in folders]
     for folder, frame in zip(folders, frames, strict=True):
         if frame.empty:
             raise UserError(f"run {folder.id} has no finished cell")
@@ -92,8 +96,10 @@ def compared(runs: Path, before: str, after: str) -> Comparison:
         table[common],
         {
             run: [
-                f"{row.host}/{row.configuration}/{row.benchmark} {row.metric} ({row.unit})"
-                for row in table[absent].itertuples()
+                f"{row['host']}/{row['configuration']}/{row['benchmark']} {row['metric']}"
+                f"{' of ' + row['level'] if row['level'] else ''} "
+                f"({row['statistic']}, {row['unit']})"
+                for row in tables.records(table[absent])
             ]
             for run, absent in missing.items()
         },
@@ -103,7 +109,7 @@ def compared(runs: Path, before: str, after: str) -> Comparison:
 def _differences(before: pd.DataFrame, after: pd.DataFrame) -> str:
     """The columns of a cell that share no value, with both runs' values."""
     parts = []
-    for name in [*CELL, "unit"]:
+    for name in [*CELL, "unit", "statistic"]:
         one, other = (list(map(str, frame[name].unique())) for frame in (before, after))
         if not set(one) & set(other):
             parts.append(f"{name} {', '.join(one)} against {', '.join(other)}")

@@ -83,7 +83,7 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
 
 
 def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
-    """Raise what hinders a run on the server of `spec`: before minutes go into a kernel."""
+    """Raise if the server of `spec` is unusable, before minutes are spent on a kernel."""
     with (
         Server(spec, transcripts).vendor_kernel(wait, deployed=True)
         if spec.boots_ours

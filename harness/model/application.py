@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import GuestError
+from harness.model.measurement import Metric
 
 _FOLDER = Path(__file__).with_name("applications")
 Size = Literal["paper", "small"]
@@ -29,7 +30,7 @@ class Application:
 
     name: str
     title: str
-    metric: str
+    metric: Metric
     unit: str
     better: Literal["higher", "lower"]
     value: str
@@ -56,15 +57,13 @@ class Application:
             raise GuestError(f"no figure in its answer:\n{answer.strip()[-2000:]}")
         return figure / self.per
 
-    def overhead(self, native: float, measured: float) -> float:
-        """How many times the native cost: 1 is no overhead, whichever direction is better."""
-        return native / measured if self.better == "higher" else measured / native
-
 
 @cache
 def applications() -> Mapping[str, Application]:
     """All of them by name."""
-    return {
-        file.stem: Application(name=file.stem, **tomllib.loads(file.read_text(encoding="utf-8")))
-        for file in sorted(_FOLDER.glob("*.toml"))
-    }
+    return {file.stem: _read(file) for file in sorted(_FOLDER.glob("*.toml"))}
+
+
+def _read(file: Path) -> Application:
+    data = tomllib.loads(file.read_text(encoding="utf-8"))
+    return Application(**{**data, "name": file.stem, "metric": Metric(data["metric"])})

@@ -7,12 +7,22 @@ What the versions of YAML read differently is refused: a plain `0100` is 64 in Y
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from harness.errors import UserError
 
@@ -42,15 +52,31 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
-def form(pattern: str, words: str) -> AfterValidator:
+@dataclass(frozen=True)
+class Form:
     """Text that `pattern` matches as a whole; `words` say so in an error."""
 
-    def check(text: str) -> str:
-        if re.fullmatch(pattern, text, re.ASCII) is None:
-            raise ValueError(f"{shown(text)} is not {words}")
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, inner: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(inner), "pattern": f"^({self.pattern})$"}
+
+    def _check(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text, re.ASCII) is None:
+            raise ValueError(f"{shown(text)} is not {self.words}")
         return text
 
-    return AfterValidator(check)
+
+class NoFileError(UserError):
+    """There is no file of that name. Exit code 2."""
 
 
 class _Misread(yaml.constructor.ConstructorError):
@@ -113,11 +139,12 @@ _Loader.add_constructor(None, _Loader.unknown)
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """The mapping in the file at `path`, which is `what`. Raises UserError with one line."""
+    """The mapping in the file at `path`, which is `what`. Raises UserError with one line,
+    NoFileError if there is none."""
     try:
         data = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such {what.rsplit(maxsplit=1)[-1]}") from error
+        raise NoFileError(f"{path}: no such {what.rsplit(maxsplit=1)[-1]}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text in UTF-8") from error
     except OSError as error:

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from harness.errors import UserError
-from harness.model.document import Flag, Integer, Model, complaints, form, read_yaml
+from harness.model.document import Flag, Form, Integer, Model, complaints, read_yaml
 from harness.paths import expanded
 
 DEFAULT = Path("lab.yaml")
@@ -39,26 +39,26 @@ def _checked_command(text: str) -> str:
 # Names are parts of the names of files, which have 255 characters at most.
 Name = Annotated[
     str,
-    form(
+    Form(
         r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a name: at most 100 letters, digits, '.', '_' and '-'"
     ),
 ]
 # These end up in commands, in files of L0 and in OpenSSH's formats: nothing else is let in.
 _USER = r"[A-Za-z_][A-Za-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?"
-_User = Annotated[str, form(_USER, "a user's name")]
+_User = Annotated[str, Form(_USER, "a user's name")]
 _Port = Annotated[Integer, Field(ge=1, le=65535)]
 _Folder = Annotated[
     str,
-    form(
+    Form(
         r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}",
         "an absolute path of two or more plain names, as /var/lib/neve",
     ),
 ]
-_CpuList = Annotated[str, form(r"\d+(-\d+)?(,\d+(-\d+)?)*", "a list of CPUs, as 4-7 or 2,3")]
+_CpuList = Annotated[str, Form(r"\d+(-\d+)?(,\d+(-\d+)?)*", "a list of CPUs, as 4-7 or 2,3")]
 # A command line of this machine. It may hold a secret, so it stays out of the metadata.
 _Command = Annotated[str, AfterValidator(_checked_command)]
 _SecretCommand = Annotated[_Command | None, Field(exclude=True, repr=False)]
-# A wait decides nothing that is measured: who has to change one may still go on with a run.
+# Timeouts do not affect results, so they may change before --resume.
 _Seconds = Annotated[Integer, Field(exclude=True)]
 
 
@@ -113,7 +113,7 @@ class TcgHostSpec(Model):
     name: Name = "tcg"
     cpu: Annotated[
         str,
-        form(
+        Form(
             r"[\w.-]+(,[\w.-]+=[\w.-]+)*", "a processor of QEMU's, as cortex-a57 or max,pauth=off"
         ),
     ] = "max"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the work on a host tells whoever keeps the run, in this process or in another one."""
+"""Events a job sends to the process that owns the run folder, its own or another one."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -8,11 +8,23 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from harness.errors import UserError
 from harness.model.application import Size, applications
-from harness.model.document import Flag, Integer, Model, Number, complaints, form, read_yaml
+from harness.model.cell import CellName
+from harness.model.document import (
+    Flag,
+    Form,
+    Integer,
+    Model,
+    NoFileError,
+    Number,
+    complaints,
+    read_yaml,
+)
 from harness.model.inventory import (
     HostSpec,
     Inventory,
@@ -21,6 +33,7 @@ from harness.model.inventory import (
     TcgHostSpec,
     parse_address,
 )
+from harness.model.shipped import file_of, shipped
 from harness.model.track import Track, nested, track_names
 from harness.model.version import VERSION
 
@@ -75,7 +88,25 @@ class Benchmark(StrEnum):
     @property
     def kind(self) -> str:
         """Benchmarks of one kind may be in one playbook."""
-        return "payload" if self is Benchmark.PAYLOAD else str(self.application)
+        if self is Benchmark.PAYLOAD:
+            return "payload"
+        return "application" if self.application else "operation"
+
+
+class _OrItsName:
+    """A host of a playbook may be one of the inventory, by name; `load` looks it up."""
+
+    def __get_pydantic_json_schema__(
+        self, inner: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kinds = handler(inner)["discriminator"]["mapping"]
+        return {
+            "anyOf": [
+                {"type": "string", "description": "The name of a host in the inventory."},
+                {"$ref": kinds["tcg"]},
+                {"$ref": kinds["ssh"], "required": ["kind"]},
+            ]
+        }
 
 
 class SpecJvm(Model):
@@ -97,17 +128,20 @@ class Payload(Model):
 class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
-    Either micro-benchmarks or applications: what these need would disturb those. `size` says how
-    much an application does, by default what suits the host; `guest_cpus` is for applications.
-    `nested_share` is the part of all iterations that a nested configuration gets, where an
-    operation takes a hundred times as long. `check` judges the run by its hosts' history: what
-    looks changed is measured again, and the run fails if it got worse for certain.
+    Either micro-benchmarks or applications: set-up for applications would disturb
+    micro-benchmarks. `size` says how much an application does, by default what suits the host;
+    `guest_cpus` is for applications. `nested_share` is the part of all iterations that a nested
+    configuration gets, where an operation takes a hundred times as long. `check` judges the run by
+    its hosts' history: what looks changed is measured again, and the run fails if it got worse for
+    certain.
     """
 
     name: Name = "run"
     track: str = "upstream"
-    kernel: Annotated[str, form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
-    hosts: Annotated[tuple[HostSpec, ...], Field(min_length=1)] = (TcgHostSpec(),)
+    kernel: Annotated[str, Form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
+    hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
+        TcgHostSpec(),
+    )
     configurations: Annotated[tuple[Configuration, ...], Field(min_length=1)]
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
     iterations: Annotated[Integer, Field(ge=2, le=65536)] = 1000
@@ -137,7 +171,9 @@ class Playbook(Model):
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
         if len({benchmark.kind for benchmark in self.benchmarks}) > 1:
-            raise ValueError("benchmarks: applications and payloads need playbooks of their own")
+            raise ValueError(
+                "benchmarks: applications need a playbook of their own, as a payload does"
+            )
         if (self.benchmarks[0] is Benchmark.PAYLOAD) != (self.payload is not None):
             raise ValueError(
                 "payload: names the image of the benchmark `payload`, and nothing else"
@@ -179,7 +215,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        return f"{self.host}/{self.configuration}/{self.repetition}/{self.benchmark}"
+        return str(CellName(self.host, self.configuration, self.repetition, self.benchmark))
 
 
 def plan(playbook: Playbook) -> list[Cell]:
@@ -233,11 +269,15 @@ def obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -
 
 
 def load(path: Path, inventory: Inventory | None = None) -> Playbook:
-    """Read and validate `path`; a host that is only a name is one of `inventory`.
+    """Read and validate `path`, a file or the name of a shipped playbook; a host that is only a
+    name is one of `inventory`.
 
     Raises UserError with one line that says what is wrong.
     """
-    data = read_yaml(path, "a playbook")
+    try:
+        data = read_yaml(file_of(path), "a playbook")
+    except NoFileError as error:
+        raise UserError(f"{error}; shipped are {', '.join(shipped())}") from error
     if isinstance(hosts := data.get("hosts"), list):
         data["hosts"] = [_host(entry, inventory or Inventory(), path) for entry in hosts]
     return validate(data, str(path))
@@ -316,8 +356,8 @@ def on_host(playbook: Playbook, host: str, inventory: Inventory | None = None) -
         if not {"@", ".", ":"} & set(host):
             names = ", ".join(spec.name for spec in playbook.hosts)
             raise UserError(
-                f"--host {host}: neither of the playbook ({names}) nor of the inventory nor an "
-                "address"
+                f"--host {host}: unknown host: not in the playbook ({names}) or inventory, and "
+                "not an address"
             )
         spec = parse_address(host)
     return playbook.model_copy(update={"hosts": (spec,)})

@@ -15,11 +15,12 @@ def load(database: str | None = None, *, reasons: bool = True, **where: str) -> 
     `where` selects, by columns of results.csv: `load(host="gicv3", benchmark="hypercall")`;
     without `reasons` the rows of traps by reason are left out.
 
-    Columns: those of results.csv, with its units (`value` in `unit` per operation); `repetition`
-    (from 1), `repeated` (bool: measured a second time because the first looked changed); and of
-    the run `started` (UTC), `state`, `playbook` (its name), `harness`, `emulator`, `kernels`
-    (`name: version key; …`), `microbench` (its hash), `folder` and `settings` (what the playbook
-    sets, `iterations=500 …`). What a run did not say is empty or None, `stdev` NaN.
+    Columns: those of results.csv, which `harness.model.measurement.Measurement` explains, but for
+    the number of the schema; `repeated` (bool: measured a second time because the first looked
+    changed); and of the run `started` (UTC), `state`, `playbook` (its name), `harness`,
+    `emulator`, `kernels` (`name: version key; …`), `microbench` (its hash), `folder` and
+    `settings` (what the playbook sets, `iterations=500 …`). What a run did not say is empty or
+    None, `stdev` and `share` NaN.
 
     Raises UserError if there is no such database or column, InfrastructureError if its server
     does not answer.

@@ -2,6 +2,7 @@
 """The picture of a report: ratio to VM beside the paper's, and where the traps went."""
 
 import io
+from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.model.application import applications
+from harness.model.legend import ApplicationLegend
 
 _Look = dict[str, Any]
 
@@ -61,7 +62,7 @@ def _panels(hosts: list[str], columns: int) -> tuple[Figure, Any]:
     return drawn, drawn.subplots(len(hosts), columns, squeeze=False)
 
 
-def overheads(table: pd.DataFrame) -> Figure:
+def overheads(table: pd.DataFrame, applications: Mapping[str, ApplicationLegend]) -> Figure:
     """Bars by application, one per configuration, for `harness.results.overhead.overheads`; on a
     logarithmic scale, as a nested VM on ARMv8.3 may cost a hundred times what NEVE's does."""
     known = table[table["overhead"].notna()]
@@ -69,14 +70,19 @@ def overheads(table: pd.DataFrame) -> Figure:
     hosts = list(table["host"].unique())
     drawn, panels = _panels(hosts, 1)
     for host, (axes,) in zip(hosts, panels, strict=True):
-        _overheads(axes, known[known["host"] == host], colours)
+        _overheads(axes, known[known["host"] == host], applications, colours)
         axes.set_title(
             "What virtualization costs applications" + (f" on {host}" if len(hosts) > 1 else "")
         )
     return drawn
 
 
-def _overheads(axes: Axes, known: pd.DataFrame, colours: dict[str, _Look]) -> None:
+def _overheads(
+    axes: Axes,
+    known: pd.DataFrame,
+    applications: Mapping[str, ApplicationLegend],
+    colours: dict[str, _Look],
+) -> None:
     names = list(dict.fromkeys(known["benchmark"]))
     configurations = list(dict.fromkeys(known["configuration"]))
     for number, configuration in enumerate(configurations):
@@ -95,7 +101,7 @@ def _overheads(axes: Axes, known: pd.DataFrame, colours: dict[str, _Look]) -> No
         axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}x")
-    axes.set_xticks(range(len(names)), [applications()[name].title for name in names], fontsize=9)
+    axes.set_xticks(range(len(names)), [applications[name].title for name in names], fontsize=9)
     axes.axhline(1, color="#222222", linewidth=0.8)
     axes.set_ylabel("cost, native = 1 (lower is better)")
     axes.legend(frameon=False, fontsize=8)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import junitparser
 import pandas as pd
-from scipy import stats
 
 from harness.cache import write_atomically
-from harness.errors import GuestError, UserError
-from harness.model.application import applications
-from harness.model.operations import redirections
-from harness.model.track import Track, e2h, nested
+from harness.model.cell import CellName
+from harness.model.legend import ApplicationLegend
+from harness.model.metadata import Change, Metadata
+from harness.model.track import e2h, nested
 from harness.plain import plain
-from harness.results import reference, tables
-from harness.results.frames import frame
-from harness.results.overhead import overheads
-from harness.results.store import RunFolder, Standing
+from harness.results import tables
+from harness.results.measured import Measured
+from harness.results.overhead import geometric_mean
+from harness.results.store import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,64 +46,28 @@ _OUTLIERS = (
 )
 
 
-def results(folder: RunFolder) -> pd.DataFrame:
-    """All measurements of the run, derived from its finished cells."""
-    return frame(row for record in folder.records() for row in record.measurements)
+def write(folder: RunFolder) -> pd.DataFrame:
+    """Write every derived file of the run, and return its summary.
 
-
-def summary(folder: RunFolder) -> pd.DataFrame:
-    """The table of the report: `tables.summary`, with the columns spread and noisy, or
-    `overheads` of a run of applications, `ends_of_payload` of one of a payload.
-
-    Raises GuestError if no cell finished.
+    Raises GuestError if no cell finished, UserError if the run is damaged.
     """
-    if runs_a_payload(folder):
-        return ends_of_payload(folder)
-    measured = results(folder)
-    if measured.empty:
-        failures = _failures(folder)
-        raise GuestError(f"run {folder.id} has no finished cell\n{failures}".rstrip())
-    if measures_applications(folder):
-        return overheads(folder.records())
-    table = tables.summary(measured, reference.load()).merge(
-        tables.spreads(_samples(folder)), how="left", on=["host", "benchmark", "configuration"]
-    )
-    return table.assign(noisy=table["spread"] > _spread_limit(folder))
-
-
-def _samples(folder: RunFolder) -> pd.DataFrame:
-    """All statistics that the guests gave, with the cell that each belongs to."""
-    rows = []
-    for record in folder.records():
-        host, configuration, _, _ = record.id.split("/")
-        rows += [
-            {"host": host, "configuration": configuration, **sample} for sample in record.samples
-        ]
-    return pd.DataFrame(rows)
-
-
-def _spread_limit(folder: RunFolder) -> float:
-    return float(folder.metadata.get("playbook", {}).get("spread_limit", 1.0))
-
-
-def write(folder: RunFolder) -> None:
-    """Write every derived file of the run."""
     from harness.results import chart  # matplotlib: half a second that only this needs
 
-    folder.write_results()
-    standing = folder.standing()
-    _junit(folder, standing)
-    table = summary(folder)
-    content = _content(folder, table)
+    measured = Measured.of(folder)
+    folder.results.write(measured.records)
+    _junit(measured)
+    table = measured.summary
+    content = _content(measured, table)
+    standing, changes = measured.standing, measured.metadata.changes or ()
     values = {
         **content.values,
         "standing": "" if standing.whole else f"This run is not whole. It is {standing}.",
         "missing": standing.missing,
-        "accounting": _accounting(folder.metadata),
-        "provenance": _provenance(folder),
-        "skipped": folder.metadata.get("skipped", []),
-        "changes": [change_in_words(change) for change in folder.metadata.get("changes", [])],
-        "failures": _failures(folder),
+        "accounting": _accounting(measured.metadata),
+        "provenance": _provenance(measured),
+        "skipped": measured.metadata.skipped,
+        "changes": [change_in_words(change) for change in changes],
+        "failures": measured.failures,
     }
     picture = ""
     if content.drawn:
@@ -129,6 +92,7 @@ def write(folder: RunFolder) -> None:
         table=content.table.to_html(index=False, border=0),
         reasons={name: part.to_html(border=0) for name, part in content.reasons.items()},
     )
+    return table
 
 
 @dataclass(frozen=True)
@@ -143,37 +107,20 @@ class _Content:
     drawn: "Figure | None" = None
 
 
-def _content(folder: RunFolder, table: pd.DataFrame) -> _Content:
-    if runs_a_payload(folder):
-        return _payload(folder, table)
-    if measures_applications(folder):
-        return _applications(folder, table)
-    return _operations(folder, table)
+def _content(measured: Measured, table: pd.DataFrame) -> _Content:
+    if measured.payload:
+        return _payload(measured, table)
+    if measured.of_applications:
+        return _applications(measured, table)
+    return _operations(measured, table)
 
 
-def runs_a_payload(folder: RunFolder) -> bool:
-    """Whether the run is one of an image of the user's."""
-    return bool(folder.metadata.get("playbook", {}).get("payload"))
-
-
-def ends_of_payload(folder: RunFolder) -> pd.DataFrame:
-    """Columns host, configuration, `status` (None where it did not end) and `console`, its file
-    below consoles/; a nested guest's is that of its hypervisor."""
-    rows = []
-    for record in folder.records():
-        host, configuration, _, _ = record.id.split("/")
-        end = record.samples[0] if record.samples else {"status": None, "console": ""}
-        rows.append((host, configuration, end["status"], end["console"]))
-    return pd.DataFrame(rows, columns=["host", "configuration", "status", "console"], dtype=object)
-
-
-def _payload(folder: RunFolder, table: pd.DataFrame) -> _Content:
-    image = folder.metadata["playbook"]["payload"]["image"]
+def _payload(measured: Measured, table: pd.DataFrame) -> _Content:
     passed = int((table["status"] == 0).sum())
     return _Content(
         "payload",
         {
-            "title": f"{image}: {folder.id}",
+            "title": f"{measured.payload}: {measured.folder.id}",
             "headline": f"It came to a good end in {passed} of {len(table)} configurations.",
         },
         table.fillna(""),
@@ -181,31 +128,22 @@ def _payload(folder: RunFolder, table: pd.DataFrame) -> _Content:
     )
 
 
-def measures_applications(folder: RunFolder) -> bool:
-    """Whether the run is one of applications."""
-    benchmarks = folder.metadata.get("playbook", {}).get("benchmarks", [])
-    return bool(set(benchmarks) & set(applications()))
-
-
-def _measures_operations(folder: RunFolder) -> bool:
-    return not (runs_a_payload(folder) or measures_applications(folder))
-
-
-def _applications(folder: RunFolder, table: pd.DataFrame) -> _Content:
+def _applications(measured: Measured, table: pd.DataFrame) -> _Content:
     from harness.results import chart
 
-    sizes = {sample["size"] for record in folder.records() for sample in record.samples}
+    known = measured.legend.applications
+    sizes = {sample["size"] for record in measured.records for sample in record.samples}
     return _Content(
         "applications",
         {
-            "title": f"Applications: {folder.id}",
+            "title": f"Applications: {measured.folder.id}",
             "headline": applications_headline(table),
             "small": "small" in sizes,
-            "emulated": bool(folder.metadata.get("emulator")),
+            "emulated": bool(measured.metadata.emulator),
         },
-        readable_applications(table),
+        readable_applications(table, known),
         {},
-        chart.overheads(table),
+        chart.overheads(table, known),
     )
 
 
@@ -213,7 +151,7 @@ def applications_headline(table: pd.DataFrame) -> str:
     """The mean overhead of each configuration, in a sentence."""
     known = table[table["overhead"].notna() & (table["configuration"] != "native")]
     parts = [
-        f"{name}: {stats.gmean(rows['overhead']):.1f}x over {len(rows)} "
+        f"{name}: {geometric_mean(rows['overhead']):.1f}x over {len(rows)} "
         f"application{'' if len(rows) == 1 else 's'}"
         for name, rows in known.groupby("configuration", sort=False)
     ]
@@ -222,11 +160,13 @@ def applications_headline(table: pd.DataFrame) -> str:
     return f"Geometric mean of the cost, native being 1: {'; '.join(parts)}."
 
 
-def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
+def readable_applications(
+    table: pd.DataFrame, known: Mapping[str, ApplicationLegend]
+) -> pd.DataFrame:
     """The overheads as text; an unknown cell stays empty."""
     rows = tables.records(table)
     columns = {
-        "application": [applications()[row["benchmark"]].title for row in rows],
+        "application": [known[row["benchmark"]].title for row in rows],
         "configuration": table["configuration"],
         "overhead": [_with_error(row["overhead"], row["overhead_error"], 2, "x") for row in rows],
         "measured": [
@@ -234,7 +174,7 @@ def readable_applications(table: pd.DataFrame) -> pd.DataFrame:
         ],
         "unit": table["unit"],
         "runs": [str(row["runs"]) for row in rows],
-        "exits/s": [number(value, 0) for value in table["traps"]],
+        "traps/s": [number(value, 0) for value in table["traps"]],
         "busy CPUs": table["cpu"],
     }
     if table["host"].nunique() > 1:
@@ -248,23 +188,22 @@ def _with_error(value: float, error: float, digits: int, unit: str = "") -> str:
     return number(value, digits, unit) + ("" if pd.isna(error) else f" ± {number(error, digits)}")
 
 
-def _operations(folder: RunFolder, table: pd.DataFrame) -> _Content:
+def _operations(measured: Measured, table: pd.DataFrame) -> _Content:
     from harness.results import chart
 
-    track = _track(folder)
-    where = tables.reasons(results(folder))
+    where = tables.reasons(measured.rows)
     redirected = {
-        name: redirections(track.name, e2h=e2h(name)) for name in table["configuration"].unique()
+        name: measured.legend.redirected(name) for name in table["configuration"].unique()
     }
     return _Content(
         "report",
         {
-            "title": f"Nested virtualization: {folder.id}",
+            "title": f"Nested virtualization: {measured.folder.id}",
             "headline": headline(table),
             "units": _units(table),
             "noisy": bool(table["noisy"].any()),
-            "spread_limit": _spread_limit(folder),
-            "comparability": _comparability(table, track),
+            "spread_limit": measured.spread_limit,
+            "comparability": _comparability(table, measured.legend.compared),
             "outliers": _OUTLIERS,
         },
         readable(table),
@@ -282,13 +221,6 @@ def _operations(folder: RunFolder, table: pd.DataFrame) -> _Content:
     )
 
 
-def _track(folder: RunFolder) -> Track:
-    name = folder.metadata.get("track")
-    if name is None:
-        raise UserError(f"{folder.path / 'metadata.json'} names no track")
-    return Track.load(name)
-
-
 def _hosts_by_unit(table: pd.DataFrame) -> dict[str, list[str]]:
     known = table.dropna(subset=["unit"])
     return {
@@ -304,13 +236,13 @@ def _units(table: pd.DataFrame) -> str:
     return ", ".join(f"{unit} on {' and '.join(names)}" for unit, names in hosts.items())
 
 
-def _comparability(table: pd.DataFrame, track: Track) -> str:
+def _comparability(table: pd.DataFrame, compared: str) -> str:
     hosts = _hosts_by_unit(table)
     said = [
         _COMPARABILITY[unit] if len(hosts) == 1 else f"{', '.join(names)}: {_COMPARABILITY[unit]}"
         for unit, names in hosts.items()
     ]
-    return " ".join([*said, track.compared])
+    return " ".join([*said, compared])
 
 
 def headline(table: pd.DataFrame) -> str:
@@ -387,8 +319,8 @@ def readable_reasons(
     return {name: part for name, part in shown.items() if len(part)}
 
 
-def _accounting(metadata: dict[str, Any]) -> str:
-    if all(host["all_exits"] for host in metadata.get("accounting", {}).values()):
+def _accounting(metadata: Metadata) -> str:
+    if all(host.all_exits for host in metadata.accounting.values()):
         return "Every exit is counted, also those that KVM handles inside its world switch."
     return (
         "Exits that L0's KVM handles inside its world switch are not seen by the tracepoint "
@@ -396,27 +328,26 @@ def _accounting(metadata: dict[str, Any]) -> str:
     )
 
 
-def _provenance(folder: RunFolder) -> str:
-    metadata = folder.metadata
-    kernels = metadata.get("kernels", {})
+def _provenance(measured: Measured) -> str:
+    metadata = measured.metadata
     lines = [
-        f"kernel {level.upper()}   Linux {kernel['version']} (track {metadata.get('track')}), "
-        f"key {kernel['key']}, {kernel.get('origin', 'of unknown origin')}"
-        for level, kernel in kernels.items()
+        f"kernel {level.upper()}   Linux {kernel.version} (track {metadata.track}), "
+        f"key {kernel.key}, {kernel.origin}"
+        for level, kernel in metadata.kernels.items()
     ]
     lines += [
-        *([f"timer       {_timers(folder)}"] if _measures_operations(folder) else []),
-        f"emulator    {metadata.get('emulator', 'none')}",
-        f"started     {metadata.get('started')}",
-        f"repeat      {metadata.get('repeat')}",
+        *([f"timer       {_timers(measured.samples)}"] if measured.of_operations else []),
+        f"emulator    {metadata.emulator or 'none'}",
+        f"started     {metadata.started.isoformat()}",
+        f"repeat      {metadata.repeat}",
     ]
     return "\n".join(lines)
 
 
-def _timers(folder: RunFolder) -> str:
+def _timers(samples: pd.DataFrame) -> str:
     """The counters that costs were read from, each with its configurations where they differ."""
     users: dict[str, dict[str, None]] = {}
-    for sample in tables.records(_samples(folder)):
+    for sample in tables.records(samples):
         name = _TIMERS[sample.get("timer", "virtual")]
         users.setdefault(name, {})[f"{sample['host']}/{sample['configuration']}"] = None
     if len(users) == 1:
@@ -424,51 +355,44 @@ def _timers(folder: RunFolder) -> str:
     return "; ".join(f"{name}: {', '.join(cells)}" for name, cells in users.items())
 
 
-def _failures(folder: RunFolder) -> str:
-    return "\n".join(
-        f"{record.id}: {plain(record.error)}" for record in folder.records() if not record.passed
-    )
-
-
-def change_in_words(change: Mapping[str, Any]) -> str:
+def change_in_words(change: Change) -> str:
     """An entry of the metadata's `changes`, which the history made, as a line."""
-    cell = f"{change['host']}, {change['benchmark']}, {change['configuration']}"
-    what = f"{cell}: {change['metric']} {number(change['last'], 2)} {change['unit']}"
-    if change["verdict"] == "suspicious":
+    cell = f"{change.host}, {change.benchmark}, {change.configuration}"
+    what = f"{cell}: {change.metric} {number(change.last, 2)} {change.unit}"
+    if change.verdict == "suspicious":
         return (
             f"{what} looks changed, which a second measurement did not confirm "
-            f"(level {number(change['level'], 2)})"
+            f"(median {number(change.median, 2)})"
         )
     effect = (
-        f"{change['effect']:+.2%}"
-        if change["effect"] is not None
-        else f"from {number(change['before'], 2)}"
+        f"{change.effect:+.2%}"
+        if change.effect is not None
+        else f"from {number(change.before or 0.0, 2)}"
     )
-    since = f" since {change['since']}" if "since" in change else ""
-    sure = min(float(change["confidence"]), 0.999999)
+    since = f" since {change.since}" if change.since else ""
+    sure = min(change.confidence or 0.0, 0.999999)
     return (
-        f"{what} has {change['verdict']}{since}, {effect} (noise {change['noise']:.2%}, "
+        f"{what} has {change.verdict}{since}, {effect} (noise {change.noise:.2%}, "
         f"confidence {sure:.4%})"
     )
 
 
-def _junit(folder: RunFolder, standing: Standing) -> None:
+def _junit(measured: Measured) -> None:
+    folder, standing = measured.folder, measured.standing
     suite = junitparser.TestSuite(folder.id)
-    for record in folder.records():
-        group, _, name = record.id.rpartition("/")
-        case = junitparser.TestCase(name, classname=group, time=record.seconds)
+    for record in measured.records:
+        case = _case(record.id, time=record.seconds)
         if not record.passed:
             case.result = [junitparser.Failure(plain(record.error))]
         suite.add_testcase(case)
     for cell in standing.missing:
-        group, _, name = cell.rpartition("/")
-        case = junitparser.TestCase(name, classname=group)
+        case = _case(cell)
         case.result = [junitparser.Error(f"not measured: the run is {standing.state}")]
         suite.add_testcase(case)
-    for change in folder.metadata.get("changes", []):
-        group = f"{change['host']}/{change['configuration']}/history"
-        case = junitparser.TestCase(f"{change['benchmark']} {change['metric']}", classname=group)
-        if change["verdict"] == "regressed":
+    for change in measured.metadata.changes or ():
+        group = f"{change.host}/{change.configuration}/history"
+        case = junitparser.TestCase(f"{change.benchmark} {change.metric}", classname=group)
+        if change.verdict == "regressed":
             case.result = [junitparser.Failure(change_in_words(change))]
         else:
             case.system_out = change_in_words(change)
@@ -477,6 +401,12 @@ def _junit(folder: RunFolder, standing: Standing) -> None:
     document.add_testsuite(suite)
     text = str(document.tostring(), "utf-8")  # type: ignore[no-untyped-call]
     write_atomically(folder.path / "junit.xml", text + "\n")
+
+
+def _case(cell: str, **more: float) -> junitparser.TestCase:
+    host, configuration, repetition, benchmark = CellName.of(cell)
+    group = f"{host}/{configuration}/{repetition}"
+    return junitparser.TestCase(benchmark, classname=group, **more)
 
 
 def _render(folder: RunFolder, template: str, kind: str, **values: Any) -> None:

@@ -4,26 +4,32 @@
 metadata.json   first, and again at every step, atomically
 cells.jsonl     a line per finished cell, appended and flushed to disk: the truth from
                 which everything else is derived again
-results.csv, report.md, report.html, junit.xml, consoles/*.log
+results.csv     their measurements, derived; report.md, report.html and junit.xml likewise
+consoles/*.log
 """
 
 import json
 import os
 import secrets
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from harness.cache import write_atomically
 from harness.errors import UserError
 from harness.model.cell import CellRecord
-from harness.results.frames import frame
+from harness.model.measurement import SCHEMA
+from harness.model.metadata import Metadata
+from harness.results import schema1
+from harness.results.results_csv import ResultsCsv
 
-SCHEMA = 1  # of all files of a run
+_RECORD = TypeAdapter(CellRecord)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,14 @@ class Standing:
         """Whether all that was planned was measured."""
         return not self.failed and not self.missing
 
+    @classmethod
+    def of(cls, metadata: Metadata, records: Iterable[CellRecord]) -> "Standing":
+        """Of a run whose cells have ended as `records` say."""
+        ended = {record.id: record.passed for record in records}
+        passed = sum(ended.values())
+        missing = tuple(cell for cell in metadata.planned if cell not in ended)
+        return cls(metadata.state, passed, len(ended) - passed, missing)
+
     def __str__(self) -> str:
         total = self.passed + self.failed + len(self.missing)
         parts = [f"{self.passed} of {total} cell{'' if total == 1 else 's'} passed"]
@@ -50,39 +64,12 @@ class Standing:
         return f"{self.state}: {', '.join(parts)}"
 
 
-class _Kernel(BaseModel):
-    version: str
-    key: str
-    origin: str = ""
-
-
-class _Accounting(BaseModel):
-    all_exits: bool
-
-
-class _Metadata(BaseModel):
-    """The shape of those entries that are read again; the others are for people."""
-
-    schema_number: int = Field(SCHEMA, alias="schema")
-    track: str | None = None
-    state: str = "unfinished"
-    playbook: dict[str, Any] = {}
-    kernels: dict[str, _Kernel] = {}
-    accounting: dict[str, _Accounting] = {}
-    skipped: list[str] = []
-    planned: list[str] = []
-    changes: list[dict[str, Any]] = []
-
-
-_RECORD = TypeAdapter(CellRecord)
-
-
-@dataclass(frozen=True)
+@dataclass
 class RunFolder:
     """One run on disk."""
 
     path: Path
-    _metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Metadata
 
     @property
     def id(self) -> str:
@@ -92,16 +79,19 @@ class RunFolder:
     def consoles(self) -> Path:
         return self.path / "consoles"
 
+    @cached_property
+    def results(self) -> ResultsCsv:
+        return ResultsCsv(self.path / "results.csv")
+
     @classmethod
-    def create(cls, runs: Path, name: str, metadata: dict[str, Any]) -> "RunFolder":
-        """A new folder below `runs`; `latest` points to it."""
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        path = runs / f"{stamp}-{name}-{secrets.token_hex(2)}"
+    def create(cls, runs: Path, name: str, facts: Mapping[str, Any]) -> "RunFolder":
+        """A new folder below `runs`, whose metadata begins with `facts`; `latest` points to it."""
+        started = datetime.now(UTC)
+        path = runs / f"{started:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"
         (path / "consoles").mkdir(parents=True)
-        folder = cls(path)
-        folder.update(
-            schema=SCHEMA, run_id=path.name, started=datetime.now(UTC).isoformat(), **metadata
-        )
+        known = {"schema": SCHEMA, "run_id": path.name, "started": started}
+        folder = cls(path, Metadata.model_validate({**facts, **known}))
+        folder.update()
         link = runs / f".latest-{secrets.token_hex(4)}"
         link.symlink_to(path.name)
         link.replace(runs / "latest")
@@ -109,26 +99,17 @@ class RunFolder:
 
     @classmethod
     def open(cls, runs: Path, name: str) -> "RunFolder":
-        """The run `name` (`latest` too), or the folder at that path."""
+        """The run `name` (`latest` too), or the folder at that path. Raises UserError if there is
+        none, it is damaged, or a newer harness wrote it."""
         for path in (runs / name, Path(name)):
             if (path / "metadata.json").is_file():
                 return cls(path.resolve(), _read_metadata(path / "metadata.json"))
         raise UserError(f"no run {name!r} in {runs}: `neve runs` lists them")
 
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return self._metadata
-
     def update(self, **entries: Any) -> None:
         """Merge `entries` into the metadata and write it; a mapping adds to the one there."""
-        for key, value in entries.items():
-            old = self._metadata.get(key)
-            if isinstance(value, dict) and isinstance(old, dict):
-                self._metadata[key] = {**old, **value}
-            else:
-                self._metadata[key] = value
-        text = json.dumps(self._metadata, indent=2, sort_keys=True, default=str)
-        write_atomically(self.path / "metadata.json", text + "\n")
+        self.metadata = self.metadata.merged(entries)
+        write_atomically(self.path / "metadata.json", self.metadata.text())
 
     def append(self, record: CellRecord) -> None:
         """Add a finished cell; it is on the disk when this returns."""
@@ -140,10 +121,12 @@ class RunFolder:
             stream.write(json.dumps(asdict(record)).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
-        self.write_results()
+        if not self.results.add(record):
+            self.results.write(self.records())
 
     def records(self) -> list[CellRecord]:
-        """The newest record of every cell; a torn last line of a crashed run is passed over."""
+        """The newest record of every cell; a torn last line of a crashed run is passed over.
+        Raises UserError if it is damaged, or a newer harness wrote it."""
         newest: dict[str, CellRecord] = {}
         for record in self._read():
             newest[record.id] = record
@@ -151,15 +134,7 @@ class RunFolder:
 
     def standing(self) -> Standing:
         """What has passed, failed, and was planned but has not ended."""
-        records = self.records()
-        passed = sum(record.passed for record in records)
-        ended = {record.id for record in records}
-        return Standing(
-            self.metadata.get("state", "unfinished"),
-            passed,
-            len(records) - passed,
-            tuple(cell for cell in self.metadata.get("planned", []) if cell not in ended),
-        )
+        return Standing.of(self.metadata, self.records())
 
     def _read(self) -> Iterator[CellRecord]:
         file = self.path / "cells.jsonl"
@@ -172,33 +147,31 @@ class RunFolder:
                 continue
             except UnicodeDecodeError as error:
                 raise UserError(f"{file}, line {number}, is damaged: {error}") from error
-            try:
-                yield _RECORD.validate_python(data)
-            except ValidationError as error:
-                raise UserError(
-                    f"{file}, line {number}, is damaged, or no run of ours: {_first(error)}"
-                ) from error
-
-    def write_results(self) -> None:
-        """Derive results.csv from the cells."""
-        rows = [row for record in self.records() for row in record.measurements]
-        write_atomically(self.path / "results.csv", frame(rows).to_csv(index=False))
+            yield _valid(data, schema1.cell, _RECORD.validate_python, f"{file}, line {number},")
 
 
-def _read_metadata(file: Path) -> dict[str, Any]:
+def _read_metadata(file: Path) -> Metadata:
     try:
-        metadata = json.loads(file.read_bytes())
-        known = _Metadata.model_validate(metadata)
-    except ValidationError as error:
-        raise UserError(f"{file} is damaged, or no run of ours: {_first(error)}") from error
+        data = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged: {error}") from error
-    if known.schema_number > SCHEMA:
+    return _valid(data, schema1.metadata, Metadata.model_validate, str(file))
+
+
+def _valid(data: Any, newer: Callable[[Any], Any], validate: Callable[[Any], _T], where: str) -> _T:
+    """`data` of whichever schema; `newer` makes schema 2 of schema 1."""
+    number = data.get("schema", 1) if isinstance(data, dict) else SCHEMA
+    if isinstance(number, int) and number > SCHEMA:
         raise UserError(
-            f"{file} was written by a newer harness (schema {known.schema_number}; "
+            f"{where} was written by a newer harness (schema {number}; "
             f"this one reads up to {SCHEMA}): update it"
         )
-    return {str(key): value for key, value in metadata.items()}
+    try:
+        return validate(newer(data) if number == 1 else data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = _first(error) if isinstance(error, ValidationError) else str(error)
+        reason += " is missing" if isinstance(error, KeyError) else ""
+        raise UserError(f"{where} is damaged, or no run of ours: {reason}") from error
 
 
 def _first(error: ValidationError) -> str:

@@ -118,9 +118,9 @@ def redirection(
 
 
 def comparison(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """A row per cell and metric of either run: columns before, after and change
+    """A row per cell, metric, level and statistic of either run: columns before, after and change
     (after / before - 1); NaN where a run does not have it, and for a change from 0."""
-    keys = [*CELL, "metric", "unit"]
+    keys = [*CELL, "metric", "level", "unit", "statistic"]
     medians = [
         frame[frame["reason"] == ""].groupby(keys, sort=False)["value"].median()
         for frame in (before, after)

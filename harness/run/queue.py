@@ -69,5 +69,6 @@ class CellQueue:
             configuration=cell.configuration,
             mechanism=mechanism,
             benchmark=cell.benchmark,
+            repetition=cell.repetition,
             **asdict(value),
         )

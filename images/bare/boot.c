@@ -7,7 +7,6 @@
 #define BLOCK_DEVICE		0x0060000000000401ul	/* XN, AF, attribute 0 */
 #define BLOCK_NORMAL		0x0000000000000705ul	/* AF, inner shareable, attribute 1 */
 
-struct machine machine;
 extern uint64_t page_table[512];
 
 /* Called with the MMU off: blocks that hold RAM are normal memory. */

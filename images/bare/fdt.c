@@ -12,6 +12,8 @@
 #define FDT_NOP		4u
 #define GIC_SPI_BASE	32
 
+struct machine machine;
+
 struct node {
 	const char *compatible;
 	size_t compatible_length;

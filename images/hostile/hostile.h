@@ -101,39 +101,48 @@ extern char climb_vectors[], climb_el1_vectors[];
 #define S2_LEAF		(VALID | AF | S2_READ | S2_NORMAL | S2_SHARED)
 #define LDR_X0_X1	0xf9400020u
 
-/* Are we in a virtual EL2? If not, this is an ordinary guest's EL1. */
-extern bool has_el2;
+/* random.c */
+void seed_random(uint64_t seed);
+uint64_t random64(void);
+uint64_t wild(void);
+uint64_t wild_pc(void);
+void wild_gprs(uint64_t *gprs);
+extern char arena[];
+#define ARENA_SIZE	(16 * 4096)
+
+/* findings.c */
+void findings_begin(void);
+void findings_end(const char *what);
+void note(uint64_t value);
+void note_vector(int vector);
+void checked(uint64_t mistakes);
+void progress(const char *what, uint32_t at, uint32_t total);
 
 /* vel2.c */
 #define WATCHDOG_INTID	26		/* the hypervisor timer's PPI */
+extern bool has_el2;	/* Are we in a virtual EL2? If not, this is an ordinary guest's EL1. */
 void vel2_start(void);
 void vel2_sane(void);
-void vel2_access(uint32_t op, bool is_read, uint64_t value);
 void wild_lower_levels(void);
 uint64_t vel2_good_value(uint32_t op, bool *vital);
 void watchdog_start(uint32_t microseconds);
 void watchdog_stop(void);
 uint64_t psci(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3);
 
-/* main.c */
-void seed_random(uint64_t seed);
-uint64_t random64(void);
-uint64_t wild(void);
-uint64_t wild_pc(void);
-void wild_gprs(uint64_t *gprs);
+/* snippet.c */
+extern struct frame frames[];
+void catch_exceptions(int cpu);
 void write_snippet(const uint32_t *words, int count);
 int run_snippet(enum level level, const uint64_t *gprs);
 int finish_probe(int vector);
-void progress(const char *what, uint32_t at, uint32_t total);
-void note(uint64_t value);
-void checked(uint64_t mistakes);
+void vel2_access(uint32_t op, bool is_read, uint64_t value);
+
+/* helper.c */
 void helper_start(void (*work)(void));
 void helper_stop(void);
 extern volatile bool helper_busy, helper_told;
 extern volatile uint64_t helper_vncr;
-void secondary_entry(void);
-extern char arena[];
-#define ARENA_SIZE	(16 * 4096)
+void secondary_entry(void);	/* of start.S */
 
 /* attacks.c, distributor.c, features.c, interrupts.c, neve.c, tables.c, isolation.c */
 struct attack {

@@ -89,22 +89,6 @@ uint64_t vel2_good_value(uint32_t op, bool *vital)
 	return 0;
 }
 
-/* One access of virtual EL2. */
-void vel2_access(uint32_t op, bool is_read, uint64_t value)
-{
-	uint64_t gprs[31];
-	uint32_t word = HVC | hvc_imm(op, is_read, 0) << 5;
-	bool vital;
-
-	wild_gprs(gprs);
-	gprs[0] = vel2_good_value(op, &vital);
-	if (!vital || is_read)
-		gprs[0] = value;
-	write_snippet(&word, 1);
-	run_snippet(EL2, gprs);
-	note(this_frame()->x0);
-}
-
 /* What the levels below run with. */
 void wild_lower_levels(void)
 {

@@ -12,7 +12,7 @@ from harness.commands.run import run
 from harness.commands.setup import read_setup
 from harness.model.application import applications
 from harness.paths import PLAYBOOKS
-from harness.results import report
+from harness.results.measured import Measured
 from harness.results.overhead import overheads
 from tests.plans import differences
 
@@ -37,7 +37,7 @@ def go(file, tmp_path, resume=None):
 
 
 def statuses(folder):
-    return {record.id.split("/")[-1]: record.status for record in folder.records()}
+    return {record.name.benchmark: record.status for record in folder.records()}
 
 
 def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monkeypatch):
@@ -62,7 +62,7 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
         "nginx": "failed",
         "tcp-rr": "passed",
     }
-    errors = {record.id.split("/")[-1]: record.error for record in folder.records()}
+    errors = {record.name.benchmark: record.error for record in folder.records()}
     assert "panic" in errors["hackbench"]
     assert "got no answer within 60 s" in errors["memcached"]
     assert "no such module" in errors["nginx"]
@@ -76,15 +76,15 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
 
 def test_same_application_twice_agrees_within_its_error(book, tmp_path):
     file = book(configurations=["native", "vm"], benchmarks=["memcached"], repetitions=2)
-    folder = go(file, tmp_path)
-    cells, plan = folder.records(), describe(read_setup(file, None, None))
-    assert not differences(plan["commands"], folder.metadata["commands"])
+    measured, plan = Measured.of(go(file, tmp_path)), describe(read_setup(file, None, None))
+    assert not differences(plan["commands"], measured.metadata.written()["commands"])
     for configuration in ("native", "vm"):
         one, two = (
             overheads(
-                [cell for cell in cells if cell.id == f"tcg/{configuration}/{repetition}/memcached"]
+                [cell for cell in measured.records if cell.name[1:3] == (configuration, number)],
+                measured.legend.applications,
             ).iloc[0]
-            for repetition in (1, 2)
+            for number in (1, 2)
         )
         assert abs(one["value"] - two["value"]) <= one["error"] + two["error"]
 
@@ -96,7 +96,7 @@ def test_shipped_playbook_in_an_hour(tmp_path, monkeypatch):
     folder = go(SHIPPED, tmp_path)
     assert set(statuses(folder).values()) == {"passed"}
     assert time.monotonic() - started < 3600
-    table = report.summary(folder).set_index(["benchmark", "configuration"])["overhead"]
+    table = Measured.of(folder).summary.set_index(["benchmark", "configuration"])["overhead"]
     for benchmark in ("memcached", "tcp-rr"):
         assert 1 < table[benchmark, "vm"] < table[benchmark, "nested-neve-vhe"]
 
@@ -108,6 +108,6 @@ def test_the_papers_order(book, tmp_path, benchmark):
         configurations=["native", "vm", "nested-neve-vhe", "nested-v8.3-vhe"],
         benchmarks=[benchmark],
     )
-    table = report.summary(go(file, tmp_path)).set_index("configuration")
+    table = Measured.of(go(file, tmp_path)).summary.set_index("configuration")
     costs = table["overhead"].to_list()
     assert costs == sorted(costs)

@@ -46,7 +46,7 @@ def test_a_worker_that_dies_costs_the_cell_under_way(playbook, tmp_path):
     cells = tmp_path / "runs" / "latest" / "cells.jsonl"
     wait_for(cells.exists, process)
     first = cells.read_text().splitlines()[0]
-    host = RunFolder.open(tmp_path / "runs", "latest").records()[0].id.partition("/")[0]
+    host = RunFolder.open(tmp_path / "runs", "latest").records()[0].name.host
     machines = emulators(process)
     assert len(machines) == len(HOSTS)
     workers = {machine.parent() for machine in machines}

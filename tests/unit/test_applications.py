@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.artifacts import artifacts_of
+from harness.build.artifacts import build_all
 from harness.cache import Cache
 from harness.errors import GuestError, UserError
 from harness.machine.guest.vmm import vmm_argv
@@ -13,8 +13,10 @@ from harness.model import playbook
 from harness.model.application import applications
 from harness.model.cell import CellRecord
 from harness.model.guest import Guest
+from harness.model.legend import Legend
 from harness.model.measurement import Measurement
 from harness.model.playbook import Benchmark, Cell, Configuration
+from harness.model.setup import Setup
 from harness.model.track import Track, track_names
 from harness.progress import Progress
 from harness.results import report
@@ -22,6 +24,7 @@ from harness.results.overhead import overheads
 from harness.results.store import RunFolder
 
 RECORDED = Path(__file__).with_name("recorded") / "applications"
+LEGEND = Legend.of("upstream", applications()).applications
 FIGURES = {
     "apache": 959.80,
     "hackbench": 0.131,
@@ -61,8 +64,8 @@ def test_description_is_whole(name):
 
 
 def test_overhead_is_a_cost_whichever_direction_is_better():
-    assert applications()["tcp-rr"].overhead(native=1000.0, measured=100.0) == 10
-    assert applications()["hackbench"].overhead(native=1.0, measured=10.0) == 10
+    assert LEGEND["tcp-rr"].overhead(native=1000.0, measured=100.0) == 10
+    assert LEGEND["hackbench"].overhead(native=1.0, measured=10.0) == 10
 
 
 def test_applications_have_a_playbook_of_their_own():
@@ -112,7 +115,7 @@ def test_a_copy_that_is_not_there_is_one_line(tmp_path):
         "p",
     )
     with pytest.raises(UserError, match=r"specjvm: no file .*SPECjvm2008\.jar"):
-        artifacts_of(Cache(tmp_path), Progress(), book)
+        build_all(Cache(tmp_path), Progress(), Setup.of(book))
 
 
 def test_guests_have_the_disk_and_a_card_that_vhost_serves():
@@ -139,22 +142,24 @@ def record(configuration, benchmark, figures, *, repetition=1):
     cell = Cell("tcg", Configuration(configuration), repetition, Benchmark(benchmark))
     application = applications()[benchmark]
 
-    def row(metric, unit, value, reason=""):
+    def row(metric, unit, value, level=""):
         return Measurement(
-            "r",
-            "tcg",
-            "upstream",
-            "max",
-            3,
-            configuration,
-            "none",
-            benchmark,
-            metric,
-            unit,
-            value,
-            None,
-            len(figures),
-            reason,
+            run_id="r",
+            host="tcg",
+            track="upstream",
+            cpu="max",
+            gic=3,
+            configuration=configuration,
+            mechanism="none",
+            benchmark=benchmark,
+            metric=metric,
+            unit=unit,
+            value=value,
+            stdev=None,
+            iterations=len(figures),
+            repetition=repetition,
+            statistic="mean",
+            level=level,
         )
 
     mean = sum(figures) / len(figures)
@@ -176,7 +181,8 @@ def test_errors_propagate_to_the_overhead():
         [
             record("native", "tcp-rr", [99.0, 100.0, 101.0]),
             record("vm", "tcp-rr", [9.0, 10.0, 11.0]),
-        ]
+        ],
+        LEGEND,
     ).set_index("configuration")
     # Student's t for 95 % and two degrees of freedom is 4.303; 1/sqrt(3) of it is 2.484.
     assert table.loc["native", "error"] == pytest.approx(2.484, abs=1e-3)
@@ -189,7 +195,8 @@ def test_errors_propagate_to_the_overhead():
 
 def test_repetitions_are_runs_of_one_cell():
     table = overheads(
-        [record("vm", "tcp-rr", [9.0, 11.0]), record("vm", "tcp-rr", [10.0], repetition=2)]
+        [record("vm", "tcp-rr", [9.0, 11.0]), record("vm", "tcp-rr", [10.0], repetition=2)],
+        LEGEND,
     )
     assert table["runs"].to_list() == [3]
     assert table["value"].to_list() == [10.0]

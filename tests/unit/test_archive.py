@@ -12,14 +12,13 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from shutil import copytree
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from harness import results
@@ -30,8 +29,11 @@ from harness.results.history import database
 from harness.results.history.archive import Archive, Outcome, find
 from harness.results.history.database import Database
 from harness.results.history.models import Base, StoredRun
+from tests.of_before import of_before
 from tests.synthetic import write_run
 
+RECORDED = Path(__file__).with_name("recorded") / "schema1"
+APPLICATIONS = "20261127-152105-applications-9d17"
 HOSTILE = "x'; DROP TABLE runs; --<script>alert(1)</script>"
 
 
@@ -64,7 +66,6 @@ def test_frame_is_tidy(archive, tmp_path):
     frame = archive.load()
     assert list(frame.columns) == [
         *COLUMNS,
-        "repetition",
         "started",
         "state",
         "playbook",
@@ -136,7 +137,7 @@ def cell(folder, **changes):
         (lambda f: (f / "metadata.json").write_text('{"run_id": "x", "sta'), "is damaged"),
         (lambda f: (f / "metadata.json").write_text("[1]"), "is damaged"),
         (lambda f: (f / "metadata.json").write_bytes(b"\xff\xfe"), "is damaged"),
-        (lambda f: spoil(f, started="yesterday"), "yesterday"),
+        (lambda f: spoil(f, started="yesterday"), "started: .* valid datetime"),
         (lambda f: spoil(f, run_id=None), "run_id"),
         (lambda f: spoil(f, run_id="other"), 'belongs to the run "night-001"'),
         (lambda f: spoil(f, kernels=["x"]), "no run of ours"),
@@ -152,6 +153,10 @@ def cell(folder, **changes):
         (lambda f: cell(f, host="\ud800"), "host"),
         (lambda f: cell(f, iterations=2**70), "iterations"),
         (lambda f: cell(f, surprise=1), "surprise"),
+        (lambda f: cell(f, repetition=2), "cell server/vm/1/hypercall has .* of server/vm/2/"),
+        (lambda f: cell(f, statistic="guess"), "statistic"),
+        (lambda f: cell(f, metric="exits"), "metric"),
+        (lambda f: cell(f, level="L3"), "level"),
     ],
 )
 def test_a_damaged_or_foreign_folder_is_one_line(archive, tmp_path, damage, complaint):
@@ -192,9 +197,9 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
     with Database.open(place) as opened:
         Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0003_more.py").write_text(
+    (newer / "versions" / "r0004_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0003', '0002'\n"
+        "revision, down_revision = '0004', '0003'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
     )
     with monkeypatch.context() as patch:
@@ -205,7 +210,7 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
             assert len(Archive(opened).load()) == 3
     for writable in (True, False):
         with (
-            pytest.raises(UserError, match=r"newer harness \(its schema is '0003', ours '0002'\)"),
+            pytest.raises(UserError, match=r"newer harness \(its schema is '0004', ours '0003'\)"),
             Database.open(place, writable=writable),
         ):
             pass
@@ -215,9 +220,9 @@ def test_a_failed_upgrade_changes_nothing(place, tmp_path, monkeypatch):
     with Database.open(place):
         pass
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0003_more.py").write_text(
+    (newer / "versions" / "r0004_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0003', '0002'\n"
+        "revision, down_revision = '0004', '0003'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
         "    op.drop_table('nothing')\n"
     )
@@ -317,30 +322,6 @@ def test_reading_changes_nothing(tmp_path):
     assert (folder / "h.sqlite").read_bytes() == before
 
 
-def older(place):
-    """A database of the first schema, with a run."""
-    config = Config()
-    config.set_main_option("script_location", str(database._MIGRATIONS))
-    engine = sa.create_engine(database.parse(place))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.execute(
-            sa.text(
-                "INSERT INTO runs (id, started, state, playbook, repetitions, harness, kernels, "
-                "folder, digest) VALUES ('night-001', '2026-01-02 03:00:00.000000', 'finished', "
-                "'nightly', 1, '0.1.0', 'l0: 4.10.0 k1', '/x', 'd')"
-            )
-        )
-        connection.execute(
-            sa.text(
-                "INSERT INTO measurements VALUES ('night-001', 'server', 'v4.10', 'cortex-a57', 3, "
-                "'vm', 'none', 'hypercall', 1, 'cost', 'instructions', 1000, NULL, 1000, '')"
-            )
-        )
-    engine.dispose()
-
-
 def revision(place):
     engine = sa.create_engine(database.parse(place))
     with engine.connect() as connection:
@@ -349,25 +330,49 @@ def revision(place):
     return found
 
 
-def test_reading_does_not_migrate_and_writing_does(place, tmp_path):
-    older(place)
+@pytest.mark.parametrize("old", ["0001", "0002"])
+def test_reading_does_not_migrate_and_writing_does(place, tmp_path, old):
+    folder = write_run(tmp_path, 1, {"hypercall": 1000}, again={"hypercall": 1001})
+    of_before(place, old, [folder, RECORDED / APPLICATIONS])
     with Database.open(place, writable=False) as opened:
         frame = Archive(opened).load()
         assert Archive(opened).accepted() == []
-    assert frame[["value", "settings", "microbench"]].to_numpy().tolist() == [[1000.0, "", ""]]
-    assert revision(place) == "0001", "an older harness can still write"
+        busy = Archive(opened).load(metric="cpu", reasons=False)
+        chosen = Archive(opened).load(level="L1", statistic="mean")
+    assert revision(place) == old, "an older harness can still write"
+    assert list(frame.columns)[: len(COLUMNS)] == COLUMNS
+    assert frame.groupby("metric")["statistic"].unique().map(list).to_dict() == {
+        "cost": ["median"],
+        **{name: ["mean"] for name in ("cpu", "time", "traps")},
+    }
+    assert busy.groupby(["configuration", "repetition"])["level"].apply(list).to_dict() == {
+        ("native", 1): ["L0"],
+        ("native", 2): ["L0"],
+        ("vm", 1): ["L0", "L1"],
+        ("vm", 2): ["L0", "L1"],
+    }
+    assert set(busy["reason"]) == {""}
+    assert len(chosen) == 2
+    assert frame["share"].isna().all()
+    assert "HVC64" in set(frame["reason"])
     with Database.open(place) as opened:
-        assert Archive(opened).load().equals(frame)
-        assert Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000})) is Outcome.UPDATED
-    assert revision(place) == "0002"
+        archive = Archive(opened)
+        assert archive.load().equals(frame)
+        for path in (folder, RECORDED / APPLICATIONS):
+            assert archive.take(path) is Outcome.UPDATED
+            assert archive.take(path) is Outcome.UNCHANGED
+        same = [*COLUMNS, "started", "state", "harness", "kernels", "repeated"]
+        assert archive.load()[same].equals(frame[same]), "the folders say what the database said"
+    assert revision(place) == "0003"
 
 
 def test_what_is_accepted_is_kept(place):
     moment = datetime(2026, 1, 2, 3, tzinfo=UTC)
+    series = {"host": HOSTILE, "level": "L1", "statistic": "mode"}
     with Database.open(place) as opened:
         for note in ("first", "again"):
-            Archive(opened).accept([{"host": HOSTILE}], moment, note)
-        assert Archive(opened).accepted() == [({"host": HOSTILE}, pd.Timestamp(moment))]
+            Archive(opened).accept([series], moment, note)
+        assert Archive(opened).accepted() == [(series, pd.Timestamp(moment))]
 
 
 def test_settings_are_what_is_not_the_default(archive, tmp_path):

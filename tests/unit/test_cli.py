@@ -7,37 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click.testing
 import pytest
 
-from harness import process
+from harness import cli, process
 from harness.errors import HarnessError, UserError
 from harness.paths import PLAYBOOKS, ROOT
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
 
 
-@pytest.fixture
-def neve(tmp_path):
-    def call(*arguments, **env):
-        return subprocess.run(
-            [sys.executable, "-m", "harness", *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-        )
-
-    return call
-
-
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["run", "none.yaml"], "none.yaml: no such playbook"),
+        (["run", "none.yaml"], "none.yaml: no such playbook; shipped are ablation, applications, "),
+        (["plan", "playbooks/paper.yaml"], "playbooks/paper.yaml: no such playbook; shipped are "),
+        (["plan", "lab"], "lab: no such playbook"),
+        (["plan", "nightly"], "nightly: host arm1 is not in the inventory"),
         (["run", FALLBACK, "--only", "benchmark=nope"], "the playbook has hypercall"),
-        (["run", FALLBACK, "--host", "elsewhere"], "neither of the playbook"),
+        (["run", FALLBACK, "--host", "elsewhere"], "unknown host: not in the playbook"),
         (
             ["run", FALLBACK, "--host", "127.0.0.1:1", "--only", "configuration=vm"],
             "can't be reached",
@@ -153,6 +141,44 @@ def test_plan_prints_the_matrix_and_runs_nothing(neve, tmp_path):
     assert not (tmp_path / "cache" / "artifacts").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said", "errors"),
+    [
+        (("runs", "--json"), 0, "[]\n", ""),
+        (("report",), 2, "", "neve: no run 'latest' in runs: `neve runs` lists them\n"),
+    ],
+)
+def test_a_process_ends_with_the_status(tmp_path, words, status, said, errors):
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, said, errors)
+
+
+@pytest.mark.parametrize("name", ["fallback", "fallback.yaml"])
+def test_a_shipped_playbook_has_a_name_unless_a_file_has_it(neve, tmp_path, name):
+    shipped = neve("plan", name).stdout
+    assert shipped == neve("plan", FALLBACK).stdout
+    (tmp_path / "fallback").mkdir()  # no file
+    assert neve("plan", name).stdout == shipped
+    (tmp_path / "fallback").rmdir()
+    (tmp_path / name).write_text("configurations: [vm]\nbenchmarks: [device-io-user]\n")
+    assert neve("plan", name).stdout.startswith("tcg/vm/1/device-io-user\n")
+
+
+def test_shipped_playbooks_are_told():
+    for command in (cli.plan, cli.run):
+        told = click.testing.CliRunner().invoke(command, ["--help"]).output
+        assert all(path.stem in told for path in PLAYBOOKS.glob("*.yaml") if path.stem != "lab")
+        assert f"\n  {PLAYBOOKS}\n" in told
+
+
 def test_no_runs_yet_is_an_empty_list(neve):
     assert json.loads(neve("runs", "--json").stdout) == []
 
@@ -182,6 +208,9 @@ def test_every_file_names_its_licence():
     missing = [
         name
         for name in tracked
-        if Path(name).suffix in code and name not in exempt and not licensed(name)
+        if Path(name).suffix in code
+        and name not in exempt
+        and not (ROOT / name).is_symlink()
+        and not licensed(name)
     ]
     assert not missing

@@ -54,7 +54,7 @@ def test_one_failure_stops_no_other(lab, tmp_path, monkeypatch, capsys):
             self.name = spec.name
 
         @contextmanager
-        def own_kernel(self, _):
+        def vendor_kernel(self, _):
             if self.name == "arm1":
                 raise InfrastructureError("host arm1: gave up waiting\nits console")
             if self.name == "arm2":

@@ -4,16 +4,23 @@
 import ast
 import json
 import os
-import re
 import subprocess
 import sys
 
 import pytest
 
-from harness.build.programs import COMPILERS, ESSENTIAL, FILES, PROGRAMS
+from harness.build.programs import (
+    COMPILERS,
+    CROSS_COMPILERS,
+    CROSS_FILES,
+    ESSENTIAL,
+    FILES,
+    PROGRAMS,
+)
 from harness.machine.host.examination import _nesting
 from harness.paths import ROOT
 
+NEVE = (sys.executable, "-m", "harness")
 VHE = "VHE mode initialized successfully"
 MIDR = "0x00000000410fd490"
 
@@ -43,14 +50,22 @@ def test_nesting_is_told_from_the_log_alone(log, good, found):
     assert (finding.good, finding.found) == (good, found)
 
 
-def installed_by_make():
-    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
-    return set(re.search(r"^PACKAGES := (.*)$", text, re.M)[1].split())
-
-
-def test_make_installs_what_a_run_calls():
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_make_installs_what_a_run_calls(tmp_path, architecture):
+    (tmp_path / "dpkg").write_text(f"#!/bin/sh\necho {architecture}\n", encoding="utf-8")
+    (tmp_path / "dpkg").chmod(0o755)
+    installed = subprocess.run(
+        ["make", "--silent", "--eval", "shown:; @echo $(PACKAGES)", "shown"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    ).stdout.split()
     wanted = {*PROGRAMS.values(), *COMPILERS.values(), *FILES} - set(ESSENTIAL)
-    assert installed_by_make() == wanted
+    if architecture != "arm64":
+        wanted |= {*CROSS_COMPILERS.values(), *CROSS_FILES}
+    assert sorted(installed) == sorted(wanted)
 
 
 def test_what_the_code_asks_for_is_looked_at():
@@ -65,25 +80,18 @@ def test_what_the_code_asks_for_is_looked_at():
                 named |= {first.value} if isinstance(first, ast.Constant) else set()
     # git and gpg are asked for only where the user names a repository or has the signer's key,
     # OpenSSH's client only where there is a server
-    named -= {"git", "gpg", "qemu-system-aarch64", "ssh", "ssh-keygen"}
-    assert named <= {*PROGRAMS, *COMPILERS}
+    named -= {"git", "gpg", "ssh", "ssh-keygen"}
+    assert named <= {*PROGRAMS, *COMPILERS, *CROSS_COMPILERS}
 
 
-def doctor(*wrapper, **env):
-    done = subprocess.run(
-        [*wrapper, sys.executable, "-m", "harness", "doctor", "--json"],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, **env},
-    )
+def read(done):
+    """What `neve doctor --json` found, by what it looked at, and its status."""
     assert "Traceback" not in done.stderr, done.stderr
     return {finding["what"]: finding for finding in json.loads(done.stdout)}, done.returncode
 
 
-def test_without_programs_each_is_named_once(tmp_path):
-    findings, status = doctor(PATH=str(tmp_path))
+def test_without_programs_each_is_named_once(neve, tmp_path):
+    findings, status = read(neve("doctor", "--json", PATH=str(tmp_path)))
     assert status == 2
     missing = {name for name in PROGRAMS if name != "mke2fs"}  # found in /usr/sbin, too
     assert {name for name in missing if findings[name]["good"]} == set()
@@ -92,8 +100,9 @@ def test_without_programs_each_is_named_once(tmp_path):
     assert all(finding["found"] != finding["fix"] for finding in findings.values())
 
 
-def test_nothing_is_downloaded(tmp_path):
-    findings, _ = doctor(NEVE_CACHE=str(tmp_path / "cache"), http_proxy="http://127.0.0.1:9")
+def test_nothing_is_downloaded(neve, tmp_path):
+    nowhere = {"NEVE_CACHE": str(tmp_path / "cache"), "http_proxy": "http://127.0.0.1:9"}
+    findings, _ = read(neve("doctor", "--json", **nowhere))
     assert findings["emulator"]["found"] == "not in the cache: it is downloaded when needed"
     assert sorted(path.name for path in (tmp_path / "cache").rglob("*")) == []
 
@@ -107,8 +116,8 @@ def test_nothing_is_downloaded(tmp_path):
         ("/tmp/a b", "no kernel can be built below a path with ' '"),
     ],
 )
-def test_a_cache_that_can_not_be_is_one_finding(cache, said):
-    findings, status = doctor(NEVE_CACHE=cache)
+def test_a_cache_that_can_not_be_is_one_finding(neve, cache, said):
+    findings, status = read(neve("doctor", "--json", NEVE_CACHE=cache))
     assert status == 2
     assert said in findings["cache"]["found"]
     assert "memory" in findings
@@ -120,9 +129,15 @@ def test_a_cache_whose_programs_can_not_run_is_found(tmp_path):
         subprocess.run(["unshare", "-rm", "sh", "-c", program, "sh", "true"], check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounts in a name space of our own are not allowed here")
-    findings, status = doctor(
-        "unshare", "-rm", "sh", "-c", program, "sh", NEVE_CACHE=str(tmp_path / "cache")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", program, "sh", *NEVE, "doctor", "--json"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "NEVE_CACHE": str(tmp_path / "cache")},
     )
+    findings, status = read(done)
     assert status == 2
     assert "mounted with noexec" in findings["cache"]["found"]
     assert findings["disk"]["found"]

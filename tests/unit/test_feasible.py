@@ -47,18 +47,6 @@ def place(tmp_path, monkeypatch, qemu):
     return tmp_path
 
 
-def neve(tmp_path, *words, **env):
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-    )
-
-
 CASES = [
     (f"{NESTED}l2_memory: 60000", "l2_memory: 60000 MiB do not fit into l1_memory, 1024 MiB"),
     (f"{VM}l2_memory: 60000", "do not fit into the memory of host tcg, 2560 MiB"),
@@ -99,9 +87,9 @@ def test_memory_that_this_computer_has_not(tmp_path, monkeypatch):
     refuse_impossible(Setup.of(book), "p.yaml", here=False)
 
 
-def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(tmp_path):
+def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(neve, tmp_path):
     (tmp_path / "p.yaml").write_text(f"{VM}hosts: [{{cpu: cortex-m3000}}]", encoding="utf-8")
-    done = neve(tmp_path, "plan", "p.yaml", http_proxy="http://127.0.0.1:9")
+    done = neve("plan", "p.yaml", http_proxy="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "cache").exists()
 
@@ -115,9 +103,9 @@ def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(tmp_path):
         (("--payload-arguments", "x"), "--payload-arguments needs --payload"),
     ],
 )
-def test_options_in_vain_are_refused_first(tmp_path, qemu, words, complaint):
+def test_options_in_vain_are_refused_first(neve, tmp_path, qemu, words, complaint):
     (tmp_path / "p.yaml").write_text(VM, encoding="utf-8")
-    done = neve(tmp_path, "run", "p.yaml", *words, NEVE_QEMU=str(qemu))
+    done = neve("run", "p.yaml", *words, NEVE_QEMU=str(qemu))
     assert done.returncode == 2
     assert complaint in done.stderr
     assert not (tmp_path / "cache").exists()
@@ -161,9 +149,9 @@ def test_shared_memory_here_will_do():
     fleet.probe(Inventory().hosts, None)
 
 
-def test_a_file_where_the_runs_should_be_is_one_line(tmp_path, qemu):
+def test_a_file_where_the_runs_should_be_is_one_line(neve, tmp_path, qemu):
     (tmp_path / "p.yaml").write_text(VM, encoding="utf-8")
     (tmp_path / "runs").touch()
-    done = neve(tmp_path, "run", "p.yaml", NEVE_QEMU=str(qemu))
+    done = neve("run", "p.yaml", NEVE_QEMU=str(qemu))
     assert done.returncode == 2
     assert done.stderr == "neve: runs: a file is where a folder is needed\n"

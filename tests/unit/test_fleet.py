@@ -46,7 +46,7 @@ def test_root_is_not_offered_to_a_network(address):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tcp://[::1]:9", "tcp://localhost:9"])
 def test_this_machine_is_no_network(address, monkeypatch):
-    monkeypatch.setattr(fleet, "_CONNECT_SECONDS", 1)
+    monkeypatch.setattr(fleet, "_CONNECT_SECONDS", 0.3)
     with pytest.raises(UserError, match="can't be reached"):
         fleet.execute([], None, address)
 

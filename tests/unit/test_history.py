@@ -6,7 +6,7 @@ import re
 import sqlite3
 import sys
 import xml.etree.ElementTree as ET
-from dataclasses import asdict
+from datetime import timedelta
 from html.parser import HTMLParser
 from shutil import copytree
 
@@ -26,7 +26,8 @@ from harness.results.history.archive import Archive
 from harness.results.history.database import Database
 from harness.results.history.verdicts import History
 from harness.results.store import RunFolder
-from tests.synthetic import measurement, write_run
+from tests.of_before import of_before
+from tests.synthetic import FIRST, measurement, write_cells, write_run
 
 HOSTILE = "<script>alert('x')</script>$\\frac{\"><img src=x onerror=alert(1)>"
 BENCHMARKS = ("hypercall", "device-io", "virtual-ipi")
@@ -65,7 +66,7 @@ def test_history_has_a_row_per_series(runs):
     assert len(table) == 6
     row = table.loc[("hypercall", "cost")]
     assert (row["runs"], row["verdict"], row["since"]) == (30, "regressed", "night-020")
-    assert row["level"] == pytest.approx(1100, rel=0.02)
+    assert row["median"] == pytest.approx(1100, rel=0.02)
     assert row["noise"] == pytest.approx(0.01, rel=0.4)
     assert row["effect"] == pytest.approx(0.1, abs=0.02)
     assert row["confidence"] > 0.999
@@ -229,7 +230,11 @@ class Job:
                 "median": value,
                 "p99": value,
             }
-            where = {"host": cell.host, "benchmark": cell.benchmark}
+            where = {
+                "host": cell.host,
+                "benchmark": cell.benchmark,
+                "repetition": cell.repetition,
+            }
             journal.record(
                 CellRecord(
                     cell.id,
@@ -285,7 +290,7 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
                 "track": "v4.10",
                 "harness": "0.1.0",
                 "playbook": load(playbook).model_dump(mode="json"),
-                **{key: {} for key in ("kernels", "microbench", "rootfs")},
+                **{"kernels": {}, "microbench": {"sha256": "m"}, "rootfs": {"sha256": "r"}},
                 "emulator": None,
             },
         )
@@ -310,7 +315,7 @@ def failures(folder):
 def test_a_quiet_night_measures_nothing_twice(night):
     status, folder, measured = night(lambda cell: 1000.0)
     assert (status, measured) == (0, [f"tcg/vm/1/{name}" for name in BENCHMARKS])
-    assert folder.metadata["changes"] == []
+    assert folder.metadata.changes == ()
     assert len(read().nights) == 21, "a finished run imports itself"
 
 
@@ -320,9 +325,9 @@ def test_a_regression_is_measured_again_and_fails_the_night(night):
     assert measured[-1] == "tcg/vm/2/hypercall"
     assert len(measured) == 4
     assert failures(folder) == ["hypercall cost"]
-    (change,) = folder.metadata["changes"]
-    assert change["verdict"] == "regressed"
-    assert change["effect"] == pytest.approx(0.1, abs=0.01)
+    (change,) = folder.metadata.changes
+    assert change.verdict == "regressed"
+    assert change.effect == pytest.approx(0.1, abs=0.01)
     for name in ("report.md", "report.html"):
         said = (folder.path / name).read_text()
         assert re.search(r"has regressed since \S+, \+(8|9|10)\.", said)
@@ -337,8 +342,8 @@ def slow(cell):
 def test_an_alarm_lasts_until_it_is_accepted(night):
     first, second = night(slow), night(slow)
     assert (first[0], second[0]) == (1, 1)
-    (change,) = second[1].metadata["changes"]
-    assert (change["verdict"], change["since"]) == ("regressed", first[1].id)
+    (change,) = second[1].metadata.changes
+    assert (change.verdict, change.since) == ("regressed", first[1].id)
     assert failures(second[1]) == ["hypercall cost"]
     assert re.search(r"\| regressed \|.*since " + first[1].id, neve("history").output)
     nothing = neve("history", "accept", "--only", "benchmark=device-io")
@@ -348,7 +353,7 @@ def test_an_alarm_lasts_until_it_is_accepted(night):
     done = neve("history", "accept", "--note", "a new compiler")
     assert done.output == "tcg, hypercall, vm: cost 1,100 instructions is accepted\n"
     status, third, _ = night(slow)
-    assert (status, third.metadata["changes"]) == (0, [])
+    assert (status, third.metadata.changes) == (0, ())
     assert "nothing to accept" in str(neve("history", "accept").exception)
     worse_still = night(lambda cell: 1210 if cell.benchmark == "hypercall" else 1000)
     assert worse_still[0] == 1, "what comes after is no part of what was accepted"
@@ -360,14 +365,14 @@ def test_an_alarm_ends_with_the_regression(night):
     assert night(slow)[0] == 1
     assert night(slow)[0] == 1
     status, folder, _ = night(lambda cell: 1000)
-    assert (status, folder.metadata["changes"][0]["verdict"]) == (0, "improved")
+    assert (status, folder.metadata.changes[0].verdict) == (0, "improved")
     assert night(lambda cell: 1000)[0] == 0
 
 
 def test_an_improvement_is_told_and_does_not_fail(night):
     status, folder, _ = night(lambda cell: 900 if cell.benchmark == "hypercall" else 1000)
     assert (status, failures(folder)) == (0, [])
-    assert folder.metadata["changes"][0]["verdict"] == "improved"
+    assert folder.metadata.changes[0].verdict == "improved"
 
 
 def test_what_the_repetition_does_not_confirm_is_no_regression(night):
@@ -382,7 +387,7 @@ def test_what_the_repetition_does_not_confirm_is_no_regression(night):
 def test_without_check_nothing_is_judged(night):
     status, folder, measured = night(lambda cell: 1100, "--no-check")
     assert (status, len(measured)) == (0, 3)
-    assert "changes" not in folder.metadata
+    assert folder.metadata.changes is None
     assert len(read().nights) == 21
 
 
@@ -417,7 +422,7 @@ def test_no_password_is_kept_in_the_run(night, monkeypatch):
         lambda cell: 1000, "--no-check", "--database", "postgresql://me:secret@127.0.0.1:1/x"
     )
     assert "secret" not in (folder.path / "metadata.json").read_text()
-    assert "me:***@127.0.0.1:1" in folder.metadata["repeat"]
+    assert "me:***@127.0.0.1:1" in folder.metadata.repeat
 
 
 def test_page_module_writes_without_links(tmp_path, runs):
@@ -460,6 +465,66 @@ def test_two_kernels_by_turns_are_two_series(runs):
     text = (runs / "history.html").read_text()
     assert text.count("<svg") == 2
     assert "hypercall, vm, kernel=7.2</h3>" in text
+
+
+def test_series_of_before_go_on(runs, place):
+    """A database of before schema 2, and then a night by this harness."""
+    quiet_nights(runs, 18, steps={12: 1.1})
+    folders = sorted(runs.iterdir())
+    series = {"host": "server", "track": "v4.10", "cpu": "cortex-a57", "gic": "3"}
+    cell = {"configuration": "vm", "mechanism": "none", "benchmark": "hypercall"}
+    named = {**series, **cell, "metric": "cost", "unit": "instructions", "settings": ""}
+    moment = FIRST + timedelta(days=16)
+    accepted = {"series": json.dumps(named, sort_keys=True), "until": moment, "note": "then"}
+    of_before(place, "0002", folders[:-1], [accepted])
+    with Database.open(place, writable=False) as opened:
+        archive = Archive(opened)
+        before = History.of(archive.load(reasons=False), archive.accepted())
+    with Database.open(place) as opened:
+        archive = Archive(opened)
+        archive.take(folders[-1])
+        after = History.of(archive.load(reasons=False), archive.accepted())
+        alarmed = History.of(archive.load(reasons=False))
+    old, new = ({key: each.values for key, each, _ in one.series()} for one in (before, after))
+    assert len(old) == 6
+    assert {key: values[:-1] for key, values in new.items()} == old, "none is split or joined"
+    (change,) = after.changes()
+    assert change.key[6] == "hypercall"
+    said = [
+        verdicts.table(one).set_index(["benchmark", "metric"]).loc[("hypercall", "cost"), "verdict"]
+        for one in (alarmed, after)
+    ]
+    assert said == ["regressed", "steady"], "it was accepted before"
+
+
+def test_another_statistic_is_another_series(runs):
+    """The commonest count of traps is not what their mean was."""
+    for number in range(24):
+        folder = write_run(runs, number, {})
+        statistic, value, share = ("mean", 39.66, None) if number < 12 else ("mode", 38.0, 0.97)
+        rows = [
+            measurement(
+                folder.name,
+                value,
+                metric="traps",
+                unit="exits",
+                statistic=statistic,
+                share=share,
+            )
+        ]
+        write_cells(folder, [CellRecord("server/vm/1/hypercall", "passed", 1.0, tuple(rows))])
+    neve("history", "import")
+    assert read().changes() == []
+    listed = neve("history").output
+    assert re.search(r"hypercall +\| traps +\| statistic=mean +\| +12 ", listed)
+    assert re.search(r"hypercall +\| traps +\| statistic=mode +\| +12 ", listed)
+    assert neve("history", "--only", "statistic=mode").output.count("hypercall") == 1
+    with Database.open("runs/history.sqlite") as opened:
+        assert set(Archive(opened).load(statistic="mode")["share"]) == {0.97}
+    compared = neve("compare", "night-000", "night-001").output
+    assert "statistic" not in compared
+    differ = neve("compare", "night-000", "night-020")
+    assert "statistic mean against mode" in str(differ.exception)
 
 
 def test_rows_that_look_alike_say_what_differs(runs):
@@ -511,31 +576,44 @@ def test_a_faster_application_is_no_regression(runs):
                 1.0,
                 tuple(
                     measurement(
-                        folder.name, value * speed, benchmark="apache", metric=metric, unit=unit
+                        folder.name,
+                        value * speed,
+                        benchmark="apache",
+                        metric=metric,
+                        unit=unit,
+                        level=level,
+                        repetition=repetition,
                     )
-                    for metric, unit, value in (
-                        ("throughput", "requests/s", 100.0),
-                        ("traps", "exits per second", 5000.0),
-                        ("cpu", "CPUs", 2.0),
+                    for metric, level, unit, value in (
+                        ("throughput", "", "requests/s", 100.0),
+                        ("traps", "", "exits per second", 5000.0),
+                        ("cpu", "L0", "CPUs", 2.0),
+                        ("cpu", "L1", "CPUs", 1.0),
                     )
                 ),
             )
             for repetition in (1, 2)
         ]
-        (folder / "cells.jsonl").write_text(
-            "".join(json.dumps(asdict(record)) + "\n" for record in records)
-        )
+        write_cells(folder, records)
     neve("history", "import")
     history = read()
     assert [(change.key[7], verdicts.worse(change)) for change in history.changes()] == [
         ("throughput", False)
     ]
-    table = verdicts.table(history).set_index("metric")
+    table = verdicts.table(history).set_index(["metric", "level"])
     assert table["verdict"].to_dict() == {
-        "throughput": "steady",
-        "traps": "context",
-        "cpu": "context",
+        ("throughput", ""): "steady",
+        ("traps", ""): "context",
+        ("cpu", "L0"): "context",
+        ("cpu", "L1"): "context",
     }
+    assert table.loc[("cpu", "L1"), "median"] == pytest.approx(1.0)
+    assert re.search(r"apache +\| cpu +\| level=L1 ", neve("history").output)
+    neve("history", "report")
+    text = (runs / "history.html").read_text()
+    assert text.count("<svg") == 1
+    assert "cpu of L1 1 CPUs" in text
+    assert "apache, vm</h3>" in text
 
 
 def test_nothing_is_infinite_or_no_number(runs):
@@ -547,14 +625,21 @@ def test_nothing_is_infinite_or_no_number(runs):
                 f"server/vm/{repetition}/{name}",
                 "passed",
                 1.0,
-                (measurement(folder.name, value, benchmark=name, metric="traps", unit="exits"),),
+                (
+                    measurement(
+                        folder.name,
+                        value,
+                        benchmark=name,
+                        metric="traps",
+                        unit="exits",
+                        repetition=repetition,
+                    ),
+                ),
             )
             for repetition in (1, 2)
             for name, value in (("hypercall", big), ("virtual-eoi", small))
         ]
-        (folder / "cells.jsonl").write_text(
-            "".join(json.dumps(asdict(record)) + "\n" for record in records)
-        )
+        write_cells(folder, records)
     neve("history", "import")
     listed = neve("history").output
     assert "from 0 to 3 since night-012" in listed
@@ -613,8 +698,8 @@ def test_judging_a_run_is_what_the_history_says_later(night):
         _, folder, _ = night(lambda cell, now=factor: 1000 * now)
         later = verdicts.judge(read(), folder.id)
         assert [(row["verdict"], row["effect"]) for row in later] == [
-            (change["verdict"], pytest.approx(change["effect"], nan_ok=True))
-            if change["effect"] is not None
-            else (change["verdict"], pytest.approx(float("nan"), nan_ok=True))
-            for change in folder.metadata["changes"]
+            (change.verdict, pytest.approx(change.effect, nan_ok=True))
+            if change.effect is not None
+            else (change.verdict, pytest.approx(float("nan"), nan_ok=True))
+            for change in folder.metadata.changes
         ]

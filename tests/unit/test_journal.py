@@ -18,7 +18,7 @@ def test_events_through_a_pickle(tmp_path):
     console = Console(record=True, width=100)
     folder = RunFolder.create(tmp_path, "run", {"commands": {"a: L0": ["x"]}})
     kept = FolderJournal(folder, Progress(console))
-    journal = Messages(lambda event: kept.tell(pickle.loads(pickle.dumps(event))))
+    journal = Messages(lambda event: kept.record(pickle.loads(pickle.dumps(event))))
     with journal.stage("a: boot"):
         journal.note("a note")
     journal.record(Facts({"commands": {"a: vm": ["y"]}, "state": "unfinished"}))
@@ -26,7 +26,7 @@ def test_events_through_a_pickle(tmp_path):
     journal.record(Transcript("a-vm.log", b"two\n"))
     journal.record(CellRecord("a/vm/1/hypercall", "failed", 1.0, error="why"))
     read = RunFolder.open(tmp_path, "latest")
-    assert read.metadata["commands"] == {"a: L0": ["x"], "a: vm": ["y"]}
+    assert read.metadata.commands == {"a: L0": ("x",), "a: vm": ("y",)}
     assert read.records()[0].error == "why"
     assert (folder.consoles / "a-vm.log").read_text() == "one\ntwo\n"
     said = console.export_text()

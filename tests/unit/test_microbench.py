@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from harness.bench.micro import BENCHMARKS, Effort, cost_value, trap_counts
+
 from harness.errors import GuestError
 from harness.machine.guest.microbench import Sample, parse_line, parse_sample
 from harness.model.playbook import Benchmark
@@ -25,7 +25,7 @@ def test_recorded_lines_parse():
     assert (
         [sample.benchmark for sample in samples]
         == list(BENCHMARKS)
-        == [benchmark for benchmark in Benchmark if not benchmark.application]
+        == [benchmark for benchmark in Benchmark if benchmark.kind == "operation"]
     )
     assert samples[0] == Sample("hypercall", 1000, "virtual", 10**9, 1380, 1380.0, 1380, 1380, 0.0)
     assert samples[1].stdev == 565.604

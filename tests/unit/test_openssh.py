@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness.errors import DeniedError, NoWayError, UntrustedError, UserError
+from harness.machine.host import connection
 from harness.machine.host.openssh import settings
 from harness.machine.host.ssh import ssh_host
 from harness.model.inventory import SshHostSpec, parse_address
@@ -321,7 +322,8 @@ def test_few_sessions(client, tmp_path, most):
     assert (server.folder / "log").read_text().count("Accepted publickey") == 4 - most
 
 
-def test_no_session_at_all(client, tmp_path):
+def test_no_session_at_all(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "_SESSION_SECONDS", 1.0)
     server = client.server("MaxSessions 0")
     started = time.monotonic()
     with pytest.raises(Exception, match="MaxSessions"):

@@ -90,7 +90,7 @@ def test_host_by_name_or_address():
         "arm1.example",
         2200,
     )
-    with pytest.raises(UserError, match="neither of the playbook"):
+    with pytest.raises(UserError, match="unknown host: not in the playbook"):
         playbook.on_host(book, "nowhere")
 
 

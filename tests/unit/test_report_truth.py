@@ -5,15 +5,20 @@ import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from harness.commands.runs import compared, listed
 from harness.errors import UserError
 from harness.model.cell import CellRecord
+from harness.model.legend import Legend
 from harness.model.measurement import Measurement
 from harness.plain import plain
 from harness.results import chart, reference, report, tables
 from harness.results.frames import frame, read_csv
+from harness.results.history.archive import Archive
+from harness.results.history.database import Database
+from harness.results.measured import Measured
 from harness.results.store import RunFolder
 
 
@@ -29,20 +34,22 @@ def row(
     benchmark="hypercall",
 ):
     return Measurement(
-        "r",
-        host,
-        track,
-        "max",
-        3,
-        configuration,
-        "none" if configuration == "vm" else "architected",
-        benchmark,
-        metric,
-        unit or ("instructions" if metric == "cost" else "exits"),
-        value,
-        None,
-        100,
-        reason,
+        run_id="r",
+        host=host,
+        track=track,
+        cpu="max",
+        gic=3,
+        configuration=configuration,
+        mechanism="none" if configuration == "vm" else "architected",
+        benchmark=benchmark,
+        metric=metric,
+        unit=unit or ("instructions" if metric == "cost" else "exits"),
+        value=value,
+        stdev=None,
+        iterations=100,
+        reason=reason,
+        repetition=1,
+        statistic="median" if metric == "cost" else "mean",
     )
 
 
@@ -113,7 +120,7 @@ def test_hosts_of_applications_have_panels_of_their_own():
             for host, overhead in (("a", 1.5), ("b", 2.5))
         ]
     )
-    drawn = chart.overheads(table)
+    drawn = chart.overheads(table, Legend.of("upstream", ["hackbench"]).applications)
     assert [[bar.get_height() for bar in axes.patches] for axes in drawn.axes] == [[1.5], [2.5]]
 
 
@@ -188,13 +195,30 @@ def test_lines_of_cells_are_json_each(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("host", ["NA", "null", "007", "nan"])
+@pytest.mark.parametrize(
+    "host", ["NA", "null", "nan", "None", "-", "007", "1e5", "0x10", "1_000", "true", "2026-11-27"]
+)
 def test_host_may_be_called_like_that(tmp_path, host):
-    folder = run(tmp_path / "runs", cell("vm", 1000.0, host=host))
-    read = read_csv(str(folder.path / "results.csv"))
-    assert set(read["host"]) == {host}
-    assert read["value"].dtype == float
-    assert read["stdev"].isna().all()
+    made = run(tmp_path / "runs", cell("vm", 1000.0, host=host), cell("nested-neve-vhe", 9.0))
+    read = read_csv(made.path / "results.csv")
+    assert set(read["host"]) == {host, "tcg"}
+    pd.testing.assert_frame_equal(read, Measured.of(made).rows)
+    assert read["value"].dtype == read["share"].dtype == float
+    assert read[["stdev", "share"]].isna().all(axis=None)
+    report.write(made)
+    assert host in (made.path / "report.md").read_text(encoding="utf-8")
+    assert compared(tmp_path / "runs", made.id, made.id).table["host"].to_list().count(host) == 2
+    with Database.open(str(tmp_path / "history.sqlite")) as opened:
+        archive = Archive(opened)
+        archive.take(renamed(made))
+        assert set(archive.load(host=host)["host"]) == {host}
+
+
+def renamed(folder):
+    """Its rows name the run that they are of."""
+    file = folder.path / "cells.jsonl"
+    file.write_text(file.read_text().replace('"run_id": "r"', f'"run_id": "{folder.id}"'))
+    return folder.path
 
 
 _GOOD = json.dumps(
@@ -292,7 +316,7 @@ def test_comparison_shows_what_differs_and_what_is_not_common(tmp_path):
     text = found.readable()
     assert "| cost     | instructions | 1,000.00 | 1,010.00 | +1.00%" in text
     assert "| traps    | exits        | 0.00     | 0.00     | +0.00%" in text
-    assert f"only in {one.id}: tcg/nested-neve-vhe/hypercall cost (instructions)" in text
+    assert f"only in {one.id}: tcg/nested-neve-vhe/hypercall cost (median, instructions)" in text
     assert f"only in {other.id}: tcg/nested-v8.3-vhe/hypercall" in text
     assert not {"nan", "inf"} & set(text.replace("|", " ").split())
 
@@ -322,7 +346,7 @@ def test_ratio_to_nothing_is_unknown(tmp_path):
     report.write(folder)
     text = (folder.path / "report.md").read_text(encoding="utf-8")
     assert "inf" not in text.replace("information", "")
-    assert report.summary(folder)["ratio"].isna().all()
+    assert Measured.of(folder).summary["ratio"].isna().all()
 
 
 def test_headline_names_the_host_where_there_are_several(tmp_path):
@@ -331,7 +355,7 @@ def test_headline_names_the_host_where_there_are_several(tmp_path):
         tmp_path / "runs",
         *(cell(configuration, cost, host=host) for host in "ab" for configuration, cost in costs),
     )
-    assert "On b, a hypercall from a nested VM" in report.headline(report.summary(folder))
+    assert "On b, a hypercall from a nested VM" in report.headline(Measured.of(folder).summary)
 
 
 @pytest.mark.parametrize("samples", [(), ({"benchmark": "hypercall"},)])

@@ -13,11 +13,12 @@ from harness.model.measurement import COLUMNS, Measurement
 from harness.model.operations import redirections
 from harness.results import reference, report, tables
 from harness.results.frames import frame, read_csv
+from harness.results.measured import Measured
 from harness.results.store import RunFolder, run_folders
 
 CONTRACT = (
     "run_id,host,track,cpu,gic,configuration,mechanism,benchmark,metric,unit,value,"
-    "stdev,iterations,reason"
+    "stdev,iterations,reason,repetition,level,statistic,share"
 )
 
 
@@ -25,20 +26,22 @@ def row(configuration, benchmark, metric, value, reason="", stdev=None, run_id="
     unit = "instructions" if metric == "cost" else "exits"
     mechanism = "none" if configuration == "vm" else "architected"
     return Measurement(
-        run_id,
-        "tcg",
-        "upstream",
-        "max",
-        3,
-        configuration,
-        mechanism,
-        benchmark,
-        metric,
-        unit,
-        value,
-        stdev,
-        1000,
-        reason,
+        run_id=run_id,
+        host="tcg",
+        track="upstream",
+        cpu="max",
+        gic=3,
+        configuration=configuration,
+        mechanism=mechanism,
+        benchmark=benchmark,
+        metric=metric,
+        unit=unit,
+        value=value,
+        stdev=stdev,
+        iterations=1000,
+        reason=reason,
+        repetition=1,
+        statistic="median" if metric == "cost" else "mean",
     )
 
 
@@ -88,7 +91,7 @@ def folder(tmp_path):
 
 def test_columns_are_the_contract(folder):
     assert ",".join(COLUMNS) == CONTRACT
-    assert (folder.path / "results.csv").read_text().splitlines()[0] == CONTRACT
+    assert (folder.path / "results.csv").read_text().splitlines()[0] == f"{CONTRACT},schema"
     read = read_csv(str(folder.path / "results.csv"))
     assert set(read["reason"]) == {"", "HVC64", "SYS64", "ERET"}
 
@@ -163,7 +166,7 @@ def test_newest_record_of_a_cell_counts(folder):
 
 
 def test_summary_has_ratio_spread_and_the_papers_numbers(folder):
-    table = report.summary(folder).set_index("configuration")
+    table = Measured.of(folder).summary.set_index("configuration")
     nested = table.loc["nested-neve-vhe"]
     assert (nested["ratio"], nested["traps"], nested["noisy"]) == (33.0, 8.0, True)
     assert (nested["paper_cost"], nested["paper_ratio"], nested["paper_traps"]) == (100895, 37, 15)

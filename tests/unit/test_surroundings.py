@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command in surroundings that nobody tidied up for it."""
 
+import ast
 import os
 import shutil
 import signal
@@ -15,10 +16,10 @@ from rich.console import Console
 from harness import process
 from harness.errors import InfrastructureError, UserError
 from harness.model.cell import CellRecord
-from harness.model.measurement import Measurement
 from harness.paths import PLAYBOOKS, ROOT, refuse_foreign
 from harness.progress import Progress
 from harness.results.store import RunFolder
+from tests.synthetic import measurement
 
 NEVE = [sys.executable, "-m", "harness"]
 FALLBACK = str(PLAYBOOKS / "fallback.yaml")
@@ -58,10 +59,10 @@ def ended(child):
         ("shell", "--level", "l1", "-c", ""),
     ],
 )
-def test_what_is_given_but_empty_is_refused(tmp_path, words):
-    status, _, errors = ended(start(tmp_path, *words))
-    assert status == 2
-    assert "is empty: is a variable not set?" in errors
+def test_what_is_given_but_empty_is_refused(neve, words):
+    done = neve(*words)
+    assert done.returncode == 2
+    assert "is empty: is a variable not set?" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -73,10 +74,10 @@ def test_what_is_given_but_empty_is_refused(tmp_path, words):
         ("--wait", "nan"),
     ],
 )
-def test_times_that_can_not_be_are_refused(tmp_path, words):
-    status, _, errors = ended(start(tmp_path, "run", FALLBACK, *words))
-    assert status == 2
-    assert f"Invalid value for '{words[0]}'" in errors
+def test_times_that_can_not_be_are_refused(neve, words):
+    done = neve("run", FALLBACK, *words)
+    assert done.returncode == 2
+    assert f"Invalid value for '{words[0]}'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -89,10 +90,10 @@ def test_times_that_can_not_be_are_refused(tmp_path, words):
         (("kernel", "build", "--set", "a=b"), "unknown parameter 'a'"),
     ],
 )
-def test_wrong_words_are_the_user_s(tmp_path, words, complaint):
-    status, _, errors = ended(start(tmp_path, *words))
-    assert status == 2
-    assert complaint in errors
+def test_wrong_words_are_the_user_s(neve, words, complaint):
+    done = neve(*words)
+    assert done.returncode == 2
+    assert complaint in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -210,22 +211,7 @@ def night(tmp_path):
             "passed",
             1.0,
             tuple(
-                Measurement(
-                    folder.id,
-                    "tcg",
-                    "upstream",
-                    "max",
-                    3,
-                    "vm",
-                    "none",
-                    "hypercall",
-                    metric,
-                    unit,
-                    1000.0,
-                    None,
-                    1000,
-                    "",
-                )
+                measurement(folder.id, 1000.0, host="tcg", metric=metric, unit=unit)
                 for metric, unit in (("cost", "instructions"), ("traps", "exits"))
             ),
             ({"benchmark": "hypercall", "minimum": 990, "median": 1000, "p99": 1100},),
@@ -248,8 +234,8 @@ def test_a_run_that_can_only_be_read_is_reported(tmp_path, nobody, night):
 
 
 def test_reports_at_once(tmp_path, night):
-    children = [start(tmp_path, "report", night.name) for _ in range(3)]
-    assert [ended(child)[0] for child in children] == [0] * 3
+    children = [start(tmp_path, "report", night.name) for _ in range(2)]
+    assert [ended(child)[0] for child in children] == [0] * 2
     assert not list(night.glob(".*"))
 
 
@@ -257,6 +243,8 @@ def test_another_checkout_s_package_is_refused(tmp_path):
     refuse_foreign(Path("/usr/bin/neve"))
     refuse_foreign(ROOT / ".venv" / "bin" / "neve")
     copied = tmp_path / "copy" / ".venv" / "bin" / "neve"
+    refuse_foreign(copied)  # the environment of another project, which has ours installed
+    (tmp_path / "copy" / "kernel-patches").mkdir(parents=True)
     with pytest.raises(UserError, match=r"`make venv` in .*/copy makes its own"):
         refuse_foreign(copied)
     (tmp_path / "link").symlink_to(ROOT)
@@ -267,11 +255,26 @@ def test_a_package_without_its_files_says_so(tmp_path):
     shutil.copytree(
         ROOT / "harness",
         tmp_path / "site" / "harness",
-        ignore=shutil.ignore_patterns("__pycache__"),
+        ignore=shutil.ignore_patterns("__pycache__", "data"),
     )
     status, _, errors = ended(start(tmp_path, "plan", FALLBACK, PYTHONPATH=str(tmp_path / "site")))
     assert status == 2
-    assert "lacks images/ and kernel-patches/: neve runs from a checkout" in errors
+    assert errors.endswith("harness/data/images is missing: install neve-harness again\n")
+
+
+@pytest.mark.parametrize("module", ["harness", "neve"])
+def test_an_older_python_is_one_line(tmp_path, module):
+    older = (
+        "import runpy, sys\nsys.version_info, sys.version = (3, 10, 13), '3.10.13 (main)'\n"
+        f"runpy.run_module({module!r}, run_name='__main__')\n"
+    )
+    child = start(tmp_path, wrapper=(sys.executable, "-c", older))
+    assert ended(child) == (2, "", "neve: Python 3.11 or newer is needed; this is 3.10.13\n")
+
+
+@pytest.mark.parametrize("name", ["neve.py", "harness/__init__.py", "harness/__main__.py"])
+def test_an_older_python_can_read_as_far(name):
+    ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
 def test_a_package_of_the_same_name_is_not_ours(tmp_path):

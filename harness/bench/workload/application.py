@@ -23,6 +23,7 @@ from harness.machine.console import Place, Shell
 from harness.machine.host import Host
 from harness.model.application import Application, applications
 from harness.model.guest import File
+from harness.model.measurement import Metric, Statistic
 from harness.model.playbook import Cell, Configuration
 
 _NETWORK = "192.0.2"  # TEST-NET-1: no lab has it
@@ -126,10 +127,20 @@ class _Measured:
         return Outcome(
             [
                 Value(
-                    application.metric, application.unit, statistics.fmean(figures), deviation, runs
+                    application.metric,
+                    application.unit,
+                    statistics.fmean(figures),
+                    deviation,
+                    runs,
+                    statistic=Statistic.MEAN,
                 ),
                 *_rates(exits, seconds),
-                *(Value("cpu", "CPUs", value, None, runs, level) for level, value in used.items()),
+                *(
+                    Value(
+                        Metric.CPU, "CPUs", value, None, runs, statistic=Statistic.MEAN, level=level
+                    )
+                    for level, value in used.items()
+                ),
             ],
             [{"benchmark": application.name, "size": size, "figures": figures, **amounts}],
         )
@@ -233,10 +244,17 @@ def _worked(line: str) -> float:
 
 def _rates(exits: Counter[str], seconds: float) -> Iterator[Value]:
     """Exits to L0 per second: in all, and by reason."""
-    yield Value("traps", "exits per second", exits.total() / seconds, None, 1)
-    for reason, count in sorted(exits.items()):
-        if count:
-            yield Value("traps", "exits per second", count / seconds, None, 1, reason)
+    for reason, count in {"": exits.total(), **dict(sorted(exits.items()))}.items():
+        if count or not reason:
+            yield Value(
+                Metric.TRAPS,
+                "exits per second",
+                count / seconds,
+                None,
+                1,
+                reason,
+                statistic=Statistic.MEAN,
+            )
 
 
 class ApplicationWorkload(Workload):

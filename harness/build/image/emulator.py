@@ -2,9 +2,7 @@
 """The QEMU that emulates the ARM machine: our own by default, $NEVE_QEMU if it is set."""
 
 import os
-import platform
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,20 +32,13 @@ def emulator(cache: Cache) -> Emulator:
     chosen = os.environ.get("NEVE_QEMU")
     if chosen:
         return _checked((require(chosen, "qemu-system-arm"),), "NEVE_QEMU")
-    if platform.machine() != "x86_64":
-        return _checked((require("qemu-system-aarch64", "qemu-system-arm"),), "QEMU")
     return _checked(_bundled(tools(cache, Debian.load())), "QEMU")
 
 
 def emulator_at_hand(cache: Cache) -> Emulator | None:
-    """The emulator, unless it has yet to be downloaded or installed."""
-    if not os.environ.get("NEVE_QEMU"):
-        if platform.machine() != "x86_64":
-            there = shutil.which("qemu-system-aarch64") is not None
-        else:
-            there = tools_folder(cache, Debian.load()).is_dir()
-        if not there:
-            return None
+    """The emulator, unless it has yet to be downloaded."""
+    if not os.environ.get("NEVE_QEMU") and not tools_folder(cache, Debian.load()).is_dir():
+        return None
     return emulator(cache)
 
 
@@ -56,7 +47,8 @@ def _bundled(folder: Path) -> tuple[str, ...]:
     root = folder / "root"
     program = root / "usr/bin/qemu-system-aarch64"
     loader = root / "usr" / elf.interpreter(program).lstrip("/")
-    return (str(loader), "--library-path", str(root / "usr/lib/x86_64-linux-gnu"), str(program))
+    libraries = next(root.glob("usr/lib/*-linux-gnu*"))
+    return (str(loader), "--library-path", str(libraries), str(program))
 
 
 def _checked(argv: tuple[str, ...], name: str) -> Emulator:

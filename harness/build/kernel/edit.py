@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.kernel import message
+from harness.build.kernel.applying import apply_patch
 from harness.build.kernel.patches import Patch, render
 from harness.build.kernel.repository import Identity, Repository, identity
 from harness.build.kernel.source import Source, extracted
@@ -118,7 +119,7 @@ def lay_out(repository: Repository, base: str, version: str, patches: Sequence[P
         checkout(repository, base, {file for patch in patches for file in patch.files}, work)
         with repository.index(base, work) as env:
             for patch in patches:
-                apply(patch, work, version)
+                apply_patch(patch, work, version)
                 repository.git("add", "--all", "--force", "--", *patch.files, env=env)
                 tree = repository.git("write-tree", env=env).strip()
                 parent = commits[-1] if commits else base

@@ -25,6 +25,7 @@ from harness.plain import plain
 TAIL_LINES = 20
 _SLICE = 1.0  # seconds between two looks at the health of what carries the console
 _DRAIN = 2.0  # seconds at most in which the rest of a panic is collected
+_PAUSE = 0.2  # seconds without output after which there is no more of it
 _WINDOW = 65536
 _LINE = 200  # characters at most of a failure's own line
 
@@ -199,7 +200,7 @@ class Console:
         end = time.monotonic() + wait
         while True:
             try:
-                self._remember(self._spawn.read_nonblocking(4096, timeout=0.2 if wait else 0))
+                self._remember(self._spawn.read_nonblocking(4096, timeout=_PAUSE if wait else 0))
             except (TIMEOUT, EOF):
                 return
             if wait and time.monotonic() > end:

@@ -19,6 +19,6 @@ def set_nv_mode(host: Host, track: Track, value: str | None) -> None:
     done = host.run(f"echo {wanted} > {track.nv_switch.file}", check=False)
     if done.status and wanted != track.nv_switch.boot:
         raise InfrastructureError(
-            f"host {host.name}: virtual EL2 can't run without FEAT_NV2: {track.nv_switch.file} does "
-            "not take it (is the kernel one of ours?), or the CPU lacks FEAT_NV"
+            f"host {host.name}: virtual EL2 can't run without FEAT_NV2: {track.nv_switch.file} "
+            "does not take it (is the kernel one of ours?), or the CPU lacks FEAT_NV"
         )

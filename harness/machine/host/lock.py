@@ -108,7 +108,7 @@ class Record(Model):
 
     @classmethod
     def parse(cls, text: str) -> "Record | None":
-        """None for what no run of ours has written whole."""
+        """None unless the text is a complete record written by this harness."""
         try:
             return cls.model_validate_json(text)
         except ValidationError:

@@ -92,7 +92,7 @@ class Server:
 
     @contextmanager
     def one_shot(self, boot: OneShot, wait: float) -> Iterator[FabricHost]:
-        """L0: our kernel, for as long as the context lasts. Raises as `own_kernel` does."""
+        """L0: our kernel, for as long as the context lasts. Raises as `vendor_kernel` does."""
         host, abandoned = self._enter(wait)
         _require_deployed(host)
         with self._watched(), locked(host, wait, abandoned) as lock:

@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,9 +23,10 @@ from pydantic import (
 
 from harness.cache import content_key
 from harness.errors import UserError
-from harness.model.cell import CellRecord
+from harness.model.cell import CellName, CellRecord
 from harness.model.measurement import COLUMNS
-from harness.results.history import settings
+from harness.results import schema1
+from harness.results.history import older, settings
 from harness.results.history.database import Database
 from harness.results.history.models import StoredAcceptance, StoredMeasurement, StoredRun
 from harness.results.store import RunFolder, run_folders
@@ -43,6 +44,16 @@ RUN_COLUMNS = [
     "settings",
 ]
 
+_ORDER = [
+    "host",
+    "configuration",
+    "benchmark",
+    "repetition",
+    "metric",
+    "level",
+    "statistic",
+    "reason",
+]
 _EMPTY = {"microbench": "", "settings": "{}"}  # where an older schema has no such column
 
 
@@ -87,7 +98,7 @@ class _Run(BaseModel):
 
 
 class _Measurement(BaseModel):
-    """A row of results.csv and its repetition."""
+    """A row of results.csv."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,13 +110,16 @@ class _Measurement(BaseModel):
     configuration: _Text
     mechanism: _Text
     benchmark: _Text
-    repetition: Annotated[_Count, Field(ge=1)]
     metric: _Text
     unit: _Text
     value: FiniteFloat
     stdev: FiniteFloat | None
     iterations: Annotated[int, Field(ge=0, lt=2**63)]
     reason: _Text
+    repetition: Annotated[_Count, Field(ge=1)]
+    statistic: _Text
+    level: _Text
+    share: FiniteFloat | None
 
 
 def find(path: Path) -> list[Path]:
@@ -147,29 +161,20 @@ class Archive:
         if unknown:
             raise UserError(f"the history has no column {unknown[0]!r}: {', '.join(COLUMNS)}")
         runs, measurements = StoredRun.__table__, StoredMeasurement.__table__
-        names = [*COLUMNS, "repetition"]
+        columns = older.columns(measurements, self.database.columns["measurements"])
         query = (
-            sa.select(*(measurements.c[name] for name in names))
+            sa.select(*(columns[name].label(name) for name in COLUMNS))
             .join_from(measurements, runs)
-            .order_by(
-                runs.c.started,
-                runs.c.id,
-                measurements.c.host,
-                measurements.c.configuration,
-                measurements.c.benchmark,
-                measurements.c.repetition,
-                measurements.c.metric,
-                measurements.c.reason,
-            )
+            .order_by(runs.c.started, runs.c.id, *(columns[name] for name in _ORDER))
         )
         for name, value in where.items():
-            query = query.where(measurements.c[name] == value)
+            query = query.where(columns[name] == value)
         if not reasons:
-            query = query.where(measurements.c.reason == "")
+            query = query.where(columns["reason"] == "")
         # An older schema, which reading does not upgrade, lacks columns.
         there = [name for name in RUN_COLUMNS if name in self.database.columns["runs"]]
         with self.database.reading() as connection:
-            table = _frame(connection.execute(query), names)
+            table = _frame(connection.execute(query), COLUMNS)
             of_runs = pd.DataFrame(
                 connection.execute(sa.select(*(runs.c[name] for name in ["id", *there]))).all(),
                 columns=["id", *there],
@@ -202,7 +207,12 @@ class Archive:
         query = sa.select(StoredAcceptance.series, StoredAcceptance.until)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return [(json.loads(series), _utc(until)) for series, until in rows]
+        return [(_series(json.loads(text)), _utc(until)) for text, until in rows]
+
+
+def _series(names: dict[str, str]) -> dict[str, str]:
+    """What names a series, also one that was accepted before schema 2."""
+    return {"level": "", "statistic": schema1.statistic(names.get("metric", "")), **names}
 
 
 def _frame(rows: Iterable[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
@@ -228,7 +238,7 @@ def _joined(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     pairs = zip(table["run_id"], table["host"], strict=True)
     table["settings"] = pd.Series([of_hosts.get(pair, "") for pair in pairs], dtype="str")
     table["repeated"] = table["repetition"] > table["repetitions"]
-    types = {"value": "float64", "stdev": "float64", "repeated": "bool"}
+    types = {"value": "float64", "stdev": "float64", "share": "float64", "repeated": "bool"}
     return table.astype(types).drop(columns="repetitions")
 
 
@@ -258,34 +268,33 @@ def _line(error: Exception) -> str:
 
 def _facts(folder: RunFolder) -> dict[str, Any]:
     metadata = folder.metadata
-    if not isinstance(metadata, dict):
-        raise ValueError("metadata.json is no object")
-    playbook = metadata.get("playbook") or {}
-    kernels = metadata.get("kernels") or {}
-    started = datetime.fromisoformat(metadata["started"])
+    started, playbook = metadata.started, metadata.playbook
     known = {
-        "id": metadata["run_id"],
+        "id": metadata.run_id,
         "started": started.replace(tzinfo=started.tzinfo or UTC).astimezone(UTC),
         "playbook": playbook.get("name"),
         "repetitions": playbook.get("repetitions"),
-        "state": metadata.get("state"),
-        "harness": metadata.get("harness"),
-        "emulator": metadata.get("emulator"),
+        "state": metadata.state,
+        "harness": metadata.harness,
+        "emulator": metadata.emulator,
         "folder": str(folder.path),
-        "microbench": (metadata.get("microbench") or {}).get("sha256"),
+        "microbench": metadata.microbench.sha256 if metadata.microbench else None,
         "settings": json.dumps(settings.by_host(playbook), sort_keys=True),
         "kernels": "; ".join(
-            f"{name}: {kernel['version']} {kernel['key']}"
-            for name, kernel in sorted(kernels.items())
+            f"{name}: {kernel.version} {kernel.key}"
+            for name, kernel in sorted(metadata.kernels.items())
         ),
     }
     return {key: value for key, value in known.items() if value is not None}
 
 
 def _rows(run: _Run, record: CellRecord) -> Iterator[_Measurement]:
-    """What the cell measured, if it belongs to `run`."""
-    repetition = record.id.split("/")[2]
+    """What the cell measured, if it belongs to `run`, and its measurements to it."""
     for row in record.measurements:
         if row.run_id != run.id:
             raise ValueError(f"a measurement belongs to the run {json.dumps(row.run_id)}")
-        yield _Measurement.model_validate({**asdict(row), "repetition": repetition})
+        storable = _Measurement.model_validate(vars(row))
+        cell = CellName(row.host, row.configuration, row.repetition, row.benchmark)
+        if cell != record.name:
+            raise ValueError(f"the cell {record.id} has a measurement of {cell}")
+        yield storable

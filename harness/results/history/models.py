@@ -47,7 +47,7 @@ class StoredRun(Base):
 
 
 class StoredMeasurement(Base):
-    """A row of results.csv, and the repetition that it came from (1 is the first)."""
+    """A row of results.csv."""
 
     __tablename__ = "measurements"
 
@@ -66,6 +66,9 @@ class StoredMeasurement(Base):
     stdev: Mapped[float | None]
     iterations: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[str] = mapped_column(primary_key=True)
+    statistic: Mapped[str] = mapped_column(primary_key=True)
+    share: Mapped[float | None]
 
 
 class StoredAcceptance(Base):

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from harness.cache import write_atomically
 from harness.model.application import applications
+from harness.model.measurement import Metric
 from harness.results.chart import svg
 from harness.results.history import verdicts
 from harness.results.history.changes import LEARNING, Change, Key, Series
@@ -27,18 +28,20 @@ from harness.results.tables import records
 _POINT, _LEVEL, _BAND = "#2f6f9f", "#222222", "#e6e2d8"
 _WORSE, _BETTER = "#b04a4a", "#5b9a5b"
 _SIGMAS = 2  # of the band
+_OF_A_PANEL = ("metric", "level", "unit", "statistic")  # the rest names the chart
 # Only what is known goes into a chart.
 _KNOWN = {
-    "cost",
-    "traps",
-    "cpu",
+    *Metric,
     "instructions",
     "cycles",
     "ticks",
     "exits",
     "exits per second",
     "CPUs",
-    *(unit for each in applications().values() for unit in (each.metric, each.unit)),
+    "L0",
+    "L1",
+    "L2",
+    *(each.unit for each in applications().values()),
 }
 
 
@@ -125,7 +128,7 @@ def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> li
             named["host"],
             named["benchmark"],
             named["configuration"],
-            *(value for name, value in named.items() if name not in ("metric", "unit")),
+            *(value for name, value in named.items() if name not in _OF_A_PANEL),
         )
         panels.setdefault(cell, []).append(
             _Panel(key, apart[key], series, series.noise(monitor.prior).sigma, changes.get(key, []))
@@ -135,7 +138,9 @@ def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> li
             "host": cell[0],
             "benchmark": cell[1],
             "configuration": cell[2],
-            "of": mine[0].of,
+            "of": " ".join(
+                mark for mark in mine[0].of.split() if mark.partition("=")[0] not in _OF_A_PANEL
+            ),
             "rows": [_row(panel) for panel in mine],
             "anchor": f"series-{number}",
             "chart": svg(_figure(history.nights, mine, links)),
@@ -148,7 +153,7 @@ def _row(panel: _Panel) -> dict[str, Any]:
     named = dict(zip(KEY, panel.key, strict=True))
     return {
         **named,
-        "level": panel.series.level,
+        "median": panel.series.level,
         "noise": panel.sigma,
         "runs": len(set(panel.series.nights)),
     }
@@ -195,8 +200,11 @@ def _draw(axes: Axes, nights: Sequence[Night], panel: _Panel, links: dict[str, s
             fontsize=8,
         )
     named = dict(zip(KEY, panel.key, strict=True))
-    metric, unit = (named[name] if named[name] in _KNOWN else "" for name in ("metric", "unit"))
-    axes.set_ylabel(f"{metric} ({unit})" if metric and unit else "", fontsize=8)
+    metric, whose, unit = (
+        named[name] if named[name] in _KNOWN else "" for name in ("metric", "level", "unit")
+    )
+    what = f"{metric} of {whose}" if whose else metric
+    axes.set_ylabel(f"{what} ({unit})" if metric and unit else "", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.ticklabel_format(axis="y", useOffset=False)
     locator = mdates.AutoDateLocator()  # type: ignore[no-untyped-call]

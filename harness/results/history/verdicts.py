@@ -21,13 +21,17 @@ KEY = [
     "mechanism",
     "benchmark",
     "metric",
+    "level",
     "unit",
+    "statistic",
     "settings",
 ]
 # Neither better nor worse when they grow: a faster application makes more exits a second.
 _CONTEXT = ("exits per second", "CPUs")
 _FACTS = ("harness", "emulator", "kernels", "microbench", "playbook")
-_HOST, _METRIC, _UNIT = KEY.index("host"), KEY.index("metric"), KEY.index("unit")
+_UNIT = KEY.index("unit")
+# What series must have in common to tell of each other's noise.
+_GROUP = [KEY.index(name) for name in ("host", "metric", "unit", "statistic")]
 _LASTS = 0.5  # of a change for the worse that must be left for its alarm to last
 
 
@@ -53,14 +57,14 @@ class Night:
 
 @dataclass
 class History:
-    """Every series of `nights`, judged night by night. Monitors are by host, metric and unit;
-    `accepted` says until when the changes of a series are its new normal."""
+    """Every series of `nights`, judged night by night. Monitors are by host, metric, unit and
+    statistic; `accepted` says until when the changes of a series are its new normal."""
 
     nights: list[Night] = field(default_factory=list)
-    monitors: dict[tuple[str, str, str], Monitor] = field(default_factory=dict)
+    monitors: dict[Key, Monitor] = field(default_factory=dict)
     context: dict[Key, Series] = field(default_factory=dict)
     accepted: dict[Key, pd.Timestamp] = field(default_factory=dict)
-    _tonight: set[tuple[str, str, str]] = field(default_factory=set)
+    _tonight: set[Key] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -113,7 +117,7 @@ class History:
 
     def _look(self, first: Mapping[Key, float]) -> None:
         number = len(self.nights) - 1
-        groups: dict[tuple[str, str, str], dict[Key, tuple[str, float]]] = {}
+        groups: dict[Key, dict[Key, tuple[str, float]]] = {}
         for key, value in first.items():
             if key[_UNIT] in _CONTEXT:
                 self.context.setdefault(key, Series(key[_UNIT])).add(number, value)
@@ -125,7 +129,7 @@ class History:
 
     def _decide(self, again: Mapping[Key, float]) -> None:
         number = len(self.nights) - 1
-        groups: dict[tuple[str, str, str], dict[Key, float]] = {}
+        groups: dict[Key, dict[Key, float]] = {}
         for key, value in again.items():
             groups.setdefault(_group(key), {})[key] = value
         for group in self._tonight:
@@ -177,8 +181,8 @@ class History:
         ]
 
 
-def _group(key: Key) -> tuple[str, str, str]:
-    return key[_HOST], key[_METRIC], key[_UNIT]
+def _group(key: Key) -> Key:
+    return tuple(key[place] for place in _GROUP)
 
 
 def _medians(measured: pd.DataFrame) -> dict[tuple[str, bool, Key], float]:
@@ -207,9 +211,9 @@ def in_words(effect: float | None, before: float, level: float) -> str:
 
 def table(history: History) -> pd.DataFrame:
     """A row per series. Columns: those of `KEY`; `runs` (count); `run_id` and `last`, its newest
-    run and value; `level`, the median of the newest regime; `change`, last / level - 1; `noise`,
+    run and value; `median`, that of the newest regime; `change`, last / median - 1; `noise`,
     the relative standard deviation of a run; `verdict`. Of the regression that lasts, else of the
-    newest change: `since`, the run that it began with, `before`, the level before it, `effect`
+    newest change: `since`, the run that it began with, `before`, the median before it, `effect`
     (relative, NaN near 0) and `confidence`, NaN without one; `since` is then the first run."""
     rows = []
     for key, series, monitor in history.series():
@@ -223,7 +227,7 @@ def table(history: History) -> pd.DataFrame:
                 "runs": len(set(series.nights)),
                 "run_id": history.nights[series.nights[-1]].run_id,
                 "last": _last(series),
-                "level": level,
+                "median": level,
                 "since": history.nights[told.start if told else series.nights[0]].run_id,
                 "change": _last(series) / level - 1 if level else float("nan"),
                 "noise": series.noise(monitor.prior).sigma,
@@ -241,7 +245,7 @@ COLUMNS = [
     "runs",
     "run_id",
     "last",
-    "level",
+    "median",
     "since",
     "change",
     "noise",
@@ -296,7 +300,7 @@ def distinguished(judged: pd.DataFrame) -> list[str]:
 
 def _marks(row: Mapping[str, Any]) -> list[str]:
     """What a row may differ in from its like."""
-    names = ("track", "cpu", "gic", "mechanism", "unit")
+    names = ("track", "cpu", "gic", "mechanism", "level", "unit", "statistic")
     return [*(f"{name}={row[name]}" for name in names), *str(row["settings"]).split()]
 
 

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""JSON Schemas of what people write and of what a run leaves, made from the models.
+
+`schemas/` has them as files, for editors and for other programs; a test compares.
+"""
+
+import json
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+from harness.model.cell import CellRecord
+from harness.model.inventory import Inventory
+from harness.model.metadata import Metadata
+from harness.model.playbook import Playbook
+
+_MODELS: dict[str, tuple[TypeAdapter[Any], JsonSchemaMode]] = {
+    "playbook": (TypeAdapter(Playbook), "validation"),
+    "inventory": (TypeAdapter(Inventory), "validation"),
+    "metadata": (TypeAdapter(Metadata), "validation"),
+    "cell": (TypeAdapter(CellRecord), "serialization"),  # which always has every key
+}
+NAMES = tuple(_MODELS)
+
+
+class _Generator(GenerateJsonSchema):
+    """Without a title for each field, which only repeats its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema of a playbook, an inventory, metadata.json, or a line of cells.jsonl."""
+    model, mode = _MODELS[name]
+    return {
+        "$schema": _Generator.schema_dialect,
+        "$comment": "SPDX-License-Identifier: MIT",
+        **_joined(model.json_schema(mode=mode, schema_generator=_Generator)),
+    }
+
+
+def text(name: str) -> str:
+    """The schema as a file."""
+    return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
+
+
+def _joined(part: Any) -> Any:
+    """With each description on a line of its own, as docstrings are not."""
+    if isinstance(part, dict):
+        return {
+            key: " ".join(value.split())
+            if key == "description" and isinstance(value, str)
+            else _joined(value)
+            for key, value in part.items()
+        }
+    return [_joined(each) for each in part] if isinstance(part, list) else part

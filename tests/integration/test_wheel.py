@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""What `pipx install` gives: the wheel, in an environment of its own, outside of any checkout."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.cache import Cache
+from harness.paths import ROOT
+from tests.integration.conftest import finish
+from tests.integration.conftest import neve as of_the_checkout
+
+SOURCES = ("harness", "images", "kernel-patches", "playbooks", "LICENSES")
+FILES = ("README.md", "neve.py", "pyproject.toml")
+
+
+@dataclass
+class Installed:
+    """A user's home, with the program in it; kernels and images are the cache's."""
+
+    home: Path
+
+    @property
+    def package(self):
+        return next(self.home.glob("venv/lib/python*/site-packages"))
+
+    @property
+    def environment(self):
+        names = ("PATH", "NEVE_DEBIAN_MIRROR", "NEVE_QEMU")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
+        return {**kept, "HOME": str(self.home), "NEVE_CACHE": str(Cache.default().root)}
+
+    def start(self, *words):
+        return subprocess.Popen(
+            [self.home / "venv/bin/neve", *words],
+            cwd=self.home,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+        )
+
+    def neve(self, *words):
+        """Status and output."""
+        with self.start(*words) as process:
+            said, _ = process.communicate(timeout=300)
+        return process.returncode, said
+
+    def same_as_the_checkout(self, *words):
+        """What both print, but for the hour."""
+        with of_the_checkout(*words, cwd=self.home, **self.environment) as process:
+            wanted, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, wanted
+        status, said = self.neve(*words)
+        assert status == 0, said
+        assert timeless(said) == timeless(wanted)
+        return said
+
+
+def timeless(mails):
+    return re.sub("^Date: .*$", "", mails, flags=re.M)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    source, wheels = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheels")
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, source / name, symlinks=True)
+    for name in FILES:
+        shutil.copy(ROOT / name, source)
+    found = Installed(tmp_path_factory.mktemp("home"))
+    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+    made = ("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", wheels, source)
+    subprocess.run([sys.executable, *pip, *made], check=True)
+    subprocess.run([sys.executable, "-m", "venv", found.home / "venv"], check=True)
+    (wheel,) = wheels.glob("*.whl")
+    subprocess.run(
+        [found.home / "venv/bin/python", *pip, "install", "--no-deps", "--no-index", wheel],
+        check=True,
+    )
+    (found.home / ".gitconfig").write_text("[user]\nname = Me\nemail = me@example\n")
+    # All that it needs is here already; a path alone, so that our own installation is not seen.
+    (found.package / "needed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return found
+
+
+def test_everything_is_in_it(installed):
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", *SOURCES], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    data, package = Path("harness/data"), installed.package
+    for name in filter(None, tracked):
+        file = ROOT / name
+        if file.is_symlink() or file.suffix == ".svg" or name.startswith("LICENSES"):
+            continue
+        there = package / (name if name.startswith("harness/") else data / name)
+        assert there.read_bytes() == file.read_bytes()
+    (about,) = package.glob("neve_harness-*.dist-info")
+    assert about.name == f"neve_harness-{harness.__version__}.dist-info"
+    kept = {path.name for path in (about / "licenses" / "LICENSES").iterdir()}
+    assert kept == {path.name for path in (ROOT / "LICENSES").iterdir()}
+
+
+def test_it_says_what_the_checkout_says(installed):
+    assert installed.neve("--version") == (0, f"neve, version {harness.__version__}\n")
+    assert "tcg/vm/1/hypercall" in installed.same_as_the_checkout("plan", "fallback")
+    installed.same_as_the_checkout("plan", "paper.yaml", "--json")
+    for track in ("upstream", "v4.10"):
+        installed.same_as_the_checkout("kernel", "patches", track)
+    installed.same_as_the_checkout("kernel", "list")
+
+
+def test_doctor_finds_the_machine_in_order(installed):
+    _, said = installed.neve("doctor", "--json")
+    assert [each["what"] for each in json.loads(said) if each["needed"] and not each["good"]] == []
+
+
+def test_patches_are_not_saved_into_the_package(installed):
+    status, said = installed.neve("kernel", "save", "v4.10", ".")
+    assert status == 2
+    assert "site-packages/harness/data/kernel-patches is a part of the installed program" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_it_runs_the_fallback(installed, artifacts):
+    only = "configuration=vm,benchmark=hypercall"
+    done = finish(installed.start("run", "fallback", "--only", only), installed.home)
+    assert done.status == 0, done.output
+    metadata = json.loads((done.folder / "metadata.json").read_text())
+    assert metadata["harness"] == harness.__version__
+    assert metadata["kernels"]["l0"]["key"] == artifacts.kernels["l0"].key
+    assert "| hypercall" in (done.folder / "report.md").read_text()

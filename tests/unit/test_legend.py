@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""A report says what its run knew, whatever the project's tables say by now."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from harness.cache import Cache
+from harness.commands.run import facts_of
+from harness.model import playbook
+from harness.model.legend import Legend
+from harness.model.operations import redirections
+from harness.model.setup import Setup
+from harness.paths import IMAGES, KERNEL_PATCHES, ROOT
+from harness.results.store import RunFolder
+
+RECORDED = Path(__file__).with_name("recorded") / "schema1"
+MICRO, APPLICATIONS = "20261127-085041-fallback-08f6", "20261127-152105-applications-9d17"
+FILES = ("report.md", "report.html", "report.svg", "junit.xml", "results.csv")
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory):
+    """The project after its tables have changed."""
+    root = tmp_path_factory.mktemp("later")
+    copytree(ROOT / "harness", root / "harness")
+    copytree(KERNEL_PATCHES, root / KERNEL_PATCHES.relative_to(ROOT), dirs_exist_ok=True)
+    (root / IMAGES.relative_to(ROOT)).mkdir(parents=True, exist_ok=True)
+    patches = root / KERNEL_PATCHES.relative_to(ROOT)
+    change(patches / "registers.toml", r"(?m)^(HCR_EL2 .*?), vncr = 0x[0-9a-f]+", r"\1")
+    change(patches / "upstream" / "series.toml", "with care", "not at all")
+    applications = root / "harness" / "model" / "applications"
+    for old, new in (("Memcached", "Another"), ('unit = "s"', 'unit = "h"'), ("lower", "higher")):
+        change(applications / "memcached.toml", old, new)
+    return root
+
+
+def change(file, pattern, replacement):
+    text, number = re.subn(pattern, replacement, file.read_text(encoding="utf-8"), count=1)
+    assert number, f"{file} has no {pattern}"
+    file.write_text(text, encoding="utf-8")
+
+
+def reported(root, where, name):
+    """What the project at `root` writes of a run."""
+    subprocess.run(
+        [sys.executable, "-m", "harness", "report", name],
+        cwd=where,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+        capture_output=True,
+    )
+    return {file: (where / "runs" / name / file).read_text(encoding="utf-8") for file in FILES}
+
+
+@pytest.mark.parametrize("name", [MICRO, APPLICATIONS])
+def test_report_of_a_run_stays_when_the_tables_change(tmp_path, later, name):
+    copytree(RECORDED, tmp_path / "runs")
+    of_before = reported(ROOT, tmp_path, name)
+    assert reported(later, tmp_path, name) != of_before, "a run without a legend has today's"
+    folder = RunFolder.open(tmp_path / "runs", name)
+    folder.update(
+        legend=Legend.of(folder.metadata.track, folder.metadata.playbook["benchmarks"]).model_dump()
+    )
+    assert reported(ROOT, tmp_path, name) == of_before
+    assert reported(later, tmp_path, name) == of_before
+
+
+def test_a_run_knows_it_from_its_start(tmp_path):
+    book = playbook.validate(
+        {
+            "configurations": ["vm", "nested-v8.3-vhe"],
+            "benchmarks": ["hypercall"],
+            "hosts": [{"kind": "ssh", "name": "arm1", "address": "arm1"}],
+        },
+        "p",
+    )
+
+    class Artifacts:
+        setup = Setup.of(book)
+
+        @staticmethod
+        def describe():
+            return {}
+
+    folder = RunFolder.create(tmp_path, "x", facts_of(Cache(tmp_path), Artifacts()))
+    legend = RunFolder.open(tmp_path, folder.id).metadata.legend
+    assert legend.redirected("nested-v8.3-vhe") == redirections("upstream", e2h=True)
+    assert legend.redirected("vm") == redirections("upstream", e2h=False)
+    assert "with care" in legend.compared
+    assert len((folder.path / "metadata.json").read_text().splitlines()) < 200
+
+
+def test_a_track_that_is_gone_is_reported_all_the_same(tmp_path):
+    copytree(RECORDED / MICRO, tmp_path / "runs" / MICRO)
+    folder = RunFolder.open(tmp_path / "runs", MICRO)
+    folder.update(legend=Legend.of("upstream", ["hypercall"]).model_dump(), track="v3.16")
+    assert "track v3.16" in reported(ROOT, tmp_path, MICRO)["report.md"]
