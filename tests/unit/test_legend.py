@@ -16,7 +16,7 @@ from harness.model import playbook
 from harness.model.legend import Legend
 from harness.model.operations import redirections
 from harness.model.setup import Setup
-from harness.paths import IMAGES, KERNEL_PATCHES, ROOT
+from harness.paths import IMAGES, KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.results.store import RunFolder
 
 RECORDED = Path(__file__).with_name("recorded") / "schema1"
@@ -28,9 +28,8 @@ FILES = ("report.md", "report.html", "report.svg", "junit.xml", "results.csv")
 def later(tmp_path_factory):
     """The project after its tables have changed."""
     root = tmp_path_factory.mktemp("later")
-    copytree(ROOT / "harness", root / "harness")
-    copytree(KERNEL_PATCHES, root / KERNEL_PATCHES.relative_to(ROOT), dirs_exist_ok=True)
-    (root / IMAGES.relative_to(ROOT)).mkdir(parents=True, exist_ok=True)
+    for folder in (ROOT / "harness", IMAGES, KERNEL_PATCHES, PLAYBOOKS):
+        copytree(folder, root / folder.relative_to(ROOT), symlinks=True, dirs_exist_ok=True)
     patches = root / KERNEL_PATCHES.relative_to(ROOT)
     change(patches / "registers.toml", r"(?m)^(HCR_EL2 .*?), vncr = 0x[0-9a-f]+", r"\1")
     change(patches / "upstream" / "series.toml", "with care", "not at all")
