@@ -179,25 +179,36 @@ class Script:
 def outcome(found: Found, *, icount: bool) -> Outcome:
     """The rows of a cell, and all that was seen."""
     sample, exits = found.sample, found.exits
-    unit, scale = sample.unit(icount=icount)
-    cost = Value(
-        Metric.COST,
-        unit,
-        sample.mode * scale,
-        sample.stdev * scale,
-        sample.iterations,
-        statistic=Statistic.MODE,
-        share=sample.share,
-    )
     details: dict[str, Any] = {
         "benchmark": sample.benchmark,
         "timer": sample.timer,
         "hz": sample.hz,
+        "minimum": min(sample.counts),
+        "median": sample.quantile(0.5),
+        "p99": sample.quantile(0.99),
         "counts": {str(value): number for value, number in sorted(sample.counts.items())},
     }
     if isinstance(exits, Sequences):
         details |= _sequences(exits)
-    return Outcome([cost, *_traps(exits)], [details])
+    return Outcome([_cost(sample, icount=icount), *_traps(exits)], [details])
+
+
+def _cost(sample: Sample, *, icount: bool) -> Value:
+    """Where instructions are counted the commonest value, on a real processor the median: there
+    no two operations take the same time."""
+    unit, scale = sample.unit(icount=icount)
+    value, statistic = (
+        (sample.mode, Statistic.MODE) if icount else (sample.quantile(0.5), Statistic.MEDIAN)
+    )
+    return Value(
+        Metric.COST,
+        unit,
+        value * scale,
+        sample.stdev * scale,
+        sample.iterations,
+        statistic=statistic,
+        share=sample.counts[value] / sample.iterations,
+    )
 
 
 def _traps(exits: Sequences | Histogram) -> Iterator[Value]:

@@ -131,7 +131,7 @@ def cut(exits: Sequence[tuple[float, Exit]], benchmark: str, operations: int) ->
     ordered = tuple(counts.most_common())
     seconds = exits[last][0] - exits[begin][0]
     usual = ordered[0][1] * sum(map(len, ordered[0][0]))
-    rest = (last - (starts[0] if starts else begin)) - usual
+    rest = (last - starts[0]) - usual if starts else (last - begin) - (begin - marks[0])
     return Sequences(ordered, max(0, rest) / seconds if seconds else 0.0)
 
 

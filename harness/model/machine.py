@@ -7,6 +7,9 @@ from harness.model.guest import File, kernel_arguments, kernel_file
 from harness.model.inventory import TcgHostSpec
 from harness.model.track import Track
 
+# A tick of the generic timer is a nanosecond, which is an instruction where those are counted.
+_COUNTER = "cntfrq=1000000000"
+
 
 @dataclass(frozen=True)
 class TcgMachine:
@@ -29,9 +32,9 @@ class TcgMachine:
 
 def tcg_machine(spec: TcgHostSpec, track: Track) -> TcgMachine:
     """The machine that `spec` asks for, with the kernel of `track` as L0."""
-    options = track.cpu_options.get(spec.cpu)
+    options = (spec.cpu, track.cpu_options.get(spec.cpu), _COUNTER)
     return TcgMachine(
-        cpu=f"{spec.cpu},{options}" if options else spec.cpu,
+        cpu=",".join(filter(None, options)),
         gic=spec.gic,
         cpus=spec.cpus,
         memory_mib=spec.memory,

@@ -23,6 +23,7 @@ from harness.results.store import RunFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+USUAL = 0.9  # of its operations a cell's traps stand for, or it is marked
 _SMALL = 0.05  # exits per operation below which a reason is not listed by itself
 _VISIBLE = 0.005  # … and below which a number would be 0.00
 _NEVE = ("nested-neve", "nested-neve-vhe")  # where what is seen to trap is what NEVE leaves
@@ -203,6 +204,9 @@ def _operations(measured: Measured, table: pd.DataFrame) -> _Content:
             "units": _units(table),
             "noisy": bool(table["noisy"].any()),
             "spread_limit": measured.spread_limit,
+            "exact": bool(table["exact"].any()),
+            "unusual": bool((table["share"] < USUAL).any()),
+            "usual": f"{USUAL:.0%}",
             "comparability": _comparability(table, measured.legend.compared),
             "outliers": _OUTLIERS,
         },
@@ -257,7 +261,7 @@ def headline(table: pd.DataFrame) -> str:
         sentences.append(
             f"{'On ' + row['host'] + ', a' if several else 'A'} hypercall from a nested VM "
             f"({row['configuration']}) costs {row['ratio']:.1f}x one "
-            f"from a VM and {row['traps']:.1f} exits to L0{paper}."
+            f"from a VM and {_traps(row, 1)} exits to L0{paper}."
         )
     return " ".join(sentences) or "No nested hypercall was measured."
 
@@ -270,7 +274,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         "configuration": table["configuration"],
         "cost": [_cost(row, mixed) for row in tables.records(table)],
         "ratio": [number(value, 1, "x") for value in table["ratio"]],
-        "traps": [number(value, 2) for value in table["traps"]],
+        "traps": [_traps(row, 2) for row in tables.records(table)],
         "paper: cycles": [number(value, 0) for value in table["paper_cost"]],
         "paper: ratio": [number(value, 0, "x") for value in table["paper_ratio"]],
         "paper: traps": [number(value, 0) for value in table["paper_traps"]],
@@ -278,6 +282,14 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     if table["host"].nunique() > 1:
         columns = {"host": table["host"], **columns}
     return pd.DataFrame(columns)
+
+
+def _traps(row: dict[str, Any], digits: int) -> str:
+    """An integer where they were counted operation by operation; marked where too few of these
+    took just so many."""
+    if not row["exact"]:
+        return number(row["traps"], digits)
+    return number(row["traps"], 0) + (" ?" if row["share"] < USUAL else "")
 
 
 def _cost(row: dict[str, Any], mixed: bool) -> str:
@@ -309,7 +321,7 @@ def readable_reasons(
         part = pd.concat([part[~small], part[small].sum().to_frame("other").T])
         part = part.loc[part.sum(axis=1).sort_values(ascending=False).index]
         part.columns = [cell[2] if one_host else f"{cell[0]} {cell[2]}" for cell in mine]
-        text = part.map(lambda value: number(value, 2) if abs(value) >= _VISIBLE else "")
+        text = part.map(_count, digits=0 if (part == part.round()).all(axis=None) else 2)
         text = text[(text != "").any(axis=1)].rename_axis("reason")
         hypervisors = {e2h(cell[2]): cell[2] for cell in mine if nested(cell[2])}
         for vhe, configuration in hypervisors.items():
@@ -317,6 +329,10 @@ def readable_reasons(
             text[title] = [redirected[configuration].get(str(reason), "") for reason in text.index]
         shown[benchmark] = text
     return {name: part for name, part in shown.items() if len(part)}
+
+
+def _count(value: float, digits: int) -> str:
+    return number(value, digits) if abs(value) >= _VISIBLE else ""
 
 
 def _accounting(metadata: Metadata) -> str:

@@ -17,7 +17,8 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
 
     Columns cost, stdev, unit, traps, ratio (cost to the same host's vm, if that is not 0) and
     the paper's paper_cost (cycles), paper_ratio, paper_traps. Repetitions are joined by their
-    median. Unknown cells are NaN.
+    median. `exact` says whether traps were counted operation by operation, `share` which part of
+    the operations took exactly so many, in the worst repetition. Unknown cells are NaN.
     """
     totals = _ordered(results[results["reason"] == ""])
     order = totals[_KEYS].drop_duplicates()
@@ -27,6 +28,14 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     cost_rows = totals[totals["metric"] == "cost"].groupby(_KEYS, sort=False)
     table["stdev"] = cost_rows["stdev"].median()
     table["unit"] = cost_rows["unit"].first()
+    trap_rows = totals[totals["metric"] == "traps"]
+    table["exact"] = (
+        (trap_rows["statistic"] == "mode")
+        .groupby([trap_rows[key] for key in _KEYS], sort=False)
+        .all()
+    )
+    table["exact"] = table["exact"].eq(True)
+    table["share"] = trap_rows.groupby(_KEYS, sort=False)["share"].min()
     vm = table["cost"].xs("vm", level="configuration") if _has(table, "vm") else None
     if vm is not None:
         base = vm.where(vm > 0).reindex(_keys(table, "host", "benchmark"))
