@@ -50,8 +50,8 @@ lint: venv
 	else echo "shellcheck: there is none for $$(uname -m), so scripts were not looked at"; fi
 	$(VENV)/bin/python -m tests.checkpatch
 
-# By their first lines. BusyBox's sh runs those of images.
-SHELL_SCRIPTS = git ls-files | xargs awk \
+# By their first lines; no links. BusyBox's sh runs those of images.
+SHELL_SCRIPTS = git ls-files --stage | sed -n 's/^100.*\t//p' | xargs awk \
 	'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } { nextfile }'
 
 # System packages: asked of dpkg, installed by apt as root or through sudo.

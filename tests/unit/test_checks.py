@@ -5,6 +5,7 @@ import re
 import subprocess
 import tomllib
 
+import pytest
 import yaml
 
 from harness.paths import ROOT
@@ -15,18 +16,25 @@ HOOKS = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"][0]["hooks"]
 (JOB,) = WORKFLOW["jobs"].values()
 
 
-def recipe(target):
-    """What `make` would do for `target` with an environment that is there."""
-    return subprocess.run(
-        ["make", "-n", "-o", "venv", target], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+@pytest.fixture(scope="module")
+def called(tmp_path_factory):
+    """What `make lint` calls, as lists of words: the real recipe, and programs that take notes."""
+    folder = tmp_path_factory.mktemp("venv")
+    (folder / "bin").mkdir()
+    for name in ("lint-imports", "mypy", "python", "ruff", "shellcheck"):
+        program = folder / "bin" / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >>{folder}/notes\n')
+        program.chmod(0o755)
+    subprocess.run(
+        ["make", "-o", "venv", "lint", f"VENV={folder}"], cwd=ROOT, check=True, capture_output=True
+    )
+    return [line.split() for line in (folder / "notes").read_text().splitlines()]
 
 
 def test_every_target_of_make_exists():
-    called = [step["run"].split() for step in JOB["steps"] if "run" in step]
-    assert {words[0] for words in called} == {"make"}
-    assert [words[1] for words in called] == ["lint", "unit"]
-    assert not missing_targets(words[1] for words in called)
+    made = [step["run"].split() for step in JOB["steps"] if "run" in step]
+    assert [words[:2] for words in made] == [["make", "lint"], ["make", "unit"]]
+    assert not missing_targets(words[1] for words in made)
 
 
 def test_actions_have_one_version():
@@ -41,35 +49,35 @@ def test_the_oldest_python_is_tried():
     assert len(JOB["strategy"]["matrix"]["python"]) > 1
 
 
-def test_hooks_are_parts_of_make_lint():
-    lines = recipe("lint")
+def test_hooks_are_parts_of_make_lint(called):
     for hook in HOOKS:
-        assert any(line.startswith(hook["entry"]) for line in lines), hook["entry"]
+        words = hook["entry"].removeprefix(".venv/bin/").split()
+        assert any(each[: len(words)] == words for each in called), hook["entry"]
 
 
-def test_make_lint_sees_every_shell_script():
-    """Those that a suffix or the first line tells; the recipe's own words find them."""
-    lines = [line for line in recipe("lint") if "shellcheck" in line]
+def test_make_lint_sees_every_shell_script(called):
+    """Those that a suffix or the first line tells."""
     found = [
-        name
-        for line in lines
-        for name in subprocess.run(
-            ["sh", "-c", f"printf '%s\\n' {line[line.index('$(') :]}"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.split()
+        word
+        for program, *words in called
+        for word in words
+        if program == "shellcheck" and not word.startswith("-")
     ]
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()
-    assert sorted(found) == sorted(filter(is_shell, tracked))
+    assert sorted(found) == sorted(name for name in tracked if is_shell(ROOT / name))
     assert {"images/rootfs/init", "images/pinned", ".ci/run"} <= set(found)
 
 
-def is_shell(name):
-    first = (ROOT / name).read_bytes().partition(b"\n")[0]
-    return name.endswith((".sh", ".bash")) or (
+def test_make_lint_runs_the_kernel_s_checkpatch(called):
+    assert ["python", "-m", "tests.checkpatch"] in called
+
+
+def is_shell(file):
+    if file.is_symlink():
+        return False
+    first = file.read_bytes().partition(b"\n")[0]
+    return file.suffix in (".sh", ".bash") or (
         first.startswith(b"#!") and re.search(rb"\b(ba|da|)sh\b", first) is not None
     )
