@@ -1,41 +1,28 @@
 # SPDX-License-Identifier: MIT
 """The README is a product: its commands are ours, its playbook is valid, its links hold."""
 
-import re
-import shlex
-
-import click
 import pytest
 import yaml
 
 from harness import cli
 from harness.model import playbook
 from harness.model.track import Track
-from harness.paths import ROOT
+from tests.documents import (
+    blocks,
+    commands,
+    make_targets,
+    missing_links,
+    missing_targets,
+    parse,
+    text_of,
+)
 
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
-
-
-COMMANDS = [
-    line.partition("#")[0].strip()
-    for block in blocks("sh")
-    for line in block.splitlines()
-    if line.startswith("neve ")
-]
+README = text_of("README.md")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", commands(README))
 def test_every_command_parses(command):
-    arguments = shlex.split(command)[1:]
-    found: click.Command = cli.cli
-    while isinstance(found, click.Group) and arguments and arguments[0] in found.commands:
-        found = found.commands[arguments.pop(0)]
-    assert not isinstance(found, click.Group) or found.invoke_without_command
-    found.make_context(found.name, arguments)
+    parse(command)
 
 
 def test_oldest_kernel_is_told():
@@ -50,18 +37,14 @@ def test_every_command_of_ours_is_told():
 
 
 def test_make_targets_exist():
-    makefile = (ROOT / "Makefile").read_text()
-    targets = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.M)
-    assert targets == ["reproduce", "test"]
-    for target in targets:
-        assert re.search(rf"^{target}:", makefile, re.M)
+    assert make_targets(README) == ["reproduce", "test"]
+    assert not missing_targets(make_targets(README))
 
 
 def test_the_playbook_is_valid():
-    for block in blocks("yaml"):
+    for block in blocks(README, "yaml"):
         assert playbook.plan(playbook.validate(yaml.safe_load(block), "README.md"))
 
 
 def test_links_and_pictures_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+    assert not missing_links(README)
