@@ -184,7 +184,7 @@ def outcome(found: Found, *, icount: bool) -> Outcome:
         "timer": sample.timer,
         "hz": sample.hz,
         "minimum": min(sample.counts),
-        "median": sample.quantile(0.5),
+        "median": sample.median,
         "p99": sample.quantile(0.99),
         "counts": {str(value): number for value, number in sorted(sample.counts.items())},
     }
@@ -198,7 +198,7 @@ def _cost(sample: Sample, *, icount: bool) -> Value:
     no two operations take the same time."""
     unit, scale = sample.unit(icount=icount)
     value, statistic = (
-        (sample.mode, Statistic.MODE) if icount else (sample.quantile(0.5), Statistic.MEDIAN)
+        (sample.mode, Statistic.MODE) if icount else (sample.median, Statistic.MEDIAN)
     )
     return Value(
         Metric.COST,

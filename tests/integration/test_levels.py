@@ -10,15 +10,12 @@ import paramiko
 import pexpect
 import pytest
 
-from harness.bench import micro
-from harness.bench.traps import counting, usable_event
 from harness.build.image.selftest import selftest
 from harness.cache import Cache, file_sha256
 from harness.commands import doctor
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError, UnreachableError
 from harness.machine import levels
-from harness.machine.guest.microbench import microbench_guest
 from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import QEMU, vmm_argv
 from harness.machine.host import fabric_host, tcg
@@ -26,6 +23,7 @@ from harness.machine.host.ssh import ssh_host
 from harness.model.guest import File, Guest, payload_guest
 from harness.model.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import ROOT
+from harness.results.frames import read_csv
 from tests.integration import nesting
 from tests.integration.conftest import FALLBACK, finish, neve
 from tests.integration.flat import flat
@@ -223,15 +221,20 @@ def test_interactive_shell_on_a_terminal(artifacts, tmp_path):
     assert user.exitstatus == 0
 
 
-def test_gicv2_vm(artifacts, tmp_path):
-    spec = TcgHostSpec(gic=2)
-    effort = micro.Effort(200, 20, (200, 700), 120)
-    with levels.l0(Cache.default(), spec, artifacts, tmp_path) as host:
-        guest = Guest(host.put(artifacts.files[File.MICROBENCH]), 2, 128, 2)
-        with microbench_guest(host, guest, name="vm", boot_seconds=60) as micro_guest:
-            for name in micro.BENCHMARKS:
-                assert micro.measure_cost(micro_guest, name, effort).median > 0
-            with counting(host, usable_event(host)) as counter:
-                sample = micro.measure_cost(micro_guest, "virtual-eoi", effort)
-                total = next(micro.measure_traps(micro_guest, counter, sample, effort))
-            assert abs(total.value) < 0.02
+def test_gicv2_vm(tmp_path):
+    (tmp_path / "p.yaml").write_text(
+        "hosts: [{gic: 2}]\nconfigurations: [vm]\niterations: 100\nwarmup: 10\n"
+        "benchmarks: [hypercall, device-io, device-io-user, virtual-ipi, virtual-eoi]\n"
+    )
+    done = finish(neve("run", "p.yaml", cwd=tmp_path), tmp_path)
+    assert done.status == 0, done.output
+    rows = read_csv(done.folder / "results.csv")
+    totals = rows[rows["reason"] == ""].set_index(["benchmark", "metric"])["value"]
+    assert totals.xs("traps", level="metric").to_dict() == {
+        "hypercall": 1,
+        "device-io": 1,
+        "device-io-user": 1,
+        "virtual-ipi": 2,
+        "virtual-eoi": 0,
+    }
+    assert (totals.xs("cost", level="metric") > 0).all()

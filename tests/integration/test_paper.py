@@ -66,7 +66,7 @@ def test_other_processors(paper_artifacts, tmp_path, cpu):
     for host in playbook["hosts"]:
         host["cpu"] = cpu
     playbook.update(
-        configurations=["vm"], benchmarks=["hypercall"], iterations=200, trap_iterations=[20, 120]
+        configurations=["vm"], benchmarks=["hypercall"], iterations=200, trap_iterations=20
     )
     (tmp_path / "paper.yaml").write_text(yaml.safe_dump(playbook))
     done = finish(neve("run", "paper.yaml", cwd=tmp_path), tmp_path)
@@ -120,8 +120,7 @@ def test_cycle_counter_is_read_only_where_the_host_allows_it(paper_artifacts, tm
                 assert measured.use_timer("cycles")
                 by_cycles = measured.run("hypercall", 200, 20, 60)
         ticks = by_counter.median * 1_000_000_000 / by_counter.hz
-        # The virtual counter of a Cortex-A57 has a tick every 16 instructions.
-        assert abs(by_cycles.median - ticks) <= 32
+        assert abs(by_cycles.median - ticks) <= 2
         assert host.run("cat /sys/module/kvm/parameters/cycle_counter").stdout == "N\n"
 
 

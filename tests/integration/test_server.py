@@ -18,7 +18,7 @@ configurations: [vm]
 benchmarks: [{benchmarks}]
 iterations: 200
 warmup: 20
-trap_iterations: [20, 120]
+trap_iterations: 20
 """
 # What a running Debian writes by itself: logs, logins, seeds, stamps of timers, what sudo notes.
 ITS_OWN = (

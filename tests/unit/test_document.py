@@ -67,7 +67,7 @@ def refused(tmp_path, text):
         ("kernel: 7.x", ": kernel: '7.x' is not a version of Linux, as 7.3 or 7.3.4"),
         ("kernel: '7.1'", ": kernel is Linux 7.1; track upstream needs 7.2 or newer"),
         (f"name: {'a' * 300}", ": name: 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa… is not a name"),
-        ("trap_iterations: [1, 2, 3]", ": trap_iterations: must have no more than 2 entries"),
+        ("trap_iterations: [100, 1100]", ": trap_iterations: expected a whole number, not a list"),
         ("hosts: {a: b}", ": hosts: expected a list, not a mapping"),
         ("hosts: [{kind: xen}]", ": hosts.0: kind: unknown value 'xen', expected 'tcg', 'ssh'"),
         ("hosts: [{cpu: 'max,,x'}]", ": hosts.0.cpu: 'max,,x' is not a processor of QEMU's"),

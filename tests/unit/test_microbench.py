@@ -2,34 +2,51 @@
 """The guest's lines, on a recorded transcript, and its C code, built for this machine."""
 
 import ctypes
-import math
 import random
 import shutil
 import statistics
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from harness.bench.micro import BENCHMARKS, Effort, cost_value, trap_counts
 
+from harness.bench.script import Found, outcome
+from harness.bench.traps import Histogram
 from harness.errors import GuestError
-from harness.machine.guest.microbench import Sample, parse_line, parse_sample
+from harness.machine.guest.microbench import Sample, parse_line, read_sample
 from harness.model.playbook import Benchmark
 from harness.paths import IMAGES
 
 RECORDED = (Path(__file__).parent / "recorded" / "microbench-vm.log").read_text().splitlines()
 
 
-def test_recorded_lines_parse():
-    samples = [parse_sample(parse_line(line)) for line in RECORDED if " result " in line]
-    assert (
-        [sample.benchmark for sample in samples]
-        == list(BENCHMARKS)
-        == [benchmark for benchmark in Benchmark if benchmark.kind == "operation"]
-    )
-    assert samples[0] == Sample("hypercall", 1000, "virtual", 10**9, 1380, 1380.0, 1380, 1380, 0.0)
-    assert samples[1].stdev == 565.604
+def answers(name):
+    """The lines from the samples of a benchmark up to its result."""
+    end = next(n for n, line in enumerate(RECORDED) if f" result bench={name} " in line)
+    start = end
+    while " samples " in RECORDED[start - 1]:
+        start -= 1
+    return RECORDED[start : end + 1]
+
+
+def test_recorded_lines_are_all_samples():
+    names = [line.split("bench=")[1].split()[0] for line in RECORDED if " result " in line]
+    assert set(names) <= {each for each in Benchmark if each.kind == "operation"}
+    hypercall = read_sample("hypercall", iter(answers("hypercall")))
+    assert hypercall == Sample("hypercall", "virtual", 10**9, {1388: 999, 18380: 1})
+    assert (hypercall.mode, hypercall.share, hypercall.median) == (1388, 0.999, 1388)
+    assert hypercall.quantile(0.9995) == 18380
     assert parse_line(RECORDED[0])["gic"] == "3"
+
+
+def test_samples_that_are_missing_are_noticed():
+    lines = answers("virtual-ipi")
+    assert sum(read_sample("virtual-ipi", iter(lines)).counts.values()) == 1000
+    with pytest.raises(GuestError, match="0 of 1000 samples"):
+        read_sample("virtual-ipi", iter(lines[-1:]))
+    with pytest.raises(GuestError, match="hypercall: the guest says"):
+        read_sample("hypercall", iter(lines))
 
 
 @pytest.mark.parametrize("line", RECORDED)
@@ -40,88 +57,67 @@ def test_every_damage_is_noticed(line):
                 parse_line(damaged)
 
 
+def cost(sample, *, icount):
+    return outcome(Found(sample, Histogram(100, {})), icount=icount).values[0]
+
+
 def test_cost_is_in_instructions_whatever_the_counter_frequency():
-    sample = Sample("hypercall", 10, "virtual", 62_500_000, 80, 81, 82, 90, 1)
-    value = cost_value(sample, icount=True)
-    assert (value.unit, value.value, value.stdev) == ("instructions", 82 * 16, 16)
-    assert cost_value(sample, icount=False).unit == "ticks"
+    sample = Sample("hypercall", "virtual", 62_500_000, {80: 1, 82: 7, 90: 2})
+    value = cost(sample, icount=True)
+    assert (value.unit, value.value, value.statistic) == ("instructions", 82 * 16, "mode")
+    assert value.stdev == pytest.approx(16 * statistics.stdev([80, *[82] * 7, 90, 90]))
+    assert value.share == 0.7
+    assert cost(sample, icount=False).unit == "ticks"
 
 
 def test_cycles_are_instructions_under_icount_and_cycles_on_hardware():
-    sample = Sample("hypercall", 10, "cycles", 2_400_000_000, 80, 81, 82, 90, 1)
-    value = cost_value(sample, icount=True)
-    assert (value.unit, value.value, value.stdev) == ("instructions", 82, 1)
-    value = cost_value(sample, icount=False)
-    assert (value.unit, value.value) == ("cycles", 82)
-
-
-class _Stats(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_uint64) for name in ("min", "median", "p99", "mean_milli", "stdev_milli")
-    ]
+    sample = Sample("hypercall", "cycles", 2_400_000_000, {80: 4, 82: 3, 90: 3})
+    value = cost(sample, icount=True)
+    assert (value.unit, value.value, value.statistic) == ("instructions", 80, "mode")
+    value = cost(sample, icount=False)
+    assert (value.unit, value.value, value.statistic) == ("cycles", 82, "median")
 
 
 @pytest.fixture(scope="module")
-def summarize(tmp_path_factory):
+def printed(tmp_path_factory):
+    """The samples that the guest's code prints for values, {value: how often}."""
     if not shutil.which("gcc"):
         pytest.skip("no gcc")
-    library = tmp_path_factory.mktemp("stats") / "stats.so"
-    source = (IMAGES / "microbench" / "stats.c").read_text()
-    subprocess.run(
-        [
-            "gcc",
-            "-shared",
-            "-fPIC",
-            "-O1",
-            "-Wall",
-            "-Werror",
-            "-x",
-            "c",
-            "-",
-            "-o",
-            library,
-            f"-I{IMAGES / 'microbench'}",
-        ],
-        input=_portable(source),
-        text=True,
-        check=True,
+    folder = tmp_path_factory.mktemp("samples")
+    (folder / "microbench.h").write_text(
+        "#include <stdint.h>\n#include <stdbool.h>\n"
+        "void line_start(const char *kind); void line_end(void);\n"
+        "void line_pair(uint64_t value, uint64_t number);\n"
+        "void sort_samples(uint64_t *a, uint32_t count);\n"
+        "void print_samples(uint64_t *samples, uint32_t count);\n"
     )
-    function = ctypes.CDLL(str(library)).summarize
+    (folder / "host.c").write_text(
+        '#include <stdio.h>\n#include <inttypes.h>\n#include "microbench.h"\n'
+        'FILE *out;\nvoid to(const char *path) { out = fopen(path, "w"); }\n'
+        "void over(void) { fclose(out); }\n"
+        "void line_start(const char *kind) { (void)kind; }\nvoid line_end(void) {}\n"
+        "void line_pair(uint64_t value, uint64_t number)\n"
+        '{ fprintf(out, "%" PRIu64 "=%" PRIu64 "\\n", value, number); }\n'
+    )
+    shutil.copy(IMAGES / "microbench" / "samples.c", folder)
+    library = folder / "samples.so"
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library]
+    subprocess.run([*command, folder / "samples.c", folder / "host.c"], check=True)
+    loaded = ctypes.CDLL(str(library))
 
     def call(values):
         array = (ctypes.c_uint64 * len(values))(*values)
-        stats = _Stats()
-        function(array, ctypes.c_uint32(len(values)), ctypes.byref(stats))
-        return stats
+        loaded.to(str(folder / "out").encode())
+        loaded.print_samples(array, ctypes.c_uint32(len(values)))
+        loaded.over()
+        pairs = [line.split("=") for line in (folder / "out").read_text().split()]
+        return {int(value): int(number) for value, number in pairs}
 
     return call
 
 
-def _portable(source: str) -> str:
-    """stats.c needs of the header only what no other architecture lacks."""
-    header = (IMAGES / "microbench" / "microbench.h").read_text()
-    start, end = header.index("/* Statistics"), header.index("/* A benchmark")
-    return source.replace('#include "microbench.h"', "#include <stdint.h>\n" + header[start:end])
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 99, 100, 101, 1000])
-def test_statistics_of_the_guest(summarize, count):
+@pytest.mark.parametrize("count", [1, 2, 3, 99, 100, 101, 1000, 65536])
+def test_the_guest_says_every_sample(printed, count):
     random.seed(count)
     values = [random.choice([random.randrange(50), random.randrange(10**9)]) for _ in range(count)]
-    stats = summarize(values)
-    ordered = sorted(values)
-    assert stats.min == ordered[0]
-    assert stats.median == statistics.median_low(values)
-    assert stats.p99 == ordered[math.ceil(count * 0.99) - 1]
-    assert stats.mean_milli == sum(values) * 1000 // count
-    expected = statistics.stdev(values) * 1000 if count > 1 else 0
-    assert stats.stdev_milli == pytest.approx(expected, abs=2, rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("median", "hz", "scale"),
-    [(16, 10**9, 200), (10_000, 10**9, 2), (400_000, 10**9, 1), (625, 62_500_000, 2)],
-)
-def test_cheap_operations_are_counted_more_often(median, hz, scale):
-    sample = Sample("x", 10, "virtual", hz, median, median, median, median, 0)
-    assert trap_counts(sample, Effort(1000, 10, (100, 1100), 1)) == (100 * scale, 1100 * scale)
+    assert printed(values) == Counter(values)

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from harness.bench.traps import events, parse_histogram, per_operation
+from harness.bench.traps import Histogram, events, parse_histogram
 from harness.errors import InfrastructureError
 from harness.model import registers
 
@@ -85,19 +85,12 @@ def test_empty_and_wrong_histograms():
         parse_histogram("{ pid: 3 } hitcount: 1\n", event)
 
 
-class _Machine:
-    """Counts 7 exits for each start and end, 3 + 1 for each operation."""
-
-    def __init__(self):
-        self.counts = Counter()
-
-    def run(self, iterations):
-        self.counts.update({"HVC64": 3 * iterations, "SYS64": iterations, "DABT": 7})
-
-    def read(self):
-        return self.counts.copy()
-
-
 def test_start_and_end_are_eliminated():
-    machine = _Machine()
-    assert per_operation(machine, machine.run, 10, 110) == {"HVC64": 3, "SYS64": 1, "DABT": 0}
+    """7 exits for each start and end, 3 + 1 for each operation."""
+
+    def after(operations, starts):
+        return Counter({"HVC64": 3 * operations, "SYS64": operations, "DABT": 7 * starts})
+
+    found = Histogram.of_counts([after(0, 0), after(10, 1), after(120, 2)], 10)
+    assert found.by_reason() == {"HVC64": 3, "SYS64": 1}
+    assert (found.traps, found.operations) == (4, 100)

@@ -51,6 +51,11 @@ class Sample:
         return self.counts[self.mode] / self.iterations
 
     @property
+    def median(self) -> int:
+        """Of two middle values the smaller."""
+        return self.quantile(0.5)
+
+    @property
     def stdev(self) -> float:
         values = list(Counter(self.counts).elements())
         return statistics.stdev(values) if len(values) > 1 else 0.0
