@@ -185,7 +185,7 @@ class Check:
 
 def regressions(folder: RunFolder) -> list[str]:
     """What changed for the worse in a run that was checked, in words."""
-    from harness.results.report import change_in_words
+    from harness.results.junit import change_in_words
 
     return [
         change_in_words(change)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.model.measurement import CELL
-from harness.results import report, tables
+from harness.results import tables
+from harness.results.content import number
 from harness.results.measured import Measured
 from harness.results.store import RunFolder, run_folders
 
@@ -57,8 +58,8 @@ class Comparison:
         told = {"level": table["level"].any(), "statistic": statistics.max() > 1}
         what = ["metric", *(name for name, needed in told.items() if needed), "unit"]
         shown = table[[*where, *what]].assign(
-            before=[report.number(value, 2) for value in table["before"]],
-            after=[report.number(value, 2) for value in table["after"]],
+            before=[number(value, 2) for value in table["before"]],
+            after=[number(value, 2) for value in table["after"]],
             change=[
                 "from 0" if pd.isna(change) else f"{change:+.2%}" for change in table["change"]
             ],

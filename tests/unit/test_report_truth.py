@@ -14,7 +14,7 @@ from harness.model.cell import CellRecord
 from harness.model.legend import Legend
 from harness.model.measurement import Measurement
 from harness.plain import plain
-from harness.results import chart, reference, report, tables
+from harness.results import chart, operations, reference, report, tables
 from harness.results.frames import frame, read_csv
 from harness.results.history.archive import Archive
 from harness.results.history.database import Database
@@ -355,7 +355,7 @@ def test_headline_names_the_host_where_there_are_several(tmp_path):
         tmp_path / "runs",
         *(cell(configuration, cost, host=host) for host in "ab" for configuration, cost in costs),
     )
-    assert "On b, a hypercall from a nested VM" in report.headline(Measured.of(folder).summary)
+    assert "On b, a hypercall from a nested VM" in operations.headline(Measured.of(folder).summary)
 
 
 @pytest.mark.parametrize("samples", [(), ({"benchmark": "hypercall"},)])

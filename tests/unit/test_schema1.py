@@ -14,6 +14,7 @@ from harness.results import report
 from harness.results.frames import read_csv
 from harness.results.history.archive import Archive, Outcome
 from harness.results.history.database import Database
+from harness.results.junit import change_in_words
 from harness.results.measured import Measured
 from harness.results.store import RunFolder
 from tests.synthetic import write_run
@@ -134,7 +135,7 @@ def test_changes_of_then_are_told(runs):
     folder = RunFolder.open(runs, MICRO)
     (told,) = folder.metadata.changes
     assert (told.median, told.level, told.statistic) == (1100.0, "", "median")
-    assert report.change_in_words(told).endswith("did not confirm (median 1,100.00)")
+    assert change_in_words(told).endswith("did not confirm (median 1,100.00)")
 
 
 def test_results_csv_of_then_is_derived_again(runs):

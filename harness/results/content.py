@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""What the report of one kind of run has of its own, and how it writes figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Content:
+    """The template of the report and what that is filled
+    with, the readable table, exits by reason for each benchmark, and the picture."""
+
+    template: str
+    values: Mapping[str, Any]
+    table: pd.DataFrame
+    reasons: Mapping[str, pd.DataFrame]
+    drawn: "Figure | None" = None
+
+
+def number(value: float, digits: int, unit: str = "") -> str:
+    """As text; what is unknown stays empty."""
+    if pd.isna(value):
+        return ""
+    return f"{round(value, digits) + 0.0:,.{digits}f}{unit}"  # + 0.0: no negative zero

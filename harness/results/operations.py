@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""What a report says of micro-benchmarks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from harness.model.track import e2h, nested
+from harness.results import tables
+from harness.results.content import Content, number
+from harness.results.measured import Measured
+
+USUAL = 0.9  # of its operations a cell's traps stand for, or it is marked
+_SMALL = 0.05  # exits per operation below which a reason is not listed by itself
+_VISIBLE = 0.005  # … and below which a number would be 0.00
+_NEVE = ("nested-neve", "nested-neve-vhe")  # where what is seen to trap is what NEVE leaves
+_COMPARABILITY = {
+    "instructions": (
+        "Costs here are instructions of an emulated processor (QEMU TCG with icount), the paper's "
+        "are cycles of a real one: they do not compare with each other. That of a virtual IPI adds "
+        "up what both of its CPUs execute, which a real machine does at the same time."
+    ),
+    "ticks": "Costs here are ticks of the generic timer on this host.",
+    "cycles": "Costs here are cycles, as the paper's are, of another processor.",
+}
+_OUTLIERS = (
+    "Nothing is discarded as an outlier. A cost is the commonest of a cell's operations where "
+    "instructions are counted, else their median, and of repetitions their median; repetitions take turns with those of the other configurations, so that "
+    "what drifts on a host meets all alike."
+)
+
+
+def content(measured: Measured, table: pd.DataFrame) -> Content:
+    from harness.results import chart
+
+    where = tables.reasons(measured.rows)
+    redirected = {
+        name: measured.legend.redirected(name) for name in table["configuration"].unique()
+    }
+    return Content(
+        "report",
+        {
+            "title": f"Nested virtualization: {measured.folder.id}",
+            "headline": headline(table),
+            "units": _units(table),
+            "noisy": bool(table["noisy"].any()),
+            "spread_limit": measured.spread_limit,
+            "exact": bool(table["exact"].any()),
+            "unusual": bool((table["share"] < USUAL).any()),
+            "usual": f"{USUAL:.0%}",
+            "comparability": _comparability(table, measured.legend.compared),
+            "outliers": _OUTLIERS,
+        },
+        readable(table),
+        readable_reasons(where, redirected),
+        chart.figure(
+            table,
+            tables.by_redirection(
+                where,
+                {
+                    name: dict.fromkeys(kinds, "trap") if name in _NEVE else kinds
+                    for name, kinds in redirected.items()
+                },
+            ),
+        ),
+    )
+
+
+def _hosts_by_unit(table: pd.DataFrame) -> dict[str, list[str]]:
+    known = table.dropna(subset=["unit"])
+    return {
+        str(unit): list(rows["host"].unique()) for unit, rows in known.groupby("unit", sort=False)
+    }
+
+
+def _units(table: pd.DataFrame) -> str:
+    """The unit of the costs, or each with its hosts."""
+    hosts = _hosts_by_unit(table)
+    if len(hosts) < 2:
+        return "".join(hosts)
+    return ", ".join(f"{unit} on {' and '.join(names)}" for unit, names in hosts.items())
+
+
+def _comparability(table: pd.DataFrame, compared: str) -> str:
+    hosts = _hosts_by_unit(table)
+    said = [
+        _COMPARABILITY[unit] if len(hosts) == 1 else f"{', '.join(names)}: {_COMPARABILITY[unit]}"
+        for unit, names in hosts.items()
+    ]
+    return " ".join([*said, compared])
+
+
+def headline(table: pd.DataFrame) -> str:
+    """What one nested hypercall costs, in a sentence for each configuration and host."""
+    sentences = []
+    several = table["host"].nunique() > 1
+    rows = table[(table["benchmark"] == "hypercall") & table["ratio"].notna()]
+    for row in tables.records(rows[rows["configuration"] != "vm"]):
+        paper = ""
+        if pd.notna(row["paper_ratio"]):
+            paper = f" (paper: {row['paper_ratio']:.0f}x and {row['paper_traps']:.0f})"
+        sentences.append(
+            f"{'On ' + row['host'] + ', a' if several else 'A'} hypercall from a nested VM "
+            f"({row['configuration']}) costs {row['ratio']:.1f}x one "
+            f"from a VM and {_traps(row, 1)} exits to L0{paper}."
+        )
+    return " ".join(sentences) or "No nested hypercall was measured."
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The summary as text; an unknown cell stays empty. Costs of several units name theirs."""
+    mixed = table["unit"].nunique() > 1
+    columns = {
+        "benchmark": table["benchmark"],
+        "configuration": table["configuration"],
+        "cost": [_cost(row, mixed) for row in tables.records(table)],
+        "ratio": [number(value, 1, "x") for value in table["ratio"]],
+        "traps": [_traps(row, 2) for row in tables.records(table)],
+        "paper: cycles": [number(value, 0) for value in table["paper_cost"]],
+        "paper: ratio": [number(value, 0, "x") for value in table["paper_ratio"]],
+        "paper: traps": [number(value, 0) for value in table["paper_traps"]],
+    }
+    if table["host"].nunique() > 1:
+        columns = {"host": table["host"], **columns}
+    return pd.DataFrame(columns)
+
+
+def _traps(row: dict[str, Any], digits: int) -> str:
+    """An integer where they were counted operation by operation; marked where too few of these
+    took just so many."""
+    if not row["exact"]:
+        return number(row["traps"], digits)
+    return number(row["traps"], 0) + (" ?" if row["share"] < USUAL else "")
+
+
+def _cost(row: dict[str, Any], mixed: bool) -> str:
+    unit = f" {row['unit']}" if mixed and pd.notna(row["cost"]) else ""
+    return number(row["cost"], 0, unit) + (" !" if row["noisy"] else "")
+
+
+def readable_reasons(
+    where: pd.DataFrame, redirected: Mapping[str, Mapping[str, str]]
+) -> dict[str, pd.DataFrame]:
+    """{benchmark: exits per operation by reason and configuration}, as text, and what NEVE makes
+    of an access by a guest hypervisor like those that were measured.
+
+    What is below 0.05 in every configuration is summed up as "other".
+    """
+    shown = {}
+    one_host = where.columns.get_level_values("host").nunique() == 1
+    for benchmark in dict.fromkeys(cell[1] for cell in where.columns.to_list()):
+        mine = [cell for cell in where.columns.to_list() if cell[1] == benchmark]
+        part = where[mine]
+        small = (part.abs() < _SMALL).all(axis=1)
+        part = pd.concat([part[~small], part[small].sum().to_frame("other").T])
+        part = part.loc[part.sum(axis=1).sort_values(ascending=False).index]
+        part.columns = [cell[2] if one_host else f"{cell[0]} {cell[2]}" for cell in mine]
+        text = part.map(_count, digits=0 if (part == part.round()).all(axis=None) else 2)
+        text = text[(text != "").any(axis=1)].rename_axis("reason")
+        hypervisors = {e2h(cell[2]): cell[2] for cell in mine if nested(cell[2])}
+        for vhe, configuration in hypervisors.items():
+            title = "under NEVE" if len(hypervisors) == 1 else f"under NEVE, E2H={int(vhe)}"
+            text[title] = [redirected[configuration].get(str(reason), "") for reason in text.index]
+        shown[benchmark] = text
+    return {name: part for name, part in shown.items() if len(part)}
+
+
+def _count(value: float, digits: int) -> str:
+    return number(value, digits) if abs(value) >= _VISIBLE else ""
