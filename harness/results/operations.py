@@ -25,16 +25,16 @@ _COMPARABILITY = {
     "cycles": "Costs here are cycles, as the paper's are, of another processor.",
 }
 _OUTLIERS = (
-    "Nothing is discarded as an outlier. A cost is the commonest of a cell's operations where "
-    "instructions are counted, else their median, and of repetitions their median; repetitions take turns with those of the other configurations, so that "
-    "what drifts on a host meets all alike."
+    "Nothing is discarded as an outlier. A cost is the {of_operations} of a cell's operations, and "
+    "of the repetitions' {of_repetitions}; repetitions take turns with those of the other "
+    "configurations, so that what drifts on a host meets all alike."
 )
 
 
 def content(measured: Measured, table: pd.DataFrame) -> Content:
     from harness.results import chart
 
-    where = tables.reasons(measured.rows)
+    where, exact = tables.reasons(measured.rows), bool(table["exact"].any())
     redirected = {
         name: measured.legend.redirected(name) for name in table["configuration"].unique()
     }
@@ -46,11 +46,14 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
             "units": _units(table),
             "noisy": bool(table["noisy"].any()),
             "spread_limit": measured.spread_limit,
-            "exact": bool(table["exact"].any()),
+            "exact": exact,
             "unusual": bool((table["share"] < USUAL).any()),
             "usual": f"{USUAL:.0%}",
             "comparability": _comparability(table, measured.legend.compared),
-            "outliers": _OUTLIERS,
+            "outliers": _OUTLIERS.format(
+                of_operations="commonest" if exact else "median",
+                of_repetitions="median" if exact else "medians",
+            ),
         },
         readable(table),
         readable_reasons(where, redirected),
