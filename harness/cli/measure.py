@@ -78,10 +78,8 @@ def plan(
 @click.option(
     "--payload-seconds",
     type=Seconds(min=1),
-    default=600.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long it may run.",
+    help="How long it may run; default 600.",
 )
 @AS_JSON
 def run(
@@ -96,7 +94,7 @@ def run(
     database: str | None,
     payload: Path | None,
     payload_arguments: str,
-    payload_seconds: float,
+    payload_seconds: float | None,
     as_json: bool,
 ) -> None:
     """Run PLAYBOOK and report; results are in runs/latest."""
@@ -105,9 +103,12 @@ def run(
 
     image = None
     if payload:
-        image = Payload(image=payload, arguments=payload_arguments, seconds=payload_seconds)
-    elif payload_arguments:
-        raise UserError("--payload-arguments needs --payload")
+        image = Payload(
+            image=payload, arguments=payload_arguments, seconds=payload_seconds or 600.0
+        )
+    elif payload_arguments or payload_seconds:
+        option = "--payload-arguments" if payload_arguments else "--payload-seconds"
+        raise UserError(f"{option} needs --payload")
     setup = read_setup(playbook, only, host, inventory, payload=image, here=scheduler is None)
     from harness.commands.run import conclusion, require_success
     from harness.commands.run import run as run_setup

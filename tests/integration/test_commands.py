@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import commands, text_of
 from tests.integration.conftest import finish, neve
-from tests.unit.test_readme import COMMANDS
 
 QUICK = ("neve doctor", "neve plan", "neve runs", "neve kernel list", "neve kernel patches")
 
 
 @pytest.mark.parametrize(
-    "command", [each for each in COMMANDS if each.startswith(QUICK) and "@" not in each]
+    "command",
+    [each for each in commands(text_of("README.md")) if each.startswith(QUICK) and "@" not in each],
 )
 def test_quick_command_of_the_readme(artifacts, command, tmp_path, monkeypatch):
     (tmp_path / "gitconfig").write_text("[user]\nname = A Developer\nemail = dev@example.org\n")

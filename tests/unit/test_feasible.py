@@ -101,6 +101,7 @@ def test_without_an_emulator_nothing_is_asked_of_it_nor_downloaded(neve, tmp_pat
         (("--scheduler", "nonsense"), "expected an address such as tls://host:8786"),
         (("--payload", "p.yaml", "--resume", "x"), "no run 'x'"),
         (("--payload-arguments", "x"), "--payload-arguments needs --payload"),
+        (("--payload-seconds", "9"), "--payload-seconds needs --payload"),
     ],
 )
 def test_options_in_vain_are_refused_first(neve, tmp_path, qemu, words, complaint):

@@ -45,29 +45,49 @@ def change(file, pattern, replacement):
     file.write_text(text, encoding="utf-8")
 
 
-def reported(root, where, name):
-    """What the project at `root` writes of a run."""
-    subprocess.run(
-        [sys.executable, "-m", "harness", "report", name],
-        cwd=where,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        check=True,
-        capture_output=True,
-    )
+def written(where, name):
     return {file: (where / "runs" / name / file).read_text(encoding="utf-8") for file in FILES}
 
 
+@pytest.fixture
+def today(neve, tmp_path):
+    """Has the project report a run, and gives what it has written."""
+
+    def report(name):
+        assert neve("report", name).returncode == 0
+        return written(tmp_path, name)
+
+    return report
+
+
+@pytest.fixture
+def tomorrow(later, tmp_path):
+    """The same, of the project with its changed tables."""
+
+    def report(name):
+        subprocess.run(
+            [sys.executable, "-m", "harness", "report", name],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(later)},
+            check=True,
+            capture_output=True,
+        )
+        return written(tmp_path, name)
+
+    return report
+
+
 @pytest.mark.parametrize("name", [MICRO, APPLICATIONS])
-def test_report_of_a_run_stays_when_the_tables_change(tmp_path, later, name):
+def test_report_of_a_run_stays_when_the_tables_change(tmp_path, today, tomorrow, name):
     copytree(RECORDED, tmp_path / "runs")
-    of_before = reported(ROOT, tmp_path, name)
-    assert reported(later, tmp_path, name) != of_before, "a run without a legend has today's"
+    of_before = today(name)
+    assert tomorrow(name) != of_before, "a run without a legend has today's"
     folder = RunFolder.open(tmp_path / "runs", name)
     folder.update(
         legend=Legend.of(folder.metadata.track, folder.metadata.playbook["benchmarks"]).model_dump()
     )
-    assert reported(ROOT, tmp_path, name) == of_before
-    assert reported(later, tmp_path, name) == of_before
+    assert today(name) == of_before
+    assert tomorrow(name) == of_before
 
 
 def test_a_run_knows_it_from_its_start(tmp_path):
@@ -95,8 +115,8 @@ def test_a_run_knows_it_from_its_start(tmp_path):
     assert len((folder.path / "metadata.json").read_text().splitlines()) < 200
 
 
-def test_a_track_that_is_gone_is_reported_all_the_same(tmp_path):
+def test_a_track_that_is_gone_is_reported_all_the_same(tmp_path, today):
     copytree(RECORDED / MICRO, tmp_path / "runs" / MICRO)
     folder = RunFolder.open(tmp_path / "runs", MICRO)
     folder.update(legend=Legend.of("upstream", ["hypercall"]).model_dump(), track="v3.16")
-    assert "track v3.16" in reported(ROOT, tmp_path, MICRO)["report.md"]
+    assert "track v3.16" in today(MICRO)["report.md"]

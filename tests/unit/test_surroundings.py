@@ -25,9 +25,9 @@ NEVE = [sys.executable, "-m", "harness"]
 FALLBACK = str(PLAYBOOKS / "fallback.yaml")
 
 
-def start(tmp_path, *words, **env):
+def start(tmp_path, *words, wrapper=(), **env):
     return subprocess.Popen(
-        [*NEVE, *words],
+        [*wrapper, *NEVE, *words],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
