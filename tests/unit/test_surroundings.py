@@ -143,6 +143,7 @@ def test_proxies_reach_children_however_they_are_written(monkeypatch):
 
 @pytest.mark.parametrize("no_color", [None, "1"])
 def test_no_color_means_no_control_codes(tmp_path, monkeypatch, no_color):
+    monkeypatch.setenv("TERM", "xterm")
     if no_color:
         monkeypatch.setenv("NO_COLOR", no_color)
     else:
