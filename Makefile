@@ -14,7 +14,7 @@ endif
 
 # Servers that the tests start for themselves, on a socket and on the loopback interface; locales;
 # an unpacker.
-TEST_PACKAGES := cpio locales openssh-client openssh-server postgresql uidmap
+TEST_PACKAGES := cpio iproute2 locales openssh-client openssh-server postgresql uidmap
 
 # What is set for other projects must not lead Python or pip elsewhere.
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT

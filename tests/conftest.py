@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Unit tests see a home of their own; integration tests share the user's cache."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A script that starts the tests in the background has them ignore it, and their children, too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

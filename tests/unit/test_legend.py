@@ -45,49 +45,59 @@ def change(file, pattern, replacement):
     file.write_text(text, encoding="utf-8")
 
 
-def written(where, name):
-    return {file: (where / "runs" / name / file).read_text(encoding="utf-8") for file in FILES}
+@pytest.fixture
+def runs(tmp_path):
+    copytree(RECORDED, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def written(runs):
+    return {
+        name: {file: (runs / name / file).read_text(encoding="utf-8") for file in FILES}
+        for name in (MICRO, APPLICATIONS)
+    }
 
 
 @pytest.fixture
-def today(neve, tmp_path):
-    """Has the project report a run, and gives what it has written."""
+def today(neve, runs):
+    """Has the project report both runs, and gives what it has written."""
 
-    def report(name):
-        assert neve("report", name).returncode == 0
-        return written(tmp_path, name)
+    def report():
+        for name in (MICRO, APPLICATIONS):
+            assert neve("report", name).returncode == 0
+        return written(runs)
 
     return report
 
 
 @pytest.fixture
-def tomorrow(later, tmp_path):
+def tomorrow(later, runs):
     """The same, of the project with its changed tables."""
+    both = "; ".join(f"cli.main(['report', {name!r}])" for name in (MICRO, APPLICATIONS))
 
-    def report(name):
+    def report():
         subprocess.run(
-            [sys.executable, "-m", "harness", "report", name],
-            cwd=tmp_path,
+            [sys.executable, "-c", f"from harness import cli; {both}"],
+            cwd=runs.parent,
             env={**os.environ, "PYTHONPATH": str(later)},
             check=True,
             capture_output=True,
         )
-        return written(tmp_path, name)
+        return written(runs)
 
     return report
 
 
-@pytest.mark.parametrize("name", [MICRO, APPLICATIONS])
-def test_report_of_a_run_stays_when_the_tables_change(tmp_path, today, tomorrow, name):
-    copytree(RECORDED, tmp_path / "runs")
-    of_before = today(name)
-    assert tomorrow(name) != of_before, "a run without a legend has today's"
-    folder = RunFolder.open(tmp_path / "runs", name)
-    folder.update(
-        legend=Legend.of(folder.metadata.track, folder.metadata.playbook["benchmarks"]).model_dump()
-    )
-    assert today(name) == of_before
-    assert tomorrow(name) == of_before
+def test_reports_stay_when_the_tables_change(runs, today, tomorrow):
+    of_before, changed = today(), tomorrow()
+    for name in (MICRO, APPLICATIONS):
+        assert changed[name] != of_before[name], "a run without a legend has today's"
+        folder = RunFolder.open(runs, name)
+        metadata = folder.metadata
+        legend = Legend.of(metadata.track, metadata.playbook["benchmarks"])
+        folder.update(legend=legend.model_dump())
+    assert today() == of_before
+    assert tomorrow() == of_before
 
 
 def test_a_run_knows_it_from_its_start(tmp_path):
@@ -115,8 +125,8 @@ def test_a_run_knows_it_from_its_start(tmp_path):
     assert len((folder.path / "metadata.json").read_text().splitlines()) < 200
 
 
-def test_a_track_that_is_gone_is_reported_all_the_same(tmp_path, today):
-    copytree(RECORDED / MICRO, tmp_path / "runs" / MICRO)
-    folder = RunFolder.open(tmp_path / "runs", MICRO)
+def test_a_track_that_is_gone_is_reported_all_the_same(neve, runs):
+    folder = RunFolder.open(runs, MICRO)
     folder.update(legend=Legend.of("upstream", ["hypercall"]).model_dump(), track="v3.16")
-    assert "track v3.16" in today(MICRO)["report.md"]
+    assert neve("report", MICRO).returncode == 0
+    assert "track v3.16" in (runs / MICRO / "report.md").read_text(encoding="utf-8")

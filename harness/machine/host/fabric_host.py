@@ -172,16 +172,21 @@ class FabricHost:
         except paramiko.ChannelException:
             return True  # that is an answer: there are as many sessions as it allows
         except _UNREACHABLE as error:
-            self._cause = self._cause or _told(error)
+            self._blame(error)
             return False
         return True
 
+    def _blame(self, error: Exception) -> None:
+        """The first cause that is heard of stays. Where the lock was lost, that is what has closed
+        the connection."""
+        self._cause = self._cause or (self.guard.loss() if self.guard else "") or _told(error)
+
     def _lost_connection(self) -> str:
-        """That it is, and the first cause of it that was heard of, mostly the transport's."""
+        """That it is, and why: mostly the transport knows."""
         transport = self.connection.transport
         # paramiko keeps the exception of its thread, but for the plain end of the stream
         error = getattr(transport, "saved_exception", None) or EOFError()
-        self._cause = self._cause or (self.guard.loss() if self.guard else "") or _told(error)
+        self._blame(error)
         return f"the connection is lost ({self._cause})"
 
     def _require_connection(self) -> None:

@@ -18,7 +18,8 @@ _UNTRUSTED = 3
 # find follows no link, and its -prune looks at the named folder alone.
 _OTHERS = r"! -user 0 -o -perm -020 -o -perm -002"
 _LOOK = rf'find "$folder" -prune \( ! -type d -o {_OTHERS} \)'
-_BELOW = rf"\( ! -type d ! -type f -o -type f -links +1 -o {_OTHERS} \)"
+# What has gone in between has no links; of a test that can't be made, `!` makes one that holds.
+_BELOW = rf"-links +0 \( ! -type d ! -type f -o -type f -links +1 -o {_OTHERS} \)"
 
 
 def examine(host: FabricHost, path: str) -> bool:
