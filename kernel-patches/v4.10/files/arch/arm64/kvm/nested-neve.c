@@ -146,7 +146,7 @@ void __kvm_neve_prepare(struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_neve_write_vncr - write of VNCR_EL2, by virtual EL2 or by user space
+ * kvm_neve_write_vncr - write of VNCR_EL2 by virtual EL2
  * @vcpu:	The vCPU
  * @reg:	V_VNCR_EL2
  * @val:	The value

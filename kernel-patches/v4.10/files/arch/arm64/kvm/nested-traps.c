@@ -30,6 +30,12 @@
 	(MDCR_EL2_TDRA | MDCR_EL2_TDOSA | MDCR_EL2_TDA | MDCR_EL2_TDE |	\
 	 MDCR_EL2_TPM | MDCR_EL2_TPMCR)
 
+/*
+ * The PMU that kvm.cycle_counter gives away is the innermost guest's: what of
+ * it virtual EL2 and its host kernel access traps, as it does in any VM.
+ */
+#define MDCR_OF_HYPERVISOR	(MDCR_EL2_TPM | MDCR_EL2_TPMCR)
+
 /* T4 and T14 are RES0 */
 #define HSTR_LOWER_LEVELS	0xbfef
 
@@ -49,6 +55,17 @@ static u64 lower_level_hcr(struct kvm_vcpu *vcpu)
 	return hcr;
 }
 
+static u32 lower_level_mdcr(struct kvm_vcpu *vcpu)
+{
+	u32 mdcr = vel2_read(vcpu, V_MDCR_EL2) & MDCR_LOWER_LEVELS;
+
+	/* Without a stage 2 of its own, EL1 is virtual EL2's host kernel */
+	if (!(vel2_read(vcpu, V_HCR_EL2) & HCR_VM))
+		mdcr |= MDCR_OF_HYPERVISOR;
+
+	return mdcr;
+}
+
 /* What the hardware traps while the virtual level that is about to run does */
 static void setup_traps(struct kvm_vcpu *vcpu)
 {
@@ -61,7 +78,7 @@ static void setup_traps(struct kvm_vcpu *vcpu)
 					HCR_TID3;
 		vcpu->arch.nested_cptr = CPTR_EL2_TCPAC;
 		vcpu->arch.nested_hstr = 0;
-		vcpu->arch.nested_mdcr = 0;
+		vcpu->arch.nested_mdcr = MDCR_OF_HYPERVISOR;
 		vcpu->arch.nested_vmpidr = vcpu_sys_reg(vcpu, MPIDR_EL1);
 		vcpu->arch.nested_vpidr = read_cpuid_id();
 		return;
@@ -74,8 +91,7 @@ static void setup_traps(struct kvm_vcpu *vcpu)
 				 HSTR_LOWER_LEVELS;
 	vcpu->arch.nested_vmpidr = vel2_read(vcpu, V_VMPIDR_EL2);
 	vcpu->arch.nested_vpidr = vel2_read(vcpu, V_VPIDR_EL2);
-	vcpu->arch.nested_mdcr = vel2_read(vcpu, V_MDCR_EL2) &
-				 MDCR_LOWER_LEVELS;
+	vcpu->arch.nested_mdcr = lower_level_mdcr(vcpu);
 }
 
 /**
