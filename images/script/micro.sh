@@ -4,7 +4,7 @@
 #   L1          command that starts the guest hypervisor; empty in configuration vm
 #   MODE, MODE_BOOT, MODE_FILE   what of the architecture virtual EL2 gets, then and while L1 boots
 #   IMPLIED_EL2 parameter by which VMs have an EL2 that no VMM asks for; or empty
-#   TIMER       "cycles" where the guest may try the cycle counter
+#   TIMER       "cycles" where the guest may try the cycle counter, which each level gives away
 #   EVENT       the tracepoint of KVM's that sees exits
 #   TRIGGER     what makes a histogram of it, where it does not see all of an exit; or empty
 #   MORE        times as many operations are counted the second time by that
@@ -12,9 +12,30 @@
 tracing=/sys/kernel/tracing
 trace=$tracing/instances/neve
 event=$tracing/events/kvm/$EVENT
+cycle_counter=/sys/module/kvm/parameters/cycle_counter	# v4.10's; the PMU is a guest's of today's
 pipes=$(mktemp -d)
 # Kept small: what is in the way of none in L0's memory, and holds some 100,000 exits a CPU.
 buffer_kib=8192
+
+# Leave the host as it was.
+restore() {
+	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	created
+	rmdir $trace
+	rm -r "$pipes"
+} 2>/dev/null
+trap restore EXIT
+
+# What holds for a VM that is created while it is on.
+create() {
+	[ -n "$IMPLIED_EL2" ] && echo Y >"$IMPLIED_EL2"
+	[ "$TIMER" = cycles ] && [ -e $cycle_counter ] && echo Y >$cycle_counter
+}
+
+created() {
+	[ -n "$IMPLIED_EL2" ] && echo N >"$IMPLIED_EL2"
+	[ -e $cycle_counter ] && echo N >$cycle_counter
+}
 
 fail() {
 	echo "@NEVE failed $*"
@@ -70,16 +91,20 @@ begin() {
 		echo $buffer_kib >$trace/buffer_size_kb
 	fi
 	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
-	[ -n "$IMPLIED_EL2" ] && echo Y >"$IMPLIED_EL2"
+	create
 	sh -c "exec ${L1:-$VMM}" <"$pipes/in" >"$pipes/out" 2>&1 &
 	vmm=$!
 	exec 3>"$pipes/in" 4<"$pipes/out"
 	if [ -n "$L1" ]; then
 		await "@NEVE l1"
-		[ -n "$IMPLIED_EL2" ] && echo N >"$IMPLIED_EL2"
+		created
+		if [ "$TIMER" = cycles ]; then
+			VMM="[ -e $cycle_counter ] && echo Y >$cycle_counter; exec $VMM"
+		fi
 		say "$VMM"
 	fi
 	await "@MB ready"
+	created
 	if [ "$TIMER" = cycles ]; then
 		say timer cycles
 		await "@MB timer" "@MB error"
@@ -145,8 +170,5 @@ histogram() {
 end() {
 	say off
 	wait
-	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
-	rmdir $trace 2>/dev/null
-	rm -r "$pipes"
 	echo "@NEVE end"
 }

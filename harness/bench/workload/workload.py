@@ -13,7 +13,6 @@ from harness.build.artifacts import Artifacts
 from harness.machine import levels
 from harness.machine.console import Place
 from harness.machine.guest.nv_mode import set_nv_mode
-from harness.machine.guest.parameters import cycle_counter
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host import Host
 from harness.model.guest import Guest
@@ -89,7 +88,7 @@ class Workload(ABC):
             name, booted.setup.hypervisor(booted.spec, configuration), booted.host
         )
         with ExitStack() as stack:
-            with booted.stage(f"{name}: boot"), cycle_counter(host):
+            with booted.stage(f"{name}: boot"):
                 place = stack.enter_context(levels.l1(host, booted.artifacts, guest, name=name))
                 self.settle(place)
             stack.callback(set_nv_mode, host, track, None)
