@@ -17,7 +17,7 @@ from harness.errors import GuestError
 
 MARK = "HVC"
 # By what a benchmark's operation leaves the guest; virtual-eoi does not.
-_OWN = {
+LEAVES_BY = {
     "hypercall": {"HVC"},
     "device-io": {"DABT"},
     "device-io-user": {"DABT"},
@@ -114,7 +114,7 @@ def cut(exits: Sequence[tuple[float, Exit]], benchmark: str, operations: int) ->
     if len(marks) < 3:
         raise GuestError(f"{benchmark}: the guest's marks are not among {len(exits)} exits")
     begin, last = marks[1], marks[-1]
-    own = _OWN[benchmark]
+    own = LEAVES_BY[benchmark]
     starts = [place for place in range(begin + 1, last) if _by_guest(exits[place][1], own)]
     if own and len(starts) != operations:
         raise GuestError(f"{benchmark}: {len(starts)} of {operations} operations left the guest")

@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-License-Identifier: MIT
 # Functions of the script that measures micro-benchmarks in one configuration, run by L0. Set before:
 #   VMM         command that starts the benchmark guest, in L0 or in L1
@@ -9,6 +10,8 @@
 #   TRIGGER     what makes a histogram of it, where it does not see all of an exit; or empty
 #   MORE        times as many operations are counted the second time by that
 # Whoever reads our output gets the guests' consoles as they are, and lines of ours: "@NEVE ...".
+: "${VMM?} ${L1?} ${MODE?} ${MODE_BOOT?} ${MODE_FILE?} ${IMPLIED_EL2?} ${TIMER?} ${EVENT?}" \
+	"${TRIGGER?} ${MORE?}"
 tracing=/sys/kernel/tracing
 trace=$tracing/instances/neve
 event=$tracing/events/kvm/$EVENT
@@ -60,7 +63,7 @@ say() {
 
 # On which CPUs of L0 the vCPUs of the guest in it may be: " 0=4 1=5".
 where() {
-	for task in /proc/$vmm/task/*; do
+	for task in "/proc/$vmm/task/"*; do
 		read -r name <"$task/comm" || continue
 		case $name in
 		"CPU "*/*)
@@ -78,7 +81,7 @@ vcpus() {
 
 # Each gets its own a moment after it is there.
 settle() {
-	for try in $(seq 100); do
+	for _ in $(seq 100); do
 		case $(where) in *[-,]*) sleep 0.1 ;; *) return ;; esac
 	done
 }
