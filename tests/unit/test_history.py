@@ -283,6 +283,7 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
 
         monkeypatch.setattr(run_command, "build_all", lambda *_: None)
         monkeypatch.setattr(run_command, "jobs_of", jobs_of)
+        monkeypatch.setattr(run_command, "execute_job", Job.execute)
         monkeypatch.setattr(
             run_command,
             "facts_of",

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from harness.bench.workload import WORKLOADS, BootedHost
+from harness.bench.workload.micro import MicroScript
 from harness.build.artifacts import Artifacts
 from harness.commands.plan import describe
 from harness.commands.shell import at_level
 from harness.errors import UserError
+from harness.machine.guest.vmm import vmm_argv
 from harness.machine.levels import GuestPlace
 from harness.model.guest import File, is_symbol
 from harness.model.inventory import Inventory
@@ -48,7 +50,9 @@ def recorded(setup):
         for file in guest.files.values()
         if is_symbol(file)
     }
-    artifacts = Artifacts(setup, {}, {name: Path(name.strip("<>")) for name in symbols}, {}, [])
+    files = {name: Path(name.strip("<>")) for name in {*symbols, *setup.l1_files}}
+    in_l1 = {name: files[symbol] for symbol, name in setup.l1_files.items()}
+    artifacts = Artifacts(setup, {}, files, in_l1, [])
     commands = {}
 
     def keep(event):
@@ -58,8 +62,13 @@ def recorded(setup):
     for spec in setup.playbook.hosts:
         host, l1 = Place("/mnt"), Place("/images")
         booted = BootedHost(host, spec, artifacts, Messages(keep), None, ())
-        workload = WORKLOADS[setup.workload](booted)
         for configuration in {cell.configuration for cell in setup.cells if cell.host == spec.name}:
+            if setup.workload is Workload.MICRO:
+                guests = MicroScript(artifacts, spec, configuration, None).guests(host)
+                for name, guest in guests.items():
+                    commands[f"{spec.name}: {name}"] = vmm_argv(guest)
+                continue
+            workload = WORKLOADS[setup.workload](booted)
             if configuration.nested:
                 name = setup.track.hypervisor(configuration)
                 booted.placed(name, setup.hypervisor(spec, configuration), host)
