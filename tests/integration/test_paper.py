@@ -11,7 +11,6 @@ from harness.deadline import Deadline
 from harness.machine import levels
 from harness.machine.guest.linux import booted
 from harness.machine.guest.microbench import microbench_guest
-from harness.machine.guest.parameters import cycle_counter
 from harness.machine.guest.vmm import vmm_argv
 from harness.model.guest import File, Guest
 from harness.model.inventory import TcgHostSpec
@@ -106,22 +105,13 @@ def test_shell_at_l1_by_the_command(paper_artifacts, tmp_path):
     assert (done.status, "level-l1" in done.output) == (0, True), done.output
 
 
-def test_cycle_counter_is_read_only_where_the_host_allows_it(paper_artifacts, tmp_path):
-    """A VM that is not to be measured reads zero, and its timer stays the virtual counter."""
+def test_a_vm_that_is_not_measured_has_no_cycle_counter(paper_artifacts, tmp_path):
+    """It reads zero, and the timer stays the virtual counter."""
     with paper_l0(paper_artifacts, tmp_path) as host:
         guest = Guest(host.put(paper_artifacts.files[File.MICROBENCH]), 2, 128, 3)
         with microbench_guest(host, guest, name="plain", boot_seconds=60) as plain:
             assert not plain.use_timer("cycles")
-            by_counter = plain.run("hypercall", 200, 20, 60)
-        assert by_counter.timer == "virtual"
-        with cycle_counter(host) as available:
-            assert available
-            with microbench_guest(host, guest, name="measured", boot_seconds=60) as measured:
-                assert measured.use_timer("cycles")
-                by_cycles = measured.run("hypercall", 200, 20, 60)
-        ticks = by_counter.median * 1_000_000_000 / by_counter.hz
-        assert abs(by_cycles.median - ticks) <= 2
-        assert host.run("cat /sys/module/kvm/parameters/cycle_counter").stdout == "N\n"
+            assert plain.run("hypercall", 200, 20, 60).timer == "virtual"
 
 
 @pytest.mark.stress

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Figures are exact: the emulator's own log of exceptions agrees with L0's tracepoint, what else
+the computer does changes nothing, and to measure takes nothing from a guest hypervisor."""
+
+import itertools
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from harness.bench.script import Script
+from harness.bench.traps import events
+from harness.bench.workload.micro import HermeticMachine, MicroScript
+from harness.build.image.emulator import emulator
+from harness.cache import Cache
+from harness.machine import levels
+from harness.model.playbook import Configuration, validate
+from harness.model.setup import Setup
+from harness.results.frames import read_csv
+from tests.integration.conftest import FALLBACK, PAPER, finish, neve
+
+BOOT_SECONDS = 480
+STEPS = {"iterations": 40, "warmup": 10, "trap_iterations": 60, "nested_share": 1}
+COLUMNS = [
+    ("upstream", 3, "vm"),
+    ("upstream", 3, "nested-v8.3-vhe"),
+    ("upstream", 3, "nested-neve-vhe"),
+    ("v4.10", 3, "nested-v8.3"),
+    ("v4.10", 2, "vm"),
+    ("v4.10", 2, "nested-v8.3"),
+    ("v4.10", 2, "nested-neve"),
+]
+# Where the benchmark guest is: it has no other addresses than physical ones.
+GUEST = range(0x4000_0000, 0x4800_0000)
+HVC = 0x16
+
+
+def micro_script(artifacts, gic, configuration):
+    """The script of a configuration of one host, with few operations."""
+    setup = artifacts.setup
+    playbook = setup.playbook.model_dump(mode="json") | STEPS
+    playbook["hosts"] = [{**playbook["hosts"][0], "gic": gic}]
+    playbook["configurations"] = [configuration]
+    playbook["benchmarks"] = ["hypercall"]
+    few = Setup.of(validate(playbook))
+    (spec,) = few.playbook.hosts
+    return MicroScript(
+        replace(artifacts, setup=few), spec, Configuration(configuration), events()[0]
+    )
+
+
+@contextmanager
+def under_way(wanted, benchmarks, transcripts, *options):
+    """`wanted` on a machine of its own, whose emulator has `options`, until its guest is up."""
+    machine = levels.machine_of(wanted.spec, wanted.artifacts)
+    plain = emulator(Cache.default())
+    qemu = replace(plain, argv=(*plain.argv, *options))
+    with HermeticMachine(qemu, machine, transcripts).run(wanted, benchmarks, "l0") as (program, _):
+        script = Script(program, BOOT_SECONDS)
+        script.begun()
+        yield script
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An exception that a CPU has taken to EL2 from a level below."""
+
+    cpu: int
+    kind: str
+    syndrome: int
+    address: int
+
+    @property
+    def of_guest(self):
+        return self.syndrome >> 26 == HVC and self.address in GUEST
+
+
+def entries(log, own):
+    """Those from EL1 in a log of the emulator's, but for L0's calls of its own code at EL2."""
+    found = re.finditer(
+        r"Taking exception \d+ \[(?P<kind>[^\]]*)\] on CPU (?P<cpu>\d+)\n"
+        r"\.\.\.from EL1 to EL2\n"
+        r"(?:\.\.\.with ESR 0x[0-9a-f]+/(?P<esr>0x[0-9a-f]+)\n)?"
+        r"(?:\.\.\.(?!with ELR).*\n)*"
+        r"\.\.\.with ELR (?P<elr>0x[0-9a-f]+)\n",
+        log,
+    )
+    for each in found:
+        entry = Entry(
+            int(each["cpu"]), each["kind"], int(each["esr"] or "0", 16), int(each["elr"], 16)
+        )
+        if not (entry.syndrome >> 26 == HVC and entry.address in own):
+            yield entry
+
+
+def own_calls(kernel):
+    """Addresses of the instructions by which L0's kernel, at EL1, calls its own code at EL2."""
+    symbols = dict(
+        reversed(line.split()[::2])
+        for line in (kernel.image.parent / "System.map").read_text().splitlines()
+    )
+    start = int(symbols.get("__kvm_call_hyp", "0"), 16)
+    return range(start, start + 0x20)
+
+
+@pytest.mark.parametrize(("track", "gic", "configuration"), COLUMNS)
+def test_the_emulator_counts_the_same(request, tmp_path, track, gic, configuration):
+    """Entries to EL2 between two operations of the guest, which has been pinned to one CPU."""
+    fixture = {"upstream": "artifacts", "v4.10": "paper_artifacts"}[track]
+    wanted = micro_script(request.getfixturevalue(fixture), gic, configuration)
+    log, monitor = tmp_path / "log", tmp_path / "monitor"
+    options = ("-D", str(log), "-monitor", f"unix:{monitor},server=on,wait=off")
+    with (
+        under_way(wanted, ["hypercall"], tmp_path, *options) as script,
+        socket.socket(socket.AF_UNIX) as line,
+    ):
+        line.connect(str(monitor))
+        line.sendall(b"log int\n")
+        sequences = script.measure(wanted.step("hypercall"), wanted.event, (0, 1)).exits
+        script.ended()
+    taken = [
+        each
+        for each in entries(log.read_text(), own_calls(wanted.artifacts.l0(wanted.spec.name)))
+        if each.cpu == 0
+    ]
+    operations = [place for place, each in enumerate(taken) if each.of_guest]
+    counted = Counter(b - a for a, b in itertools.pairwise(operations))
+    (number, times), *_ = counted.most_common()
+    assert times > 0.9 * len(operations)
+    assert (number, sequences.share > 0.9) == (sequences.traps, True), counted
+
+
+class ByCycles(MicroScript):
+    """As on a server: the guest reads the cycle counter, which both hypervisors give to it."""
+
+    def text(self, shelf, benchmarks):
+        return super().text(shelf, benchmarks).replace("TIMER=virtual", "TIMER=cycles")
+
+
+@pytest.mark.parametrize("configuration", ["vm", "nested-v8.3", "nested-neve"])
+def test_who_reads_the_cycle_counter_changes_no_trap(paper_artifacts, tmp_path, configuration):
+    found = {}
+    for kind in (MicroScript, ByCycles):
+        plain = micro_script(paper_artifacts, 3, configuration)
+        wanted = kind(plain.artifacts, plain.spec, plain.configuration, plain.event)
+        with under_way(wanted, ["hypercall"], tmp_path) as script:
+            found[kind] = script.measure(wanted.step("hypercall"), wanted.event, (0, 1))
+    by_counter, by_cycles = found.values()
+    assert (by_counter.sample.timer, by_cycles.sample.timer) == ("virtual", "cycles")
+    assert by_cycles.exits.lines() == by_counter.exits.lines()
+    assert by_cycles.sample.mode == pytest.approx(by_counter.sample.mode, abs=4)
+    if configuration != "vm":
+        # What the world switch of a stock KVM accesses of the PMU traps, whoever measures.
+        assert by_cycles.exits.by_reason()["PMUSERENR_EL0"] == 2
+
+
+@contextmanager
+def busy(loops):
+    """A computer that has something else to do."""
+    with ExitStack() as stack:
+        for _ in range(loops):
+            other = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            )
+            stack.callback(other.kill)
+        yield
+
+
+def figures(folder):
+    """All that a run has measured: its rows, and what each cell has seen, but for its name."""
+    rows = read_csv(folder / "results.csv").drop(columns="run_id").to_csv(index=False)
+    records = map(json.loads, (folder / "cells.jsonl").read_text().splitlines())
+    return rows, {record["id"]: record["samples"] for record in records}
+
+
+def runs(playbook, cwd, loops, *options):
+    for number, others in enumerate(loops):
+        folder = cwd / str(number)
+        folder.mkdir()
+        with busy(others):
+            done = finish(neve("run", playbook, *options, cwd=folder), folder)
+        assert done.status == 0, done.output
+        yield figures(done.folder)
+
+
+def test_two_runs_are_equal_byte_for_byte(artifacts, tmp_path):
+    """One of them beside busy loops."""
+    only = ("--only", "configuration=nested-neve-vhe")
+    first, second = runs(FALLBACK, tmp_path, (0, 2), *only)
+    assert first == second
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("playbook", [FALLBACK, PAPER], ids=lambda path: path.stem)
+def test_five_runs_are_equal_byte_for_byte(request, tmp_path, playbook):
+    request.getfixturevalue({FALLBACK: "artifacts", PAPER: "paper_artifacts"}[playbook])
+    first, *others = runs(playbook, tmp_path, (0, 0, 2, 0, 0))
+    assert all(other == first for other in others)
