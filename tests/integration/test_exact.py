@@ -83,7 +83,7 @@ class Entry:
 
 
 def entries(log, own):
-    """Those from EL1 that a log of the emulator's has, but for L0's calls of its own code at EL2."""
+    """Those from EL1 in a log of the emulator's, but for L0's calls of its own code at EL2."""
     found = re.finditer(
         r"Taking exception \d+ \[(?P<kind>[^\]]*)\] on CPU (?P<cpu>\d+)\n"
         r"\.\.\.from EL1 to EL2\n"
