@@ -4,6 +4,7 @@ the computer does changes nothing, and to measure takes nothing from a guest hyp
 
 import itertools
 import json
+import os
 import re
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -206,3 +208,49 @@ def test_five_runs_are_equal_byte_for_byte(request, tmp_path, playbook):
     request.getfixturevalue({FALLBACK: "artifacts", PAPER: "paper_artifacts"}[playbook])
     first, *others = runs(playbook, tmp_path, (0, 0, 2, 0, 0))
     assert all(other == first for other in others)
+
+
+@pytest.fixture(scope="module")
+def micro_bench():
+    """That of kvm-unit-tests, with our patch."""
+    image = Path(os.environ.get("KVM_UNIT_TESTS", "nowhere")) / "arm/micro-bench.flat"
+    if not image.exists() or b"medians" not in image.read_bytes():
+        pytest.skip("$KVM_UNIT_TESTS names no build with medians: see docs/kvm-unit-tests.md")
+    return image
+
+
+OF_KVM_UNIT_TESTS = {"hyp_call": "hypercall", "mmio_read_vgic": "device-io"}
+
+
+@pytest.mark.parametrize(
+    ("playbook", "host"),
+    [(FALLBACK, "tcg"), (PAPER, "gicv3"), (PAPER, "gicv2")],
+    ids=["upstream", "v4.10-gicv3", "v4.10-gicv2"],
+)
+def test_kvm_unit_tests_measure_the_same(request, tmp_path, micro_bench, playbook, host):
+    """Their guest, on a machine that is driven over SSH."""
+    request.getfixturevalue({FALLBACK: "artifacts", PAPER: "paper_artifacts"}[playbook])
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    ours.mkdir()
+    only = f"host={host},benchmark={','.join(OF_KVM_UNIT_TESTS.values())}"
+    rows = finish(neve("run", playbook, "--only", only, cwd=ours), ours)
+    payload = ("--payload", micro_bench, "--payload-arguments", "medians=101")
+    run = finish(neve("run", playbook, "--only", f"host={host}", *payload, cwd=theirs), theirs)
+    assert (rows.status, run.status) == (0, 0), rows.output + run.output
+    costs = read_csv(rows.folder / "results.csv").query("metric == 'cost'")
+    costs = costs.set_index(["configuration", "benchmark"])["value"]
+    medians = re.findall(r"median (\w+) (\d+)", consoles(run.folder))
+    found = sorted(
+        (OF_KVM_UNIT_TESTS[name], int(value))
+        for name, value in medians
+        if name in OF_KVM_UNIT_TESTS
+    )
+    said = sorted((benchmark, value) for (_, benchmark), value in costs.items())
+    assert len(found) == 6
+    for (benchmark, median), (same, cost) in zip(found, said, strict=True):
+        assert (benchmark, cost) == (same, pytest.approx(median, rel=0.01))
+
+
+def consoles(folder):
+    return "".join(file.read_text() for file in (folder / "consoles").glob("*.log"))
