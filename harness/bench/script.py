@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.bench.outcome import Outcome, Value
-from harness.bench.sequence import Sequences, cut, parse
+from harness.bench.sequence import Sequences, as_text, cut, parse
 from harness.bench.traps import Event, Histogram, parse_histogram
 from harness.deadline import Deadline
 from harness.errors import GuestError
@@ -235,10 +235,7 @@ def _sequences(found: Sequences) -> dict[str, Any]:
     return {
         "background": found.background,
         "sequences": [
-            {
-                "operations": number,
-                "exits": [[str(each) for each in exits] for exits in operation],
-            }
+            {"operations": number, "exits": as_text(operation)}
             for operation, number in found.counts
         ],
     }

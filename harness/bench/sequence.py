@@ -7,13 +7,13 @@ the same exits: the *modal sequence*, whose length is the number of traps. What 
 the background, which is told apart, per second.
 """
 
-import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.bench.traps import Event
 from harness.errors import GuestError
+from harness.model.sequence import Exits, lines
 
 MARK = "HVC"
 # By what a benchmark's operation leaves the guest; virtual-eoi does not.
@@ -79,11 +79,12 @@ class Sequences:
 
     def lines(self) -> list[str]:
         """The modal sequence, an exit a line; those of other vCPUs than 0 name theirs."""
-        return [
-            f"{each}{f' @{each.vcpu}' if each.vcpu else ''}"
-            for exits in self.modal
-            for each in exits
-        ]
+        return lines(as_text(self.modal))
+
+
+def as_text(operation: Operation) -> Exits:
+    """An operation as cells keep it."""
+    return tuple(tuple(map(str, exits)) for exits in operation)
 
 
 def parse(text: str, event: Event) -> list[tuple[float, Exit]]:
@@ -144,11 +145,4 @@ def _by_vcpu(exits: Sequence[Exit]) -> Operation:
     return tuple(
         tuple(each for each in exits if each.vcpu == vcpu)
         for vcpu in sorted({each.vcpu for each in exits})
-    )
-
-
-def difference(before: Sequences, after: Sequences) -> Iterator[str]:
-    """The lines of a diff of both modal sequences; none if they are equal."""
-    yield from (
-        line for line in difflib.ndiff(before.lines(), after.lines()) if not line.startswith("?")
     )

@@ -93,5 +93,9 @@ class Measurement:
     not counted."""
 
 
+# A commonest value stands for its cell if so great a share of the operations had it. It is exact
+# then: any difference is one, without statistics.
+USUAL: Final = 0.9
+
 COLUMNS = [field.name for field in fields(Measurement)]
 CELL = ["host", "track", "cpu", "gic", "configuration", "mechanism", "benchmark"]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from harness.model.measurement import USUAL
 from harness.model.track import e2h, nested
 from harness.results import tables
 from harness.results.content import Content, number
 from harness.results.measured import Measured
 
-USUAL = 0.9  # of its operations a cell's traps stand for, or it is marked
 _SMALL = 0.05  # exits per operation below which a reason is not listed by itself
 _VISIBLE = 0.005  # … and below which a number would be 0.00
 _NEVE = ("nested-neve", "nested-neve-vhe")  # where what is seen to trap is what NEVE leaves

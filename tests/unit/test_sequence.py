@@ -3,9 +3,10 @@
 
 import pytest
 
-from harness.bench.sequence import cut, difference, parse
+from harness.bench.sequence import as_text, cut, parse
 from harness.bench.traps import events
 from harness.errors import GuestError
+from harness.model.sequence import difference, modal
 
 EVENT = events()[0]
 # ESR_EL2 of what a nested hypercall takes (upstream, FEAT_NV2).
@@ -96,7 +97,49 @@ def test_two_sequences_differ_by_name_and_place():
     before = sequences(*MARK, *MARK, *OPERATION * 3, *MARK)
     more = [*OPERATION[:1], (0, "vEL2", WRITE_CPACR), *OPERATION[1:]]
     after = sequences(*MARK, *MARK, *more * 3, *MARK)
-    assert [line for line in difference(before, after) if line[0] in "+-"] == [
-        "+ vEL2 MSR CPACR_EL1"
+    one, other = as_text(before.modal), as_text(after.modal)
+    assert difference(one, other) == ["+ vEL2 MSR CPACR_EL1 after HVC (2 of 5)"]
+    assert difference(other, one) == ["- vEL2 MSR CPACR_EL1 after HVC (2 of 5)"]
+    assert difference(one, one) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        ("", "", []),
+        ("", "a", ["+ a first (1 of 1)"]),
+        ("ab", "b", ["- a first (1 of 2)"]),
+        ("ab", "acb", ["+ c after a (2 of 3)"]),
+        ("aab", "aaab", ["+ a after a (3 of 4)"]),
+        ("abc", "axc", ["- b after a (2 of 3)", "+ x after a (2 of 3)"]),
+        ("ab" * 5, "abx" + "ab" * 4, ["+ x after b (3 of 11)"]),
+        (
+            "abc" * 9,
+            "abxc" * 9,
+            [f"+ x after b ({place} of 36)" for place in range(3, 36, 4)],
+        ),
+    ],
+)
+def test_differences_are_as_few_as_can_be(before, after, lines):
+    """Where a sequence repeats itself, difflib takes long blocks for each other that are not."""
+    assert difference((tuple(before),), (tuple(after),)) == lines
+
+
+def test_each_vcpu_has_places_of_its_own():
+    before = (("HVC", "vEL2 ERET"), ("IRQ", "vEL2 ERET"))
+    after = (("HVC", "vEL2 ERET"), ("IRQ", "WFX", "vEL2 ERET"))
+    assert difference(before, after) == ["+ WFX @1 after IRQ @1 (2 of 3)"]
+    assert difference(before, before[:1]) == [
+        "- IRQ @1 first (1 of 2)",
+        "- vEL2 ERET @1 after IRQ @1 (2 of 2)",
     ]
-    assert not [line for line in difference(before, before) if line[0] in "+-"]
+
+
+def test_a_cell_keeps_the_commonest_first():
+    kept = {"sequences": [{"operations": 97, "exits": [["HVC"]]}, {"operations": 3, "exits": []}]}
+    assert modal([{"median": 3}, kept]) == (("HVC",),)
+    assert modal([{"median": 3}]) is None
+    assert modal([]) is None
+    for damaged in ([], [{"exits": [["HVC"]]}], [{"operations": 1, "exits": ["HVC"]}], 3):
+        with pytest.raises(ValueError, match="sequences|exits|operations|list"):
+            modal([{"sequences": damaged}])
