@@ -8,8 +8,6 @@ from alembic.config import Config
 from harness.results.history import archive, database
 from harness.results.store import RunFolder
 
-_NEW = ("level", "statistic", "share")  # since revision 0003
-
 
 def of_before(place, revision, folders, accepted=()):
     """A database of `revision` with the runs in `folders`, and what was `accepted`: rows of the
@@ -30,14 +28,18 @@ def of_before(place, revision, folders, accepted=()):
             connection.execute(runs.insert(), [{**row, "digest": "of then"}])
             connection.execute(
                 measurements.insert(),
-                [_row(each) for record in opened.records() for each in record.measurements],
+                [
+                    _row(each, measurements)
+                    for record in opened.records()
+                    for each in record.measurements
+                ],
             )
         if accepted:
             connection.execute(known.tables["acceptances"].insert(), list(accepted))
     engine.dispose()
 
 
-def _row(measurement):
-    """As it was: the level of busy CPUs in their reason."""
-    row = {name: value for name, value in vars(measurement).items() if name not in _NEW}
-    return {**row, "reason": measurement.level or measurement.reason}
+def _row(measurement, table):
+    """As it was: before revision 0003 the level of busy CPUs in their reason."""
+    row = {name: value for name, value in vars(measurement).items() if name in table.c}
+    return row if "level" in table.c else {**row, "reason": measurement.level or measurement.reason}

@@ -37,6 +37,8 @@ class Mechanism(StrEnum):
     PARAVIRTUAL = "paravirtual"
 
 
+USUAL: Final = 0.9  # of a cell's operations: a commonest value that as many have stands for it
+
 # A field that we don't know is another program's …
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 # … and where later harnesses may add some, theirs, and is kept.
@@ -92,10 +94,11 @@ class Measurement:
     """The part of all operations that had exactly this value, from 0 to 1; none where that was
     not counted."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether another value is a difference for certain, without statistics."""
+        return self.statistic == Statistic.MODE and (self.share or 0.0) >= USUAL
 
-# A commonest value stands for its cell if so great a share of the operations had it. It is exact
-# then: any difference is one, without statistics.
-USUAL: Final = 0.9
 
 COLUMNS = [field.name for field in fields(Measurement)]
 CELL = ["host", "track", "cpu", "gic", "configuration", "mechanism", "benchmark"]

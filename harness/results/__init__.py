@@ -16,11 +16,12 @@ def load(database: str | None = None, *, reasons: bool = True, **where: str) -> 
     without `reasons` the rows of traps by reason are left out.
 
     Columns: those of results.csv, which `harness.model.measurement.Measurement` explains, but for
-    the number of the schema; `repeated` (bool: measured a second time because the first looked
-    changed); and of the run `started` (UTC), `state`, `playbook` (its name), `harness`,
-    `emulator`, `kernels` (`name: version key; …`), `microbench` (its hash), `folder` and
-    `settings` (what the playbook sets, `iterations=500 …`). What a run did not say is empty or
-    None, `stdev` and `share` NaN.
+    the number of the schema; `sequence`, which names the trap sequence that an exact number of
+    traps is the length of; `subject`, what was measured (`L0=version/key …`); `repeated` (bool:
+    measured a second time because the first looked changed); and of the run `started` (UTC),
+    `state`, `playbook` (its name), `harness`, `emulator`, `kernels` (`name: version key; …`),
+    `microbench` and `rootfs` (their hashes), `folder` and `settings` (what the playbook sets,
+    `iterations=500 …`). What a run did not say is empty or None, `stdev` and `share` NaN.
 
     Raises UserError if there is no such database or column, InfrastructureError if its server
     does not answer.

@@ -68,6 +68,7 @@ def test_frame_is_tidy(archive, tmp_path):
     frame = archive.load()
     assert list(frame.columns) == [
         *COLUMNS,
+        "sequence",
         "started",
         "state",
         "playbook",
@@ -75,8 +76,10 @@ def test_frame_is_tidy(archive, tmp_path):
         "emulator",
         "kernels",
         "microbench",
+        "rootfs",
         "folder",
         "settings",
+        "subject",
         "repeated",
     ]
     assert list(dict.fromkeys(frame["run_id"])) == ["night-001", "night-002"], "oldest first"
@@ -199,9 +202,9 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
     with Database.open(place) as opened:
         Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0004_more.py").write_text(
+    (newer / "versions" / "r0005_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0004', '0003'\n"
+        "revision, down_revision = '0005', '0004'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
     )
     with monkeypatch.context() as patch:
@@ -212,7 +215,7 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
             assert len(Archive(opened).load()) == 3
     for writable in (True, False):
         with (
-            pytest.raises(UserError, match=r"newer harness \(its schema is '0004', ours '0003'\)"),
+            pytest.raises(UserError, match=r"newer harness \(its schema is '0005', ours '0004'\)"),
             Database.open(place, writable=writable),
         ):
             pass
@@ -222,9 +225,9 @@ def test_a_failed_upgrade_changes_nothing(place, tmp_path, monkeypatch):
     with Database.open(place):
         pass
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0004_more.py").write_text(
+    (newer / "versions" / "r0005_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0004', '0003'\n"
+        "revision, down_revision = '0005', '0004'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
         "    op.drop_table('nothing')\n"
     )
@@ -332,7 +335,7 @@ def revision(place):
     return found
 
 
-@pytest.mark.parametrize("old", ["0001", "0002"])
+@pytest.mark.parametrize("old", ["0001", "0002", "0003"])
 def test_reading_does_not_migrate_and_writing_does(place, tmp_path, old):
     folder = write_run(tmp_path, 1, {"hypercall": 1000}, again={"hypercall": 1001})
     of_before(place, old, [folder, RECORDED / APPLICATIONS])
@@ -365,7 +368,7 @@ def test_reading_does_not_migrate_and_writing_does(place, tmp_path, old):
             assert archive.take(path) is Outcome.UNCHANGED
         same = [*COLUMNS, "started", "state", "harness", "kernels", "repeated"]
         assert archive.load()[same].equals(frame[same]), "the folders say what the database said"
-    assert revision(place) == "0003"
+    assert revision(place) == "0004"
 
 
 def test_what_is_accepted_is_kept(place):

@@ -141,5 +141,5 @@ def test_a_cell_keeps_the_commonest_first():
     assert modal([{"median": 3}]) is None
     assert modal([]) is None
     for damaged in ([], [{"exits": [["HVC"]]}], [{"operations": 1, "exits": ["HVC"]}], 3):
-        with pytest.raises(ValueError, match="sequences|exits|operations|list"):
+        with pytest.raises(ValueError, match=r"sequences|exits|operations|list"):
             modal([{"sequences": damaged}])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +25,17 @@ from pydantic import (
 from harness.cache import content_key
 from harness.errors import UserError
 from harness.model.cell import CellName, CellRecord
-from harness.model.measurement import COLUMNS
+from harness.model.measurement import COLUMNS, Metric
+from harness.model.sequence import Exits, modal
 from harness.results import schema1
-from harness.results.history import older, settings
+from harness.results.history import older, settings, subject
 from harness.results.history.database import Database
-from harness.results.history.models import StoredAcceptance, StoredMeasurement, StoredRun
+from harness.results.history.models import (
+    StoredAcceptance,
+    StoredMeasurement,
+    StoredRun,
+    StoredSequence,
+)
 from harness.results.store import RunFolder, run_folders
 
 RUN_COLUMNS = [
@@ -40,6 +47,7 @@ RUN_COLUMNS = [
     "emulator",
     "kernels",
     "microbench",
+    "rootfs",
     "folder",
     "settings",
 ]
@@ -54,7 +62,13 @@ _ORDER = [
     "statistic",
     "reason",
 ]
-_EMPTY = {"microbench": "", "settings": "{}"}  # where an older schema has no such column
+_EMPTY = {
+    "microbench": "",
+    "rootfs": "",
+    "settings": "{}",
+}  # where an older schema has no such column
+
+_SUBJECT = ["kernels", "microbench", "host", "track", "configuration"]
 
 
 class Outcome(StrEnum):
@@ -93,12 +107,13 @@ class _Run(BaseModel):
     emulator: _Text | None = None
     kernels: _Text = ""
     microbench: _Text = ""
+    rootfs: _Text = ""
     settings: _Long = "{}"
     folder: _Text
 
 
 class _Measurement(BaseModel):
-    """A row of results.csv."""
+    """A row of results.csv, and the name of its sequence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -120,6 +135,7 @@ class _Measurement(BaseModel):
     statistic: _Text
     level: _Text
     share: FiniteFloat | None
+    sequence: str | None = None
 
 
 def find(path: Path) -> list[Path]:
@@ -141,7 +157,7 @@ class Archive:
     def take(self, path: Path) -> Outcome:
         """Import the run folder at `path`. A run that is known is brought up to date; the same
         folder twice is the same rows. Raises UserError if it is no run of ours, or damaged."""
-        run, rows = _read(path)
+        run, rows, sequences = _read(path)
         if not rows:
             return Outcome.EMPTY
         facts = run.model_dump(exclude={"folder"}, mode="json")
@@ -153,6 +169,7 @@ class Archive:
             connection.execute(sa.delete(StoredRun).where(StoredRun.id == run.id))
             connection.execute(sa.insert(StoredRun), [{**run.model_dump(), "digest": digest}])
             connection.execute(sa.insert(StoredMeasurement), [row.model_dump() for row in rows])
+            _keep(connection, sequences)
         return Outcome.UPDATED if known else Outcome.NEW
 
     def load(self, *, reasons: bool = True, **where: str) -> pd.DataFrame:
@@ -163,7 +180,7 @@ class Archive:
         runs, measurements = StoredRun.__table__, StoredMeasurement.__table__
         columns = older.columns(measurements, self.database.columns["measurements"])
         query = (
-            sa.select(*(columns[name].label(name) for name in COLUMNS))
+            sa.select(*(columns[name].label(name) for name in (*COLUMNS, "sequence")))
             .join_from(measurements, runs)
             .order_by(runs.c.started, runs.c.id, *(columns[name] for name in _ORDER))
         )
@@ -174,7 +191,7 @@ class Archive:
         # An older schema, which reading does not upgrade, lacks columns.
         there = [name for name in RUN_COLUMNS if name in self.database.columns["runs"]]
         with self.database.reading() as connection:
-            table = _frame(connection.execute(query), COLUMNS)
+            table = _frame(connection.execute(query), [*COLUMNS, "sequence"])
             of_runs = pd.DataFrame(
                 connection.execute(sa.select(*(runs.c[name] for name in ["id", *there]))).all(),
                 columns=["id", *there],
@@ -182,6 +199,18 @@ class Archive:
             for name in set(RUN_COLUMNS) - set(there):
                 of_runs[name] = _EMPTY[name]
         return _joined(table, of_runs)
+
+    def sequences(self, digests: Iterable[str]) -> dict[str, Exits]:
+        """The trap sequences that the column `sequence` names, by their `digests`."""
+        wanted = set(digests)
+        if not wanted:
+            return {}
+        query = sa.select(StoredSequence.digest, StoredSequence.exits).where(
+            StoredSequence.digest.in_(wanted)
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {digest: tuple(map(tuple, json.loads(exits))) for digest, exits in rows}
 
     def accept(self, series: Iterable[Mapping[str, str]], until: datetime, note: str) -> None:
         """What changed in `series`, each by what names it, up to the run that started at `until`
@@ -210,6 +239,18 @@ class Archive:
         return [(_series(json.loads(text)), _utc(until)) for text, until in rows]
 
 
+def _keep(connection: sa.Connection, sequences: Mapping[str, Exits]) -> None:
+    """Store those that the database does not have yet."""
+    digests = StoredSequence.digest
+    stored = set(connection.scalars(sa.select(digests).where(digests.in_(sequences))))
+    if new := [
+        {"digest": digest, "exits": json.dumps(exits)}
+        for digest, exits in sequences.items()
+        if digest not in stored
+    ]:
+        connection.execute(sa.insert(StoredSequence), new)
+
+
 def _series(names: dict[str, str]) -> dict[str, str]:
     """What names a series, also one that was accepted before schema 2."""
     return {"level": "", "statistic": schema1.statistic(names.get("metric", "")), **names}
@@ -226,7 +267,8 @@ def _frame(rows: Iterable[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
 
 
 def _joined(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Measurements with what is known of their runs, and each host's settings."""
+    """Measurements with what is known of their runs, each host's settings, and what each cell
+    measured."""
     runs = runs.assign(started=pd.to_datetime(runs["started"], utc=True))[RUN_COLUMNS]
     runs.index = runs.index.astype("str")  # of no runs it is of no type
     table = table.astype({"run_id": "str"}).join(runs, on="run_id")
@@ -237,6 +279,9 @@ def _joined(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     }
     pairs = zip(table["run_id"], table["host"], strict=True)
     table["settings"] = pd.Series([of_hosts.get(pair, "") for pair in pairs], dtype="str")
+    of_cell = cache(subject.subject)
+    cells = zip(*(table[name] for name in _SUBJECT), strict=True)
+    table["subject"] = pd.Series([of_cell(*cell) for cell in cells], dtype="str")
     table["repeated"] = table["repetition"] > table["repetitions"]
     types = {"value": "float64", "stdev": "float64", "share": "float64", "repeated": "bool"}
     return table.astype(types).drop(columns="repetitions")
@@ -248,18 +293,26 @@ def _utc(moment: datetime) -> pd.Timestamp:
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
-def _read(path: Path) -> tuple[_Run, list[_Measurement]]:
+def _read(path: Path) -> tuple[_Run, list[_Measurement], dict[str, Exits]]:
+    """The run, its measurements, and the sequences that these name."""
     try:
         folder = RunFolder.open(path.parent, path.name)
         run = _Run.model_validate(_facts(folder))
-        rows = [row for record in folder.records() for row in _rows(run, record)]
+        rows, sequences = [], {}
+        for record in folder.records():
+            exits = modal(record.samples)
+            name = None if exits is None else content_key(exits)
+            mine = list(_rows(run, record, name))
+            rows += mine
+            if exits is not None:
+                sequences.update({row.sequence: exits for row in mine if row.sequence})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: no run of ours: {where}: {first['msg']}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise UserError(f"{path}: no run of ours, or damaged: {_line(error)}") from error
-    return run, rows
+    return run, rows, sequences
 
 
 def _line(error: Exception) -> str:
@@ -279,21 +332,21 @@ def _facts(folder: RunFolder) -> dict[str, Any]:
         "emulator": metadata.emulator,
         "folder": str(folder.path),
         "microbench": metadata.microbench.sha256 if metadata.microbench else None,
+        "rootfs": metadata.rootfs.sha256 if metadata.rootfs else None,
         "settings": json.dumps(settings.by_host(playbook), sort_keys=True),
-        "kernels": "; ".join(
-            f"{name}: {kernel.version} {kernel.key}"
-            for name, kernel in sorted(metadata.kernels.items())
-        ),
+        "kernels": subject.written(metadata.kernels),
     }
     return {key: value for key, value in known.items() if value is not None}
 
 
-def _rows(run: _Run, record: CellRecord) -> Iterator[_Measurement]:
-    """What the cell measured, if it belongs to `run`, and its measurements to it."""
+def _rows(run: _Run, record: CellRecord, sequence: str | None) -> Iterator[_Measurement]:
+    """What the cell measured, if it belongs to `run`, and its measurements to it. The total of
+    exact traps is the length of its `sequence`."""
     for row in record.measurements:
         if row.run_id != run.id:
             raise ValueError(f"a measurement belongs to the run {json.dumps(row.run_id)}")
-        storable = _Measurement.model_validate(vars(row))
+        own = sequence if row.exact and row.metric == Metric.TRAPS and not row.reason else None
+        storable = _Measurement.model_validate({**vars(row), "sequence": own})
         cell = CellName(row.host, row.configuration, row.repetition, row.benchmark)
         if cell != record.name:
             raise ValueError(f"the cell {record.id} has a measurement of {cell}")

@@ -28,7 +28,8 @@ class StoredRun(Base):
     """A run folder. `repetitions` is what the playbook asked for: a measurement with a higher
     repetition was repeated because the first looked changed. `digest` names the content of the
     folder when it was read; `kernels` are `name: version key`, with semicolons between;
-    `settings` is a JSON object of what the playbook sets by host; `microbench` a hash."""
+    `settings` is a JSON object of what the playbook sets by host; `microbench` and `rootfs` are
+    hashes."""
 
     __tablename__ = "runs"
 
@@ -44,10 +45,11 @@ class StoredRun(Base):
     digest: Mapped[str]
     settings: Mapped[str]
     microbench: Mapped[str]
+    rootfs: Mapped[str]
 
 
 class StoredMeasurement(Base):
-    """A row of results.csv."""
+    """A row of results.csv. `sequence` names the trap sequence whose length the value is."""
 
     __tablename__ = "measurements"
 
@@ -69,6 +71,17 @@ class StoredMeasurement(Base):
     level: Mapped[str] = mapped_column(primary_key=True)
     statistic: Mapped[str] = mapped_column(primary_key=True)
     share: Mapped[float | None]
+    sequence: Mapped[str | None]
+
+
+class StoredSequence(Base):
+    """A trap sequence, once for all that measured it. `digest` names its content; `exits` is a
+    JSON array of those of each vCPU."""
+
+    __tablename__ = "sequences"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    exits: Mapped[str]
 
 
 class StoredAcceptance(Base):

@@ -13,10 +13,11 @@ from harness.results import schema1
 def columns(
     measurements: sa.FromClause, there: Collection[str]
 ) -> Mapping[str, sa.ColumnElement[Any]]:
-    """An expression for every column of results.csv, where the table has those that are
-    `there`: the others follow from these, as `schema1` says."""
+    """An expression for every column of results.csv and the sequence, where the table has those
+    that are `there`: the others follow from these, as `schema1` says."""
     found: dict[str, sa.ColumnElement[Any]] = {
-        name: measurements.c[name] for name in COLUMNS if name in there
+        "sequence": sa.null(),
+        **{name: measurements.c[name] for name in (*COLUMNS, "sequence") if name in there},
     }
     if "level" in found:
         return found
