@@ -2,6 +2,7 @@
 """Run folders of nights that never were."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -100,6 +101,45 @@ def write_run(
         for repetition, measured in ((1, values), (2, again or {}))
         for benchmark, value in measured.items()
     ]
+    write_cells(folder, records)
+    return folder
+
+
+def write_exact(runs, number, cells, *, host="tcg", name=None, share=0.97, **more):
+    """A night of exact figures. `cells` are {(configuration, benchmark): (cost, sequence)} with
+    the exits of each vCPU, or None where none was kept."""
+    run_id = name or f"night-{number:03}"
+    folder = runs / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metadata.json").write_text(json.dumps(metadata(run_id, number, **more)))
+    records = []
+    for (configuration, benchmark), (cost, exits) in cells.items():
+        where = {
+            "host": host,
+            "configuration": configuration,
+            "benchmark": benchmark,
+            "statistic": "mode",
+            "share": share,
+        }
+        traps = {"metric": "traps", "unit": "exits"}
+        reasons = Counter(line.split()[-1] for own in exits or () for line in own)
+        counts = {"": float(reasons.total() if exits is not None else 8), **reasons}
+        kept = [{"operations": round(100 * share), "exits": exits}]
+        records.append(
+            CellRecord(
+                f"{host}/{configuration}/1/{benchmark}",
+                "passed",
+                1.0,
+                (
+                    measurement(run_id, float(cost), **where),
+                    *(
+                        measurement(run_id, float(count), reason=reason, **traps, **where)
+                        for reason, count in counts.items()
+                    ),
+                ),
+                ({"sequences": kept} if exits is not None else {},),
+            )
+        )
     write_cells(folder, records)
     return folder
 

@@ -41,7 +41,8 @@ def report(name: str, as_json: bool) -> None:
 @click.argument("after", metavar="RUN")
 @AS_JSON
 def compare(before: str, after: str, as_json: bool) -> None:
-    """Compare the medians of two runs."""
+    """Compare two runs: medians in per cent, exact figures by equality, with what is new and what
+    is gone in their trap sequences."""
     from harness.commands.runs import compared
 
     comparison = compared(RUNS, before, after)
@@ -50,6 +51,7 @@ def compare(before: str, after: str, as_json: bool) -> None:
             {
                 "cells": json.loads(comparison.table.to_json(orient="records")),
                 "only": comparison.only,
+                "causes": comparison.causes,
             }
         )
     else:

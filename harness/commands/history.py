@@ -2,7 +2,7 @@
 """`neve history`, and what `neve run` asks of it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,17 @@ import pandas as pd
 from harness.errors import UserError
 from harness.model.metadata import Change
 from harness.model.playbook import Benchmark, Cell, Configuration, Playbook, selection
+from harness.results.content import figure
 from harness.results.history import verdicts
 from harness.results.history.archive import Archive, Outcome, find
 from harness.results.history.database import Database, locate
-from harness.results.history.verdicts import KEY, History, in_words
+from harness.results.history.key import KEY
+from harness.results.history.nights import History
+from harness.results.history.verdicts import in_words
 from harness.results.store import RunFolder
 from harness.results.tables import records
+
+_LINES = 3  # of a difference that the table tells
 
 
 @contextmanager
@@ -52,8 +57,13 @@ def table(database: str | None, runs: Path, only: str | None) -> pd.DataFrame:
         return _selected(verdicts.table(_history(archive)), only)
 
 
-def _history(archive: Archive) -> History:
-    return History.of(archive.load(reasons=False), archive.accepted())
+def _history(archive: Archive, measured: pd.DataFrame | None = None) -> History:
+    """All that the archive knows, or what was `measured` of it."""
+    if measured is None:
+        measured = archive.load(reasons=False)
+    history = History.of(measured, archive.accepted())
+    history.sequences = archive.sequences(history.wanted)
+    return history
 
 
 def _selected(judged: pd.DataFrame, only: str | None) -> pd.DataFrame:
@@ -94,29 +104,46 @@ def accept(database: str | None, runs: Path, only: str | None, note: str) -> lis
 
 
 def readable(judged: pd.DataFrame) -> str:
-    """The table as text."""
+    """The table as text; of what was measured of several kernels, that of the newest."""
     if judged.empty:
         return "the history has no runs yet: neve history import RUNS"
+    left_out = len(judged) - int(judged["current"].sum())
+    judged = judged[judged["current"]]
     apart = verdicts.distinguished(judged)
-    return pd.DataFrame(
+    rows = records(judged)
+    text = pd.DataFrame(
         {
             **{name: judged[name] for name in ("host", "configuration", "benchmark", "metric")},
             **({"of": apart} if any(apart) else {}),
             "runs": judged["runs"],
             "last": judged["last"].map("{:,.6g}".format),
             "unit": judged["unit"],
-            "change": judged["change"].map(_percent),
-            "noise": judged["noise"].map("{:.3%}".format),
+            "change": [_percent(row["change"]) if _noisy(row) else "" for row in rows],
+            "noise": [f"{row['noise']:.3%}" if _noisy(row) else "exact" for row in rows],
             "verdict": judged["verdict"],
-            "newest change": [
-                f"{in_words(row['effect'], row['before'], row['median'])} since {row['since']} "
-                f"({_certainty(row['confidence'])})"
-                if pd.notna(row["confidence"])
-                else ""
-                for row in records(judged)
-            ],
+            "newest change": [_newest_change(row) for row in rows],
         }
     ).to_markdown(index=False, disable_numparse=True)
+    if left_out:
+        text += f"\n({left_out} series of former kernels and benchmark guests: --json has them)"
+    return text
+
+
+def _noisy(row: Mapping[str, Any]) -> bool:
+    return bool(pd.notna(row["noise"]))
+
+
+def _newest_change(row: Mapping[str, Any]) -> str:
+    if pd.isna(row["before"]):
+        return ""
+    if not _noisy(row):
+        told = ", ".join(row["difference"][:_LINES])
+        return (
+            f"{figure(row['before'])} → {figure(row['median'])} since {row['since']}"
+            f"{': ' if told else ''}{told}"
+        )
+    effect = in_words(row["effect"], row["before"], row["median"])
+    return f"{effect} since {row['since']} ({_certainty(row['confidence'])})"
 
 
 def write_page(database: str | None, runs: Path, file: Path) -> Path:
@@ -124,9 +151,9 @@ def write_page(database: str | None, runs: Path, file: Path) -> Path:
     from harness.results.history import page  # matplotlib: half a second that only this needs
 
     with _archive(database, runs, writable=False) as archive:
-        measured, accepted = archive.load(reasons=False), archive.accepted()
+        measured = archive.load(reasons=False)
+        history = _history(archive, measured)
     folders = measured.drop_duplicates("run_id").set_index("run_id")["folder"].to_dict()
-    history = History.of(measured, accepted)
     page.write(history, {str(run): str(path) for run, path in folders.items()}, file)
     return file
 
@@ -175,6 +202,7 @@ class Check:
             if not self.judged:
                 return
             self.history.decide(archive.load(reasons=False, run_id=self.folder.id))
+            self.history.sequences = archive.sequences(self.history.wanted)
         self.folder.update(
             changes=[
                 {name: _finite(row[name]) for name in Change.model_fields}

@@ -72,6 +72,8 @@ class Change(BaseModel):
     statistic: str = ""
     settings: str = ""
     """What its playbook sets: `iterations=500 …`."""
+    subject: str = ""
+    """What was measured, if it is exact: kernels and benchmark guest, `L0=7.3.4/key …`."""
     last: float
     """The value of this run, in `unit`."""
     median: float
@@ -80,14 +82,19 @@ class Change(BaseModel):
     """The run that it began with."""
     before: float | None = None
     """The median before the change; none if none is certain."""
-    noise: float
-    """Relative standard deviation from run to run."""
-    verdict: Literal["suspicious", "regressed", "improved"]
-    """suspicious: a second measurement did not confirm it."""
+    noise: float | None
+    """Relative standard deviation from run to run; none of exact figures, which have no noise."""
+    verdict: Literal["suspicious", "regressed", "improved", "changed", "unusual"]
+    """suspicious: a second measurement did not confirm it; changed: another sequence of as many
+    traps; unusual: too few operations have the value for it to be exact, so it was not judged."""
     effect: float | None = None
     """The relative change; none from near 0."""
     confidence: float | None = None
-    """Of the verdict, from 0 to 1; none without a change."""
+    """Of the verdict, from 0 to 1; none without a change, and of exact figures."""
+    difference: tuple[str, ...] = ()
+    """What is new and what is gone in the trap sequence, and where; none where it is not known."""
+    causes: tuple[str, ...] = ()
+    """What else differs between the runs before and after the change."""
 
 
 class Metadata(BaseModel):

@@ -28,3 +28,8 @@ def number(value: float, digits: int, unit: str = "") -> str:
     if pd.isna(value):
         return ""
     return f"{round(value, digits) + 0.0:,.{digits}f}{unit}"  # + 0.0: no negative zero
+
+
+def figure(value: float) -> str:
+    """An exact figure: a whole number mostly, and no more digits than it has."""
+    return number(value, 0 if value == round(value) else 2)

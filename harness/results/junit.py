@@ -5,10 +5,13 @@ import junitparser
 
 from harness.cache import write_atomically
 from harness.model.cell import CellName
+from harness.model.measurement import USUAL
 from harness.model.metadata import Change
 from harness.plain import plain
-from harness.results.content import number
+from harness.results.content import figure, number
 from harness.results.measured import Measured
+
+_LINES = 6  # of a difference that a line tells
 
 
 def write(measured: Measured) -> None:
@@ -46,6 +49,8 @@ def _case(cell: str, **more: float) -> junitparser.TestCase:
 def change_in_words(change: Change) -> str:
     """An entry of the metadata's `changes`, which the history made, as a line."""
     cell = f"{change.host}, {change.benchmark}, {change.configuration}"
+    if change.noise is None:
+        return f"{cell}: {change.metric} {_exactly(change)}"
     what = f"{cell}: {change.metric} {number(change.last, 2)} {change.unit}"
     if change.verdict == "suspicious":
         return (
@@ -62,4 +67,24 @@ def change_in_words(change: Change) -> str:
     return (
         f"{what} has {change.verdict}{since}, {effect} (noise {change.noise:.2%}, "
         f"confidence {sure:.4%})"
+    )
+
+
+def _exactly(change: Change) -> str:
+    """What became of an exact figure, and why."""
+    last = f"{figure(change.last)} {change.unit}"
+    if change.verdict == "unusual" or change.before is None:
+        return (
+            f"{last} is unusual: less than {USUAL:.0%} of the operations, or not all repetitions, "
+            "have it, so it is not compared"
+        )
+    before, difference = figure(change.before), figure(change.last - change.before)
+    sign = "+" if change.last > change.before else ""
+    shown = [*change.difference[:_LINES]]
+    if left := len(change.difference) - len(shown):
+        shown.append(f"and {left} more")
+    why = "; ".join(change.causes) or "without a cause that is known"
+    return (
+        f"{before} → {last} ({sign}{difference}), {change.verdict} since {change.since}: "
+        f"{''.join(f'{line}, ' for line in shown).removesuffix(', ')}{'; ' if shown else ''}{why}"
     )

@@ -10,6 +10,7 @@ from harness.errors import GuestError, UserError
 from harness.model.cell import CellRecord
 from harness.model.legend import Legend
 from harness.model.metadata import Metadata
+from harness.model.sequence import Exits, modal
 from harness.plain import plain
 from harness.results import reference, tables
 from harness.results.frames import frame
@@ -49,6 +50,23 @@ class Measured:
                 for sample in record.samples
             ]
         )
+
+    @cached_property
+    def sequences(self) -> dict[tuple[str, str, str], Exits]:
+        """{(host, configuration, benchmark): the commonest trap sequence of its first repetition},
+        where cells keep one. Raises UserError if they are damaged."""
+        found: dict[tuple[str, str, str], Exits] = {}
+        for record in self.records:
+            try:
+                exits = modal(record.samples)
+            except ValueError as error:
+                file = self.folder.path / "cells.jsonl"
+                line = " ".join(str(error).split())
+                raise UserError(f"{file} is damaged: {record.id}: {line}") from error
+            if exits is not None:
+                name = record.name
+                found.setdefault((name.host, name.configuration, name.benchmark), exits)
+        return found
 
     @cached_property
     def legend(self) -> Legend:

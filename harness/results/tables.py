@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.model.measurement import CELL
+from harness.model.measurement import CELL, USUAL, Statistic
 from harness.results import reference
 
 _KEYS = ["host", "benchmark", "configuration"]
@@ -127,16 +127,24 @@ def redirection(
 
 
 def comparison(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """A row per cell, metric, level and statistic of either run: columns before, after and change
-    (after / before - 1); NaN where a run does not have it, and for a change from 0."""
+    """A row per cell, metric, level and statistic of either run: columns before, after, `change`
+    (after / before - 1) and `difference` (after - before); NaN where a run does not have it, and
+    for a change from 0. `exact` says whether any difference is one for certain, `unusual` whether
+    the figures ought to be exact, but do not stand for their operations and repetitions."""
     keys = [*CELL, "metric", "level", "unit", "statistic"]
-    medians = [
-        frame[frame["reason"] == ""].groupby(keys, sort=False)["value"].median()
-        for frame in (before, after)
-    ]
-    joined = pd.concat(medians, axis=1, keys=["before", "after"], sort=False).reset_index()
+    groups = [frame[frame["reason"] == ""].groupby(keys, sort=False) for frame in (before, after)]
+    medians = [group["value"].median() for group in groups]
+    usual = [(group["share"].min() >= USUAL) & (group["value"].nunique() == 1) for group in groups]
+    joined = pd.concat(medians, axis=1, keys=["before", "after"], sort=False)
+    both = pd.concat(usual, axis=1, keys=["before", "after"], sort=False).reindex(joined.index)
+    joined["exact"] = both.eq(True).all(axis=1)
+    joined = joined.reset_index()
+    modes = joined["statistic"] == Statistic.MODE
+    joined["unusual"] = modes & ~joined["exact"]
+    joined["exact"] &= modes
     base = joined["before"]
     joined["change"] = (joined["after"] / base.where(base != 0) - 1).mask(
         base.eq(0) & joined["after"].eq(0), 0.0
     )
+    joined["difference"] = joined["after"] - base
     return joined

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,13 +22,19 @@ from harness.model.measurement import Metric
 from harness.results.chart import svg
 from harness.results.history import verdicts
 from harness.results.history.changes import LEARNING, Change, Key, Series
-from harness.results.history.verdicts import KEY, History, Night, in_words
+from harness.results.history.exact import Difference, Exact
+from harness.results.history.key import KEY, is_exact, lineage
+from harness.results.history.nights import Entry, History, Night, worse
+from harness.results.history.verdicts import change_in_words
 from harness.results.tables import records
 
 _POINT, _LEVEL, _BAND = "#2f6f9f", "#222222", "#e6e2d8"
 _WORSE, _BETTER = "#b04a4a", "#5b9a5b"
 _SIGMAS = 2  # of the band
-_OF_A_PANEL = ("metric", "level", "unit", "statistic")  # the rest names the chart
+_LINES = ("#2f6f9f", "#b07a2a", "#5b9a5b", "#8a5a9a", "#4aa3a3", "#a35a5a")  # of exact series
+_SHOWN = 12  # series of a panel that the text lists
+_OF_A_PANEL = ("metric", "level", "unit", "statistic", "subject")  # the rest names the chart
+_OF_A_LINE = (*_OF_A_PANEL, "L0", "L1", "microbench", "kernel")
 # Only what is known goes into a chart.
 _KNOWN = {
     *Metric,
@@ -47,13 +53,14 @@ _KNOWN = {
 
 @dataclass(frozen=True)
 class _Panel:
-    """One metric of a cell."""
+    """One metric of a cell: a series, or one for each subject if its figures are exact."""
 
     key: Key
-    of: str
-    series: Series
-    sigma: float
-    changes: list[Change]
+    entries: list[Entry]
+
+    @property
+    def exact(self) -> bool:
+        return is_exact(self.key)
 
 
 def write(history: History, folders: dict[str, str], file: Path) -> None:
@@ -69,7 +76,7 @@ def write(history: History, folders: dict[str, str], file: Path) -> None:
         keep_trailing_newline=True,
     )
     judged = verdicts.table(history)
-    keys = [key for key, _, _ in history.series()]
+    keys = [entry.key for entry in history.entries()]
     apart = dict(zip(keys, verdicts.distinguished(judged), strict=True))
     text = environment.get_template("history.html.j2").render(
         nights=history.nights,
@@ -110,53 +117,67 @@ def _described(
         "before": change.before,
         "after": change.after,
         "confidence": change.confidence,
-        "effect": in_words(change.effect, change.before, change.after),
-        "worse": verdicts.worse(change),
+        "exact": isinstance(change, Difference),
+        "effect": change_in_words(change),
+        "lines": history.lines(change),
+        "worse": worse(change),
         "differences": history.differences(change),
     }
 
 
 def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> list[dict[str, Any]]:
-    """Per host, benchmark, configuration and settings: a heading and the chart of its metrics."""
-    panels: dict[tuple[str, ...], list[_Panel]] = {}
-    changes: dict[Key, list[Change]] = {}
-    for change in history.changes():
-        changes.setdefault(change.key, []).append(change)
-    for key, series, monitor in history.series():
-        named = dict(zip(KEY, key, strict=True))
+    """Per host, benchmark, configuration and settings: a heading and the chart of its metrics.
+    Exact series of several subjects are in one chart."""
+    panels: dict[tuple[str, ...], dict[tuple[str, ...], _Panel]] = {}
+    for entry in history.entries():
+        named = dict(zip(KEY, lineage(entry.key), strict=True))
+        metric = tuple(named[name] for name in _OF_A_PANEL if name != "subject")
         cell = (
             named["host"],
             named["benchmark"],
             named["configuration"],
             *(value for name, value in named.items() if name not in _OF_A_PANEL),
         )
-        panels.setdefault(cell, []).append(
-            _Panel(key, apart[key], series, series.noise(monitor.prior).sigma, changes.get(key, []))
-        )
+        mine = panels.setdefault(cell, {}).setdefault(metric, _Panel(entry.key, []))
+        mine.entries.append(entry)
     return [
         {
             "host": cell[0],
             "benchmark": cell[1],
             "configuration": cell[2],
-            "of": " ".join(
-                mark for mark in mine[0].of.split() if mark.partition("=")[0] not in _OF_A_PANEL
-            ),
-            "rows": [_row(panel) for panel in mine],
+            "of": _heading(list(mine.values()), apart),
+            "rows": [row for panel in mine.values() for row in _rows(panel, apart)],
             "anchor": f"series-{number}",
-            "chart": svg(_figure(history.nights, mine, links)),
+            "chart": svg(_figure(history.nights, list(mine.values()), links)),
         }
         for number, (cell, mine) in enumerate(sorted(panels.items()), 1)
     ]
 
 
-def _row(panel: _Panel) -> dict[str, Any]:
-    named = dict(zip(KEY, panel.key, strict=True))
-    return {
-        **named,
-        "median": panel.series.level,
-        "noise": panel.sigma,
-        "runs": len(set(panel.series.nights)),
-    }
+def _heading(panels: Sequence[_Panel], apart: dict[Key, str]) -> str:
+    """What tells a chart from others of the same host, benchmark and configuration."""
+    own = _OF_A_LINE if all(panel.exact for panel in panels) else _OF_A_PANEL
+    marks = apart[panels[0].key].split()
+    return " ".join(mark for mark in marks if mark.partition("=")[0] not in own)
+
+
+def _rows(panel: _Panel, apart: dict[Key, str]) -> list[dict[str, Any]]:
+    """A line of text for each series, the newest first."""
+    colors = dict(zip((entry.key for entry in panel.entries), cycle(_LINES), strict=False))
+    newest = sorted(panel.entries, key=lambda entry: -entry.series.nights[-1])
+    several = panel.exact and len(newest) > 1
+    return [
+        {
+            **dict(zip(KEY, entry.key, strict=True)),
+            "exact": panel.exact,
+            "color": colors[entry.key] if several else "",
+            "of": apart[entry.key] if several else "",
+            "median": entry.series.level,
+            "noise": entry.noise,
+            "runs": len(set(entry.series.nights)),
+        }
+        for entry in newest[:_SHOWN]
+    ]
 
 
 def _figure(nights: Sequence[Night], panels: Sequence[_Panel], links: dict[str, str]) -> Figure:
@@ -171,34 +192,22 @@ def _figure(nights: Sequence[Night], panels: Sequence[_Panel], links: dict[str, 
 
 
 def _draw(axes: Axes, nights: Sequence[Night], panel: _Panel, links: dict[str, str]) -> None:
-    """Nights as points that lead to their runs, regimes as lines in their noise, changes."""
-    series = panel.series
+    """Nights as points that lead to their runs, what joins them, and changes."""
     days = [
         float(mdates.date2num(night.started))  # type: ignore[no-untyped-call]
         for night in nights
     ]
-    dates = [days[number] for number in series.nights]
-    bounds = [*series.starts, len(series.values)]
-    for start, end in pairwise(bounds):
-        level = float(pd.Series(series.values[start:end]).median())
-        reach = _SIGMAS * panel.sigma * max(abs(level), 1.0)
-        span = [dates[start], dates[end - 1]]
-        axes.fill_between(span, level - reach, level + reach, color=_BAND, linewidth=0)
-        axes.plot(span, [level, level], color=_LEVEL, linewidth=0.8)
-    points = axes.scatter(dates, series.values, s=12, color=_POINT, zorder=3)
-    points.set_urls([links.get(nights[number].run_id) or None for number in series.nights])
-    for change in panel.changes:
-        color = _WORSE if verdicts.worse(change) else _BETTER
-        axes.axvline(days[change.start], color=color, linewidth=1.2)
-        axes.annotate(
-            f"{change.effect:+.1%}" if math.isfinite(change.effect) else "",
-            (days[change.start], 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -9),
-            textcoords="offset points",
-            color=color,
-            fontsize=8,
-        )
+    for entry, own in zip(panel.entries, cycle(_LINES), strict=False):
+        series, color = entry.series, own if panel.exact else _POINT
+        dates = [days[number] for number in series.nights]
+        if isinstance(series, Exact):
+            axes.plot(dates, series.values, color=color, linewidth=0.8)
+        else:
+            _draw_regimes(axes, dates, series, entry.noise)
+        points = axes.scatter(dates, series.values, s=12, color=color, zorder=3)
+        points.set_urls([links.get(nights[number].run_id) or None for number in series.nights])
+        for change in entry.changes:
+            _mark(axes, days[change.start], change)
     named = dict(zip(KEY, panel.key, strict=True))
     metric, whose, unit = (
         named[name] if named[name] in _KNOWN else "" for name in ("metric", "level", "unit")
@@ -211,3 +220,32 @@ def _draw(axes: Axes, nights: Sequence[Night], panel: _Panel, links: dict[str, s
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_regimes(axes: Axes, dates: Sequence[float], series: Series, sigma: float) -> None:
+    """Regimes as lines in their noise."""
+    for start, end in pairwise([*series.starts, len(series.values)]):
+        level = float(pd.Series(series.values[start:end]).median())
+        reach = _SIGMAS * sigma * max(abs(level), 1.0)
+        span = [dates[start], dates[end - 1]]
+        axes.fill_between(span, level - reach, level + reach, color=_BAND, linewidth=0)
+        axes.plot(span, [level, level], color=_LEVEL, linewidth=0.8)
+
+
+def _mark(axes: Axes, day: float, change: Change) -> None:
+    """A line where a change began."""
+    if isinstance(change, Difference):
+        text = f"{change.after - change.before:+,.6g}" if change.after != change.before else ""
+    else:
+        text = f"{change.effect:+.1%}" if math.isfinite(change.effect) else ""
+    color = _WORSE if worse(change) else _BETTER
+    axes.axvline(day, color=color, linewidth=1.2)
+    axes.annotate(
+        text,
+        (day, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, -9),
+        textcoords="offset points",
+        color=color,
+        fontsize=8,
+    )

@@ -3,6 +3,7 @@
 subjects are other series."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from harness.errors import UserError
 from harness.model.metadata import KernelImage
@@ -24,8 +25,10 @@ def subject(kernels: str, microbench: str, host: str, track: str, configuration:
     by_name = dict(each.split(": ", 1) for each in kernels.split("; ") if ": " in each)
     names = [f"l0 of {host}" if f"l0 of {host}" in by_name else "l0"]
     if nested(configuration):
-        names += _hypervisors(track, configuration) or sorted(
-            name for name in by_name if name.startswith("l1")
+        hypervisor = _hypervisor(track, configuration)
+        unknown = hypervisor not in by_name
+        names += sorted(
+            name for name in by_name if name == hypervisor or (unknown and name.startswith("l1"))
         )
     parts = [
         f"{name[:2].upper()}={by_name[name].replace(' ', '/')}" for name in names if name in by_name
@@ -35,12 +38,13 @@ def subject(kernels: str, microbench: str, host: str, track: str, configuration:
     return " ".join(parts)
 
 
-def _hypervisors(track: str, configuration: str) -> list[str]:
+@cache
+def _hypervisor(track: str, configuration: str) -> str:
     """The name of the kernel that is the guest hypervisor; nothing if the track is not ours."""
     try:
-        return [Track.load(track).hypervisor(configuration)]
+        return Track.load(track).hypervisor(configuration)
     except (UserError, KeyError):
-        return []
+        return ""
 
 
 def differences(before: str, after: str) -> list[str]:

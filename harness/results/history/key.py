@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""What names a series."""
+
+from harness.model.measurement import Statistic
+from harness.results.history.changes import Key
+
+KEY = [
+    "host",
+    "track",
+    "cpu",
+    "gic",
+    "configuration",
+    "mechanism",
+    "benchmark",
+    "metric",
+    "level",
+    "unit",
+    "statistic",
+    "settings",
+    "subject",  # of exact figures; what explains a change of others
+]
+UNIT = KEY.index("unit")
+_STATISTIC, _SETTINGS, _SUBJECT = (KEY.index(name) for name in ("statistic", "settings", "subject"))
+# What series must have in common to tell of each other's noise.
+_GROUP = [KEY.index(name) for name in ("host", "metric", "unit", "statistic")]
+
+
+def is_exact(key: Key) -> bool:
+    """Whether the series is of exact figures."""
+    return key[_STATISTIC] == Statistic.MODE
+
+
+def subject_of(key: Key) -> str:
+    """What was measured; nothing of figures that are not exact."""
+    return key[_SUBJECT]
+
+
+def group(key: Key) -> Key:
+    """Names the series that tell of each other's noise."""
+    return tuple(key[place] for place in _GROUP)
+
+
+def line(key: Key) -> Key:
+    """Names the series of all subjects that are measured with the same settings."""
+    return _replaced(key, {_SUBJECT: ""})
+
+
+def lineage(key: Key) -> Key:
+    """Names the series that are compared with each other if one of them is new: also those of
+    another kernel that the playbook names. A series that is not exact is by itself."""
+    if not is_exact(key):
+        return key
+    settings = [word for word in key[_SETTINGS].split() if not word.startswith("kernel=")]
+    return _replaced(line(key), {_SETTINGS: " ".join(settings)})
+
+
+def _replaced(key: Key, by: dict[int, str]) -> Key:
+    return tuple(by.get(place, value) for place, value in enumerate(key))

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""The history: every series, judged night by night as a nightly run sees them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import pandas as pd
+
+from harness.model.measurement import USUAL, Statistic
+from harness.model.sequence import Exits, difference
+from harness.results.history import subject
+from harness.results.history.changes import Change, Key, Monitor, Series
+from harness.results.history.exact import Difference, Exact, Figure, Lines
+from harness.results.history.key import KEY, UNIT, group, is_exact, lineage
+
+# Neither better nor worse when they grow: a faster application makes more exits a second.
+CONTEXT = ("exits per second", "CPUs")
+_FACTS = ("harness", "emulator", "kernels", "microbench", "rootfs", "playbook")
+_OF_SUBJECTS = ("kernels", "microbench")
+C = TypeVar("C", bound=Change)
+_LASTS = 0.5  # of a change for the worse that must be left for its alarm to last
+
+
+@dataclass(frozen=True)
+class Night:
+    """A run as the history sees it."""
+
+    run_id: str
+    started: pd.Timestamp
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What a night measured: first and again what has noise, and what is exact."""
+
+    first: dict[Key, float] = field(default_factory=dict)
+    again: dict[Key, float] = field(default_factory=dict)
+    exact: dict[Key, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A series, and what the history says of it: its own `changes`, and those whose alarm may
+    last; `noise`, relative, none of exact figures; whether its newest values are `suspicious`, and
+    whether it is `current`: not followed by one of another subject."""
+
+    key: Key
+    series: Series | Exact
+    changes: Sequence[Change]
+    alarming: Sequence[Change]
+    noise: float = float("nan")
+    suspicious: bool = False
+    current: bool = True
+
+    @property
+    def usual(self) -> bool:
+        """Whether the newest value can be judged."""
+        return isinstance(self.series, Series) or self.series.figures[-1].usual
+
+
+@dataclass
+class History:
+    """Every series of `nights`, judged night by night. Monitors are by host, metric, unit and
+    statistic; `exact` are the series without noise; `accepted` says until when the changes of a
+    series, and of all of its lineage, are its new normal. `sequences` are the trap sequences by
+    their names, of which `wanted` are told."""
+
+    nights: list[Night] = field(default_factory=list)
+    monitors: dict[Key, Monitor] = field(default_factory=dict)
+    exact: Lines = field(default_factory=Lines)
+    context: dict[Key, Series] = field(default_factory=dict)
+    accepted: dict[Key, pd.Timestamp] = field(default_factory=dict)
+    sequences: Mapping[str, Exits] = field(default_factory=dict)
+    _tonight: set[Key] = field(default_factory=set)
+
+    @classmethod
+    def of(
+        cls,
+        measured: pd.DataFrame,
+        accepted: Sequence[tuple[Mapping[str, str], pd.Timestamp]] = (),
+    ) -> "History":
+        """The history in a frame of `harness.results.load`; rows by reason are left out. What is
+        `accepted` is said as `Archive.accepted` does.
+
+        A night's value is the median of the repetitions that the playbook asked for, its second
+        one that of what was measured again. Exact ones must all be equal.
+        """
+        history = cls()
+        for night in history._nights(measured):
+            history._look(night)
+            history._decide(night.again)
+        for names, until in accepted:
+            key = lineage(tuple(names.get(name, "") for name in KEY))
+            history.accepted[key] = max(until, history.accepted.get(key, until))
+        return history
+
+    def look(self, measured: pd.DataFrame) -> None:
+        """Take in the first measurements of a further night, which is not decided yet."""
+        for night in self._nights(measured):
+            self._look(night)
+
+    def decide(self, measured: pd.DataFrame) -> None:
+        """Decide the night that `look` was given, whose second measurements are in `measured`."""
+        again = _medians(measured)
+        self._decide({key: value for (_, repeated, key), value in again.items() if repeated})
+
+    def _nights(self, measured: pd.DataFrame) -> Iterator[_Measured]:
+        """What each night measured; the night is in `nights` by then."""
+        runs = measured.drop_duplicates("run_id").set_index("run_id")
+        values = {str(run_id): _Measured() for run_id in runs.index}
+        for (run_id, repeated, key), value in _medians(measured).items():
+            night = values[run_id]
+            (night.again if repeated else night.first)[key] = value
+        for (run_id, key), figure in _figures(measured).items():
+            values[run_id].exact[key] = figure
+        columns = runs[["started", *_FACTS]].to_dict("index")
+        for run_id, night in values.items():
+            facts = columns[run_id]
+            self.nights.append(
+                Night(run_id, facts["started"], {name: str(facts[name]) for name in _FACTS})
+            )
+            yield night
+
+    def _look(self, night: _Measured) -> None:
+        number = len(self.nights) - 1
+        self.exact.look(number, night.exact)
+        groups: dict[Key, dict[Key, tuple[str, float]]] = {}
+        for key, value in night.first.items():
+            if key[UNIT] in CONTEXT:
+                self.context.setdefault(key, Series(key[UNIT])).add(number, value)
+            else:
+                groups.setdefault(group(key), {})[key] = (key[UNIT], value)
+        self._tonight = set(groups)
+        for name, values in groups.items():
+            self.monitors.setdefault(name, Monitor()).look(number, values)
+
+    def _decide(self, again: Mapping[Key, float]) -> None:
+        number = len(self.nights) - 1
+        groups: dict[Key, dict[Key, float]] = {}
+        for key, value in again.items():
+            groups.setdefault(group(key), {})[key] = value
+        for name in self._tonight:
+            self.monitors[name].decide(number, groups.get(name, {}))
+
+    def entries(self) -> Iterator[Entry]:
+        """All series, by name, those last that are not judged."""
+        for _, monitor in sorted(self.monitors.items()):
+            own = _by(monitor.changes, lambda key: key)
+            for key, series in monitor.series.items():
+                noise, mine = series.noise(monitor.prior).sigma, own.get(key, [])
+                yield Entry(key, series, mine, mine, noise, key in monitor.suspects)
+        own = _by(self.exact.changes, lambda key: key)
+        related = _by(self.exact.changes, lineage)
+        for key, exact in sorted(self.exact.series.items()):
+            current = self.exact.current(key)
+            alarming = related.get(lineage(key), []) if current else []
+            yield Entry(key, exact, own.get(key, []), alarming, current=current)
+        for key, series in self.context.items():
+            yield Entry(key, series, (), (), series.noise(Monitor().prior).sigma)
+
+    def changes(self) -> list[Change]:
+        """All changes that were called, newest first."""
+        called = [change for monitor in self.monitors.values() for change in monitor.changes]
+        return sorted(
+            [*called, *self.exact.changes], key=lambda change: (-change.called, change.key)
+        )
+
+    def alarm(self, entry: Entry) -> Change | None:
+        """The oldest change of a series for the worse that lasts, and that nobody accepted."""
+        until, level = self.accepted.get(lineage(entry.key)), entry.series.level
+        for change in entry.alarming:
+            known = until is not None and self.nights[change.called].started <= until
+            if worse(change) and not known:
+                left = (level - change.before) / (change.after - change.before)
+                if left >= _LASTS:
+                    return change
+        return None
+
+    def of_change(self, change: Change) -> Series | Exact:
+        """The series that changed."""
+        if is_exact(change.key):
+            return self.exact.series[change.key]
+        return self.monitors[group(change.key)].series[change.key]
+
+    def differences(self, change: Change) -> list[str]:
+        """What else differs between the last night before a change and its first one."""
+        if isinstance(change, Difference):
+            own = subject.differences(*change.subjects)
+            names, last = [name for name in _FACTS if name not in _OF_SUBJECTS], change.base
+        else:
+            earlier = [night for night in self.of_change(change).nights if night < change.start]
+            own, names, last = [], list(_FACTS), earlier[-1]
+        before, after = self.nights[last].facts, self.nights[change.start].facts
+        return own + [
+            f"{name}: {before[name]} → {after[name]}"
+            for name in names
+            if before[name] != after[name] and before[name] and after[name]
+        ]
+
+    @property
+    def wanted(self) -> set[str]:
+        """The names of the sequences that changes are told by."""
+        return {name for change in self.exact.changes for name in change.sequences if name}
+
+    def lines(self, change: Change) -> list[str]:
+        """What is new and what is gone in the trap sequence; nothing where none is known."""
+        if not isinstance(change, Difference):
+            return []
+        before, after = (self.sequences.get(name) for name in change.sequences)
+        return [] if before is None or after is None else difference(before, after)
+
+
+def _by(changes: Iterable[C], name: Callable[[Key], Key]) -> dict[Key, list[C]]:
+    """The changes by what `name` makes of their series."""
+    found: dict[Key, list[C]] = {}
+    for change in changes:
+        found.setdefault(name(change.key), []).append(change)
+    return found
+
+
+def _totals(measured: pd.DataFrame, *, exact: bool) -> pd.DataFrame:
+    """The rows that series are made of. The subject names those of exact figures only."""
+    wanted = (measured["reason"] == "") & ((measured["statistic"] == Statistic.MODE) == exact)
+    totals = measured[wanted].astype({"gic": str})
+    return totals if exact else totals.assign(subject="")
+
+
+def _medians(measured: pd.DataFrame) -> dict[tuple[str, bool, Key], float]:
+    """{(run, measured again?, series): median of the repetitions}, runs in their order."""
+    totals = _totals(measured, exact=False)
+    medians = totals.groupby(["run_id", "repeated", *KEY], sort=False)["value"].median()
+    return {
+        (name[0], bool(name[1]), tuple(map(str, name[2:]))): float(value)
+        for name, value in zip(medians.index.to_list(), medians, strict=True)
+    }
+
+
+def _figures(measured: pd.DataFrame) -> dict[tuple[str, Key], Figure]:
+    """{(run, series): what it measured}, runs in their order. What was measured again, for
+    another metric's sake, adds nothing."""
+    totals = _totals(measured[~measured["repeated"]], exact=True)
+    totals = totals.assign(sequence=totals["sequence"].fillna(""), share=totals["share"].fillna(0))
+    found: dict[tuple[str, Key], Figure] = {}
+    columns = (totals[name] for name in ("run_id", *KEY, "value", "sequence", "share"))
+    for run_id, *names, value, sequence, share in zip(*columns, strict=True):
+        place = (run_id, tuple(map(str, names)))
+        mine = Figure(value, sequence, share >= USUAL)
+        first = found.setdefault(place, mine)
+        if not mine.usual or mine.differs(first):
+            found[place] = replace(first, usual=False)
+    return found
+
+
+def worse(change: Change) -> bool:
+    """Whether a change is one for the worse. What is counted per second ought to grow; costs,
+    times and traps ought not."""
+    grown, wanted = change.after > change.before, change.key[UNIT].endswith("/s")
+    return change.after != change.before and grown != wanted
