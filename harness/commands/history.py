@@ -23,6 +23,7 @@ from harness.results.history.verdicts import in_words
 from harness.results.store import RunFolder
 from harness.results.tables import records
 
+_ROW = ["host", "configuration", "benchmark", "metric"]
 _LINES = 3  # of a difference that the table tells
 
 
@@ -108,12 +109,12 @@ def readable(judged: pd.DataFrame) -> str:
     if judged.empty:
         return "the history has no runs yet: neve history import RUNS"
     left_out = len(judged) - int(judged["current"].sum())
-    judged = judged[judged["current"]]
+    judged = judged[judged["current"]].sort_values(_ROW, kind="stable")
     apart = verdicts.distinguished(judged)
     rows = records(judged)
     text = pd.DataFrame(
         {
-            **{name: judged[name] for name in ("host", "configuration", "benchmark", "metric")},
+            **{name: judged[name] for name in _ROW},
             **({"of": apart} if any(apart) else {}),
             "runs": judged["runs"],
             "last": judged["last"].map("{:,.6g}".format),

@@ -9,14 +9,16 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
-from harness.model.measurement import CELL, Metric
+from harness.model.measurement import CELL, USUAL, Metric
 from harness.model.sequence import difference
 from harness.results import tables
-from harness.results.content import figure, number
+from harness.results.content import figure, number, signed
 from harness.results.history.subject import differences as subjects_differ
 from harness.results.history.subject import subject, written
 from harness.results.measured import Measured
 from harness.results.store import RunFolder, run_folders
+
+_UNUSUAL = f"? less than {USUAL:.0%} of the operations, or not all repetitions, have this value"
 
 
 def listed(runs: Path) -> list[dict[str, Any]]:
@@ -78,6 +80,7 @@ class Comparison:
                     for row in rows
                     for line in row["sequence"]
                 ),
+                *([_UNUSUAL] if table["unusual"].any() else []),
                 *self.causes,
                 *(
                     f"only in {run}: {', '.join(cells)}"
@@ -97,13 +100,8 @@ def _shown(row: Mapping[str, Any], value: float) -> str:
 
 def _change(row: Mapping[str, Any]) -> str:
     """Exact figures are equal or not; others differ by so much."""
-    if row["unusual"]:
-        return "not compared"
     if row["exact"]:
-        difference = row["difference"]
-        if not difference:
-            return "other traps" if row["sequence"] else "equal"
-        return f"{'+' if difference > 0 else ''}{figure(difference)}"
+        return signed(row["difference"]) or ("other traps" if row["sequence"] else "equal")
     return "from 0" if pd.isna(row["change"]) else f"{row['change']:+.2%}"
 
 

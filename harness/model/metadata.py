@@ -86,7 +86,7 @@ class Change(BaseModel):
     """Relative standard deviation from run to run; none of exact figures, which have no noise."""
     verdict: Literal["suspicious", "regressed", "improved", "changed", "unusual"]
     """suspicious: a second measurement did not confirm it; changed: another sequence of as many
-    traps; unusual: too few operations have the value for it to be exact, so it was not judged."""
+    traps; unusual: should be exact, as it was before, and is not."""
     effect: float | None = None
     """The relative change; none from near 0."""
     confidence: float | None = None

@@ -33,3 +33,8 @@ def number(value: float, digits: int, unit: str = "") -> str:
 def figure(value: float) -> str:
     """An exact figure: a whole number mostly, and no more digits than it has."""
     return number(value, 0 if value == round(value) else 2)
+
+
+def signed(difference: float) -> str:
+    """A difference of exact figures; nothing of none."""
+    return f"{'+' if difference > 0 else ''}{figure(difference)}" if difference else ""

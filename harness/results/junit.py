@@ -8,7 +8,7 @@ from harness.model.cell import CellName
 from harness.model.measurement import USUAL
 from harness.model.metadata import Change
 from harness.plain import plain
-from harness.results.content import figure, number
+from harness.results.content import figure, number, signed
 from harness.results.measured import Measured
 
 _LINES = 6  # of a difference that a line tells
@@ -51,6 +51,11 @@ def change_in_words(change: Change) -> str:
     cell = f"{change.host}, {change.benchmark}, {change.configuration}"
     if change.noise is None:
         return f"{cell}: {change.metric} {_exactly(change)}"
+    if change.verdict == "unusual":
+        return (
+            f"{cell}: {change.metric} {figure(change.last)} {change.unit} is unusual: less than "
+            f"{USUAL:.0%} of the operations, or not all repetitions, have it, so it is not exact"
+        )
     what = f"{cell}: {change.metric} {number(change.last, 2)} {change.unit}"
     if change.verdict == "suspicious":
         return (
@@ -72,19 +77,14 @@ def change_in_words(change: Change) -> str:
 
 def _exactly(change: Change) -> str:
     """What became of an exact figure, and why."""
-    last = f"{figure(change.last)} {change.unit}"
-    if change.verdict == "unusual" or change.before is None:
-        return (
-            f"{last} is unusual: less than {USUAL:.0%} of the operations, or not all repetitions, "
-            "have it, so it is not compared"
-        )
-    before, difference = figure(change.before), figure(change.last - change.before)
-    sign = "+" if change.last > change.before else ""
+    before = change.before or 0.0
+    difference = signed(change.last - before) or "other traps"
     shown = [*change.difference[:_LINES]]
     if left := len(change.difference) - len(shown):
         shown.append(f"and {left} more")
     why = "; ".join(change.causes) or "without a cause that is known"
     return (
-        f"{before} → {last} ({sign}{difference}), {change.verdict} since {change.since}: "
+        f"{figure(before)} → {figure(change.last)} {change.unit} ({difference}), "
+        f"{change.verdict} since {change.since}: "
         f"{''.join(f'{line}, ' for line in shown).removesuffix(', ')}{'; ' if shown else ''}{why}"
     )

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.results.history.changes import Change, Key
-from harness.results.history.key import UNIT, line, lineage, subject_of
+from harness.results.history.key import UNIT, lineage, subject_of
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a night measured: a value, the name of the trap sequence whose length it is, or
-    nothing, and whether it is `usual`: whether it stands for its operations and repetitions."""
+    """What a night measured: a value, and the name of the trap sequence whose length it is, or
+    nothing; `usual` if it stands for all operations and repetitions, else it is not exact."""
 
     value: float
     sequence: str
@@ -30,8 +30,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Difference(Change):
-    """A figure that is another than in the night `base`, which `subject`s were measured in, before
-    and after, and the names of the two sequences."""
+    """A figure that is another than in the night `base`, what was measured before and after
+    (`subjects`), and the names of the two trap sequences."""
 
     base: int
     subjects: tuple[str, str]
@@ -57,57 +57,30 @@ class Exact:
 
     @property
     def level(self) -> float:
-        """The newest value that is usual, else the newest."""
-        return self.figures[self._newest()].value
-
-    def usual(self) -> tuple[int, Figure] | None:
-        """The newest night whose figure is usual, and that."""
-        place = self._newest()
-        return (self.nights[place], self.figures[place]) if self.figures[place].usual else None
-
-    def _newest(self) -> int:
-        places = reversed(range(len(self.figures)))
-        return next((place for place in places if self.figures[place].usual), -1)
+        """The newest value."""
+        return self.figures[-1].value
 
 
 @dataclass
 class Lines:
-    """All exact series. `unusual` are those whose newest figure is, and the one before was not."""
+    """All exact series, and what differed."""
 
     series: dict[Key, Exact] = field(default_factory=dict)
     changes: list[Difference] = field(default_factory=list)
-    unusual: list[Key] = field(default_factory=list)
-    _current: dict[Key, Key] = field(default_factory=dict)  # of each line, the newest series
-    _usual: dict[Key, Key] = field(default_factory=dict)  # of each lineage, the newest usual one
+    _newest: dict[Key, Key] = field(default_factory=dict)  # of each lineage, the newest series
 
     def look(self, night: int, figures: Mapping[Key, Figure]) -> None:
         """Take in what a night measured; `changes` has then what differs."""
-        self.unusual = []
         for key, figure in figures.items():
-            former = self.series.get(key) or self.series.get(self._current.get(line(key), key))
-            base_key = self._base(key)
-            if figure.usual:
-                self._usual[lineage(key)] = key
-                if base_key:
-                    self._compare(night, key, figure, base_key)
-            elif former and former.figures[-1].usual:
-                self.unusual.append(key)
+            base = key if key in self.series else self._newest.get(lineage(key))
+            if base:
+                self._compare(night, key, figure, base)
             self.series.setdefault(key, Exact(key[UNIT])).add(night, figure)
-            self._current[line(key)] = key
+            self._newest[lineage(key)] = key
 
-    def current(self, key: Key) -> bool:
-        """Whether the series is the newest of those that differ in their subject."""
-        return self._current[line(key)] == key
-
-    def _base(self, key: Key) -> Key | None:
-        """The series whose newest usual figure a further one of `key` is compared with."""
-        mine = self.series.get(key)
-        return key if mine and mine.usual() else self._usual.get(lineage(key))
-
-    def _compare(self, night: int, key: Key, figure: Figure, base_key: Key) -> None:
-        base = self.series[base_key].usual()
-        if base and figure.differs(base[1]):
-            number, before = base
+    def _compare(self, night: int, key: Key, figure: Figure, base: Key) -> None:
+        before, number = self.series[base].figures[-1], self.series[base].nights[-1]
+        if figure.differs(before):
             self.changes.append(
                 Difference(
                     key,
@@ -117,7 +90,7 @@ class Lines:
                     after=figure.value,
                     confidence=1.0,
                     base=number,
-                    subjects=(subject_of(base_key), subject_of(key)),
+                    subjects=(subject_of(base), subject_of(key)),
                     sequences=(before.sequence, figure.sequence),
                 )
             )

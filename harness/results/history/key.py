@@ -25,11 +25,6 @@ _STATISTIC, _SETTINGS, _SUBJECT = (KEY.index(name) for name in ("statistic", "se
 _GROUP = [KEY.index(name) for name in ("host", "metric", "unit", "statistic")]
 
 
-def is_exact(key: Key) -> bool:
-    """Whether the series is of exact figures."""
-    return key[_STATISTIC] == Statistic.MODE
-
-
 def subject_of(key: Key) -> str:
     """What was measured; nothing of figures that are not exact."""
     return key[_SUBJECT]
@@ -46,12 +41,17 @@ def line(key: Key) -> Key:
 
 
 def lineage(key: Key) -> Key:
-    """Names the series that are compared with each other if one of them is new: also those of
-    another kernel that the playbook names. A series that is not exact is by itself."""
-    if not is_exact(key):
+    """Names the series that are compared with each other where one of them is new: also those of
+    another kernel that the playbook names. A series whose figures are never exact is by itself."""
+    if not may_be_exact(key):
         return key
     settings = [word for word in key[_SETTINGS].split() if not word.startswith("kernel=")]
     return _replaced(line(key), {_SETTINGS: " ".join(settings)})
+
+
+def may_be_exact(key: Key) -> bool:
+    """Whether its figures are exact if enough operations have them."""
+    return key[_STATISTIC] == Statistic.MODE
 
 
 def _replaced(key: Key, by: dict[int, str]) -> Key:

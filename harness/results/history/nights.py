@@ -2,7 +2,8 @@
 """The history: every series, judged night by night as a nightly run sees them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from statistics import median
 from typing import TypeVar
 
 import pandas as pd
@@ -12,7 +13,7 @@ from harness.model.sequence import Exits, difference
 from harness.results.history import subject
 from harness.results.history.changes import Change, Key, Monitor, Series
 from harness.results.history.exact import Difference, Exact, Figure, Lines
-from harness.results.history.key import KEY, UNIT, group, is_exact, lineage
+from harness.results.history.key import KEY, UNIT, group, line, lineage
 
 # Neither better nor worse when they grow: a faster application makes more exits a second.
 CONTEXT = ("exits per second", "CPUs")
@@ -44,7 +45,8 @@ class _Measured:
 class Entry:
     """A series, and what the history says of it: its own `changes`, and those whose alarm may
     last; `noise`, relative, none of exact figures; whether its newest values are `suspicious`, and
-    whether it is `current`: not followed by one of another subject."""
+    whether it is `current`: not followed by one of another subject, or by figures that are not
+    exact, or are again."""
 
     key: Key
     series: Series | Exact
@@ -54,18 +56,14 @@ class Entry:
     suspicious: bool = False
     current: bool = True
 
-    @property
-    def usual(self) -> bool:
-        """Whether the newest value can be judged."""
-        return isinstance(self.series, Series) or self.series.figures[-1].usual
-
 
 @dataclass
 class History:
     """Every series of `nights`, judged night by night. Monitors are by host, metric, unit and
     statistic; `exact` are the series without noise; `accepted` says until when the changes of a
     series, and of all of its lineage, are its new normal. `sequences` are the trap sequences by
-    their names, of which `wanted` are told."""
+    their names, of which `wanted` are told; `unusual` are the series whose newest figures should
+    be exact and are not, as they were the night before."""
 
     nights: list[Night] = field(default_factory=list)
     monitors: dict[Key, Monitor] = field(default_factory=dict)
@@ -73,6 +71,8 @@ class History:
     context: dict[Key, Series] = field(default_factory=dict)
     accepted: dict[Key, pd.Timestamp] = field(default_factory=dict)
     sequences: Mapping[str, Exits] = field(default_factory=dict)
+    unusual: list[Key] = field(default_factory=list)
+    _current: dict[Key, Key] = field(default_factory=dict)  # of each line, the newest series
     _tonight: set[Key] = field(default_factory=set)
 
     @classmethod
@@ -114,7 +114,10 @@ class History:
             night = values[run_id]
             (night.again if repeated else night.first)[key] = value
         for (run_id, key), figure in _figures(measured).items():
-            values[run_id].exact[key] = figure
+            if figure.usual:
+                values[run_id].exact[key] = figure
+            else:
+                values[run_id].first[line(key)] = figure.value
         columns = runs[["started", *_FACTS]].to_dict("index")
         for run_id, night in values.items():
             facts = columns[run_id]
@@ -125,6 +128,8 @@ class History:
 
     def _look(self, night: _Measured) -> None:
         number = len(self.nights) - 1
+        self.unusual = [key for key in night.first if self._current.get(key, key) != key]
+        self._current.update((line(key), key) for key in [*night.first, *night.exact])
         self.exact.look(number, night.exact)
         groups: dict[Key, dict[Key, tuple[str, float]]] = {}
         for key, value in night.first.items():
@@ -150,11 +155,12 @@ class History:
             own = _by(monitor.changes, lambda key: key)
             for key, series in monitor.series.items():
                 noise, mine = series.noise(monitor.prior).sigma, own.get(key, [])
-                yield Entry(key, series, mine, mine, noise, key in monitor.suspects)
+                current = self._current[line(key)] == key
+                yield Entry(key, series, mine, mine, noise, key in monitor.suspects, current)
         own = _by(self.exact.changes, lambda key: key)
         related = _by(self.exact.changes, lineage)
         for key, exact in sorted(self.exact.series.items()):
-            current = self.exact.current(key)
+            current = self._current[line(key)] == key
             alarming = related.get(lineage(key), []) if current else []
             yield Entry(key, exact, own.get(key, []), alarming, current=current)
         for key, series in self.context.items():
@@ -180,7 +186,7 @@ class History:
 
     def of_change(self, change: Change) -> Series | Exact:
         """The series that changed."""
-        if is_exact(change.key):
+        if isinstance(change, Difference):
             return self.exact.series[change.key]
         return self.monitors[group(change.key)].series[change.key]
 
@@ -220,16 +226,11 @@ def _by(changes: Iterable[C], name: Callable[[Key], Key]) -> dict[Key, list[C]]:
     return found
 
 
-def _totals(measured: pd.DataFrame, *, exact: bool) -> pd.DataFrame:
-    """The rows that series are made of. The subject names those of exact figures only."""
-    wanted = (measured["reason"] == "") & ((measured["statistic"] == Statistic.MODE) == exact)
-    totals = measured[wanted].astype({"gic": str})
-    return totals if exact else totals.assign(subject="")
-
-
 def _medians(measured: pd.DataFrame) -> dict[tuple[str, bool, Key], float]:
-    """{(run, measured again?, series): median of the repetitions}, runs in their order."""
-    totals = _totals(measured, exact=False)
+    """{(run, measured again?, series): median of the repetitions}, runs in their order, of what
+    has noise; what was measured again has."""
+    noisy = (measured["statistic"] != Statistic.MODE) | measured["repeated"]
+    totals = measured[noisy & (measured["reason"] == "")].astype({"gic": str}).assign(subject="")
     medians = totals.groupby(["run_id", "repeated", *KEY], sort=False)["value"].median()
     return {
         (name[0], bool(name[1]), tuple(map(str, name[2:]))): float(value)
@@ -238,19 +239,25 @@ def _medians(measured: pd.DataFrame) -> dict[tuple[str, bool, Key], float]:
 
 
 def _figures(measured: pd.DataFrame) -> dict[tuple[str, Key], Figure]:
-    """{(run, series): what it measured}, runs in their order. What was measured again, for
-    another metric's sake, adds nothing."""
-    totals = _totals(measured[~measured["repeated"]], exact=True)
+    """{(run, series): what should be exact}, runs in their order; if it is not, the median of
+    the repetitions. What was measured again, for another metric's sake, adds nothing."""
+    wanted = (measured["reason"] == "") & (measured["statistic"] == Statistic.MODE)
+    totals = measured[wanted & ~measured["repeated"]]
     totals = totals.assign(sequence=totals["sequence"].fillna(""), share=totals["share"].fillna(0))
-    found: dict[tuple[str, Key], Figure] = {}
+    found: dict[tuple[str, Key], list[Figure]] = {}
     columns = (totals[name] for name in ("run_id", *KEY, "value", "sequence", "share"))
     for run_id, *names, value, sequence, share in zip(*columns, strict=True):
-        place = (run_id, tuple(map(str, names)))
-        mine = Figure(value, sequence, share >= USUAL)
-        first = found.setdefault(place, mine)
-        if not mine.usual or mine.differs(first):
-            found[place] = replace(first, usual=False)
-    return found
+        repetition = Figure(value, sequence, share >= USUAL)
+        found.setdefault((run_id, tuple(map(str, names))), []).append(repetition)
+    return {place: _joined(repetitions) for place, repetitions in found.items()}
+
+
+def _joined(repetitions: Sequence[Figure]) -> Figure:
+    """What the repetitions say together: exact figures are all the same."""
+    first = repetitions[0]
+    if all(each.usual and not each.differs(first) for each in repetitions):
+        return first
+    return Figure(median(each.value for each in repetitions), "", usual=False)
 
 
 def worse(change: Change) -> bool:

@@ -3,7 +3,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, pairwise
 from pathlib import Path
@@ -23,15 +23,15 @@ from harness.results.chart import svg
 from harness.results.history import verdicts
 from harness.results.history.changes import LEARNING, Change, Key, Series
 from harness.results.history.exact import Difference, Exact
-from harness.results.history.key import KEY, is_exact, lineage
+from harness.results.history.key import KEY, lineage, may_be_exact
 from harness.results.history.nights import Entry, History, Night, worse
 from harness.results.history.verdicts import change_in_words
 from harness.results.tables import records
 
-_POINT, _LEVEL, _BAND = "#2f6f9f", "#222222", "#e6e2d8"
+_LEVEL, _BAND = "#222222", "#e6e2d8"
 _WORSE, _BETTER = "#b04a4a", "#5b9a5b"
 _SIGMAS = 2  # of the band
-_LINES = ("#2f6f9f", "#b07a2a", "#5b9a5b", "#8a5a9a", "#4aa3a3", "#a35a5a")  # of exact series
+_POINTS = ("#2f6f9f", "#b07a2a", "#8a5a9a", "#4aa3a3", "#7a7a2a", "#666666")  # of a panel's series
 _SHOWN = 12  # series of a panel that the text lists
 _OF_A_PANEL = ("metric", "level", "unit", "statistic", "subject")  # the rest names the chart
 _OF_A_LINE = (*_OF_A_PANEL, "L0", "L1", "microbench", "kernel")
@@ -53,14 +53,15 @@ _KNOWN = {
 
 @dataclass(frozen=True)
 class _Panel:
-    """One metric of a cell: a series, or one for each subject if its figures are exact."""
+    """One metric of a cell: a series, or one for each subject if its figures are exact. `key` is
+    the first one's."""
 
     key: Key
     entries: list[Entry]
 
-    @property
-    def exact(self) -> bool:
-        return is_exact(self.key)
+    def colored(self) -> Iterator[tuple[Entry, str]]:
+        """Each with the color of its points."""
+        return zip(self.entries, cycle(_POINTS), strict=False)
 
 
 def write(history: History, folders: dict[str, str], file: Path) -> None:
@@ -156,27 +157,27 @@ def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> li
 
 def _heading(panels: Sequence[_Panel], apart: dict[Key, str]) -> str:
     """What tells a chart from others of the same host, benchmark and configuration."""
-    own = _OF_A_LINE if all(panel.exact for panel in panels) else _OF_A_PANEL
+    several = all(may_be_exact(panel.key) for panel in panels)
+    own = _OF_A_LINE if several else _OF_A_PANEL
     marks = apart[panels[0].key].split()
     return " ".join(mark for mark in marks if mark.partition("=")[0] not in own)
 
 
 def _rows(panel: _Panel, apart: dict[Key, str]) -> list[dict[str, Any]]:
     """A line of text for each series, the newest first."""
-    colors = dict(zip((entry.key for entry in panel.entries), cycle(_LINES), strict=False))
-    newest = sorted(panel.entries, key=lambda entry: -entry.series.nights[-1])
-    several = panel.exact and len(newest) > 1
+    several = len(panel.entries) > 1
+    newest = sorted(panel.colored(), key=lambda each: -each[0].series.nights[-1])
     return [
         {
             **dict(zip(KEY, entry.key, strict=True)),
-            "exact": panel.exact,
-            "color": colors[entry.key] if several else "",
+            "color": color if several else "",
             "of": apart[entry.key] if several else "",
+            "exact": isinstance(entry.series, Exact),
             "median": entry.series.level,
             "noise": entry.noise,
             "runs": len(set(entry.series.nights)),
         }
-        for entry in newest[:_SHOWN]
+        for entry, color in newest[:_SHOWN]
     ]
 
 
@@ -197,8 +198,8 @@ def _draw(axes: Axes, nights: Sequence[Night], panel: _Panel, links: dict[str, s
         float(mdates.date2num(night.started))  # type: ignore[no-untyped-call]
         for night in nights
     ]
-    for entry, own in zip(panel.entries, cycle(_LINES), strict=False):
-        series, color = entry.series, own if panel.exact else _POINT
+    for entry, color in panel.colored():
+        series = entry.series
         dates = [days[number] for number in series.nights]
         if isinstance(series, Exact):
             axes.plot(dates, series.values, color=color, linewidth=0.8)

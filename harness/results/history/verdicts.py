@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.results.content import figure
+from harness.results.content import signed
 from harness.results.history.changes import LEARNING, Change, Series
 from harness.results.history.exact import Difference, Exact
-from harness.results.history.key import KEY, UNIT
+from harness.results.history.key import KEY, UNIT, may_be_exact
 from harness.results.history.nights import CONTEXT, Entry, History, worse
 from harness.results.tables import records
 
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     REGRESSED = "regressed"  # changed for the worse, for certain, and nobody has accepted it
     IMPROVED = "improved"  # for certain, in this run
     CHANGED = "changed"  # in this run: another sequence of as many traps
-    UNUSUAL = "unusual"  # should be exact, but does not stand for its operations: not judged
+    UNUSUAL = "unusual"  # should be exact and is not; as noise it has not enough nights yet
     CONTEXT = "context"  # is not judged
 
 
@@ -39,18 +39,19 @@ def in_words(effect: float | None, before: float, level: float) -> str:
 def change_in_words(change: Change) -> str:
     """What a change is: in per cent, or exactly."""
     if isinstance(change, Difference):
-        return f"{figure(change.before)} → {figure(change.after)}"
+        return signed(change.after - change.before) or "other traps"
     return in_words(change.effect, change.before, change.after)
 
 
 def table(history: History) -> pd.DataFrame:
     """A row per series. Columns: those of `KEY`; `runs` (count); `run_id` and `last`, its newest
     run and value; `median`, that of the newest regime; `change`, last / median - 1; `noise`,
-    the relative standard deviation of a run, NaN of exact figures; `verdict`; `current`, whether no
-    other subject has followed. Of the regression that lasts, else of the newest change: `since`,
-    the run that it began with, `before`, the median before it, `effect` (relative, NaN near 0) and
-    `confidence` (NaN of exact figures), NaN without one; `since` is then the first run. Its
-    `difference` are the lines of a diff of both trap sequences, `causes` what else differs."""
+    the relative standard deviation of a run, NaN of exact figures; `verdict`; `current`, whether
+    no other subject is measured in its place now. Of the regression that lasts, else of the
+    newest change: `since`, the run that it began with, `before`, the median before it, `effect`
+    (relative, NaN near 0) and `confidence` (NaN of exact figures), NaN without one; `since` is
+    then the first run. Its `difference` are the lines of a diff of both trap sequences, `causes`
+    what else differs."""
     return pd.DataFrame([_row(history, entry) for entry in history.entries()], columns=COLUMNS)
 
 
@@ -109,14 +110,12 @@ def _last(series: Series | Exact) -> float:
 def _verdict(entry: Entry, alarm: Change | None, told: Change | None) -> Verdict:
     if entry.key[UNIT] in CONTEXT:
         return Verdict.CONTEXT
-    if not entry.usual:
-        return Verdict.UNUSUAL
     if alarm:
         return Verdict.REGRESSED
     if told and told.called == entry.series.nights[-1] and not worse(told):
         return Verdict.IMPROVED if told.before != told.after else Verdict.CHANGED
     if isinstance(entry.series, Series) and len(entry.series.values) <= LEARNING:
-        return Verdict.LEARNING
+        return Verdict.UNUSUAL if may_be_exact(entry.key) else Verdict.LEARNING
     return Verdict.SUSPICIOUS if entry.suspicious else Verdict.STEADY
 
 
@@ -172,5 +171,5 @@ def judge(history: History, run_id: str) -> list[dict[str, Any]]:
     return [
         row
         for row in records(everything[everything["run_id"] == run_id])
-        if row["verdict"] in told or tuple(row[name] for name in KEY) in history.exact.unusual
+        if row["verdict"] in told or tuple(row[name] for name in KEY) in history.unusual
     ]
