@@ -79,12 +79,11 @@ def _exactly(change: Change) -> str:
     """What became of an exact figure, and why."""
     before = change.before or 0.0
     difference = signed(change.last - before) or "other traps"
-    shown = [*change.difference[:_LINES]]
-    if left := len(change.difference) - len(shown):
-        shown.append(f"and {left} more")
-    why = "; ".join(change.causes) or "without a cause that is known"
+    told = [*change.difference[:_LINES]]
+    if left := len(change.difference) - len(told):
+        told.append(f"and {left} more")
+    why = [", ".join(told), *(change.causes or ("without a cause that is known",))]
     return (
         f"{figure(before)} → {figure(change.last)} {change.unit} ({difference}), "
-        f"{change.verdict} since {change.since}: "
-        f"{''.join(f'{line}, ' for line in shown).removesuffix(', ')}{'; ' if shown else ''}{why}"
+        f"{change.verdict} since {change.since}: {'; '.join(filter(None, why))}"
     )

@@ -174,6 +174,18 @@ def test_an_alarm_lasts_whatever_the_kernel_until_it_is_accepted(runs):
     assert "9 → 10 exits (+1), regressed since night-006: + vEL2 ERET after vEL2 ERET" in worse[0]
 
 
+def test_what_comes_to_an_alarm_is_told_with_it(runs):
+    night(runs, 0)
+    neve("history", "import")
+    check(runs, night(runs, 1, PLANTED, l1="planted"))
+    _, worse = check(runs, night(runs, 2, ("HVC", *PLANTED), l1="more"))
+    assert worse == [
+        f"tcg, hypercall, {NEVE}: traps 8 → 10 exits (+2), regressed since night-001: "
+        "+ HVC after HVC (2 of 10), + vEL2 MSR MDSCR_EL1 after vEL2 MSR CPACR_EL1 (5 of 10); "
+        "kernel of L1: 7.3.4/k1 → 7.3.4/more"
+    ]
+
+
 def test_another_access_in_the_place_of_one_is_told_and_does_not_fail(runs):
     night(runs, 0)
     neve("history", "import")

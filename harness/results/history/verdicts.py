@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from harness.results.content import signed
 from harness.results.history.changes import LEARNING, Change, Series
 from harness.results.history.exact import Difference, Exact
-from harness.results.history.key import KEY, UNIT, may_be_exact
+from harness.results.history.key import KEY, UNIT, may_be_exact, subject_of
 from harness.results.history.nights import CONTEXT, Entry, History, worse
 from harness.results.tables import records
 
@@ -58,6 +59,8 @@ def table(history: History) -> pd.DataFrame:
 def _row(history: History, entry: Entry) -> dict[str, Any]:
     series, alarm = entry.series, history.alarm(entry)
     told = alarm or (entry.changes[-1] if entry.changes else None)
+    if isinstance(told, Difference):
+        told = _until_now(told, entry)
     certain = told is not None and not isinstance(told, Difference)
     return {
         **dict(zip(KEY, entry.key, strict=True)),
@@ -95,6 +98,18 @@ COLUMNS = [
     "difference",
     "causes",
 ]
+
+
+def _until_now(change: Difference, entry: Entry) -> Difference:
+    """With all that has come to a difference since, whatever is measured now."""
+    assert isinstance(entry.series, Exact)
+    newest = entry.series.figures[-1]
+    return replace(
+        change,
+        after=newest.value,
+        subjects=(change.subjects[0], subject_of(entry.key)),
+        sequences=(change.sequences[0], newest.sequence),
+    )
 
 
 def _last(series: Series | Exact) -> float:
