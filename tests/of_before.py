@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from harness.results.history import archive, database
+from harness.results.history import database, intake
 from harness.results.store import RunFolder
 
 
@@ -23,7 +23,7 @@ def of_before(place, revision, folders, accepted=()):
         runs, measurements = known.tables["runs"], known.tables["measurements"]
         for folder in folders:
             opened = RunFolder.open(folder.parent, folder.name)
-            facts = archive._Run.model_validate(archive._facts(opened)).model_dump()
+            facts = intake.Run.model_validate(intake.facts(opened)).model_dump()
             row = {name: value for name, value in facts.items() if name in runs.c}
             connection.execute(runs.insert(), [{**row, "digest": "of then"}])
             connection.execute(

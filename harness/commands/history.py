@@ -15,8 +15,9 @@ from harness.model.metadata import Change
 from harness.model.playbook import Benchmark, Cell, Configuration, Playbook, selection
 from harness.results.content import figure
 from harness.results.history import verdicts
-from harness.results.history.archive import Archive, Outcome, find
+from harness.results.history.archive import Archive, Outcome
 from harness.results.history.database import Database, locate
+from harness.results.history.intake import find
 from harness.results.history.key import KEY
 from harness.results.history.nights import History
 from harness.results.history.verdicts import in_words

@@ -28,8 +28,9 @@ from harness.model.measurement import COLUMNS
 from harness.model.playbook import Playbook
 from harness.paths import ROOT
 from harness.results.history import database
-from harness.results.history.archive import Archive, Outcome, find
+from harness.results.history.archive import Archive, Outcome
 from harness.results.history.database import Database
+from harness.results.history.intake import find
 from harness.results.history.models import Base, StoredRun
 from tests.of_before import of_before
 from tests.synthetic import write_run

@@ -245,7 +245,7 @@ def _mark(axes: Axes, day: float, change: Change) -> None:
         text,
         (day, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(3, -9),
+        xytext=(3, 2),
         textcoords="offset points",
         color=color,
         fontsize=8,
