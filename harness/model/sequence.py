@@ -4,18 +4,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 
 Exits = tuple[tuple[str, ...], ...]
 """The exits of an operation, as `vEL2 MSR CPACR_EL1`: those of vCPU 0, and of each other one."""
 
 
 _MOST = 4096  # exits of a vCPU: no operation takes so many, and comparing them takes their square
+_Exit = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,100}$")]
 
 
 class _Kept(BaseModel):
     operations: Annotated[int, Field(ge=0)]
-    exits: tuple[Annotated[tuple[str, ...], Field(max_length=_MOST)], ...]
+    exits: tuple[Annotated[tuple[_Exit, ...], Field(max_length=_MOST)], ...]
 
 
 _KEPT = TypeAdapter(list[_Kept])

@@ -50,7 +50,7 @@ def change_in_words(change: Change) -> str:
     """An entry of the metadata's `changes`, which the history made, as a line."""
     cell = f"{change.host}, {change.benchmark}, {change.configuration}"
     if change.noise is None:
-        return f"{cell}: {change.metric} {_exactly(change)}"
+        return plain(f"{cell}: {change.metric} {_exactly(change)}")
     if change.verdict == "unusual":
         return (
             f"{cell}: {change.metric} {figure(change.last)} {change.unit} is unusual: less than "

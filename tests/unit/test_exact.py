@@ -4,6 +4,7 @@
 import json
 import re
 import time
+import xml.etree.ElementTree as ET
 
 import pandas as pd
 import pytest
@@ -373,10 +374,12 @@ def test_a_subject_is_what_the_cell_boots():
 
 
 def test_damaged_sequences_are_one_line(runs):
-    for damage in ('"sequences": []', '"sequences": [3]'):
+    escape = '"sequences": [{"operations": 97, "exits": [["\\u001b[31m"]]}]'
+    for damage in ('"sequences": []', '"sequences": [3]', escape):
         folder = night(runs, 0)
         file = folder / "cells.jsonl"
-        file.write_text(re.sub(r'"sequences": \[.*?\]\]\}\]', damage, file.read_text()))
+        sequences = r'"sequences": \[.*?\]\]\}\]'
+        file.write_text(re.sub(sequences, lambda _, new=damage: new, file.read_text()))
         with (
             Database.open("runs/history.sqlite") as opened,
             pytest.raises(UserError, match=r"no run of ours") as caught,
@@ -386,6 +389,21 @@ def test_damaged_sequences_are_one_line(runs):
         done = neve("compare", "night-000", "night-000")
         assert isinstance(done.exception, UserError)
         assert re.search(r"cells\.jsonl is damaged: tcg/vm/1/hypercall: ", str(done.exception))
+
+
+def test_what_others_call_things_is_text(runs):
+    """Kernels and exits of a run from elsewhere, on the page, in the reports and in junit.xml."""
+    hostile = "<script>alert(1)</script>\x1b[31m\x01$\\frac{"
+    night(runs, 0, (*NESTED, "<script>alert(2)</script>$\\frac{"), l1=hostile, harness=hostile)
+    assert neve("history", "import").exit_code == 0
+    _, worse = check(runs, night(runs, 1, (*PLANTED, "vEL2 ERET")))
+    assert "<script>" in worse[0]
+    assert "\x1b" not in worse[0]
+    for arguments in (["report", "night-001"], ["history", "report"], ["history"]):
+        assert neve(*arguments).exit_code == 0
+    ET.parse(runs / "night-001" / "junit.xml")
+    for file in (runs / "night-001" / "report.html", runs / "history.html"):
+        assert "<script" not in file.read_text()
 
 
 def test_exact_runs_compare_by_equality(runs):
