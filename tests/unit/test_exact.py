@@ -185,6 +185,9 @@ def test_what_comes_to_an_alarm_is_told_with_it(runs):
         "+ HVC after HVC (2 of 10), + vEL2 MSR MDSCR_EL1 after vEL2 MSR CPACR_EL1 (5 of 10); "
         "kernel of L1: 7.3.4/k1 → 7.3.4/more"
     ]
+    _, worse = check(runs, night(runs, 3, (*NESTED, "vEL2 ERET"), l1="less"))
+    assert "traps 8 → 9 exits (+1), regressed since night-001: + vEL2 ERET after" in worse[0]
+    assert check(runs, night(runs, 4, l1="least")) == ([], []), "it is as it was"
 
 
 def test_another_access_in_the_place_of_one_is_told_and_does_not_fail(runs):

@@ -20,7 +20,7 @@ CONTEXT = ("exits per second", "CPUs")
 _FACTS = ("harness", "emulator", "kernels", "microbench", "rootfs", "playbook")
 _OF_SUBJECTS = ("kernels", "microbench")
 C = TypeVar("C", bound=Change)
-_LASTS = 0.5  # of a change for the worse that must be left for its alarm to last
+_LASTS = 0.5  # of a change for the worse that must be left for its alarm to last, if it has noise
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class History:
             known = until is not None and self.nights[change.called].started <= until
             if worse(change) and not known:
                 left = (level - change.before) / (change.after - change.before)
-                if left >= _LASTS:
+                if left > 0 if isinstance(change, Difference) else left >= _LASTS:
                     return change
         return None
 
