@@ -20,9 +20,12 @@ from harness.bench.script import Script
 from harness.bench.traps import events
 from harness.bench.workload.micro import HermeticMachine, MicroScript
 from harness.build.image.emulator import emulator
+from harness.build.kernel.build import build
 from harness.cache import Cache
+from harness.commands import run as run_command
 from harness.machine import levels
-from harness.model.playbook import Configuration, validate
+from harness.model.playbook import Configuration, load, narrow, validate
+from harness.model.series import PatchEntry
 from harness.model.setup import Setup
 from harness.results.frames import read_csv
 from tests.integration.conftest import FALLBACK, PAPER, finish, neve
@@ -233,7 +236,7 @@ def test_kvm_unit_tests_measure_the_same(request, tmp_path, micro_bench, playboo
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     theirs.mkdir()
     ours.mkdir()
-    only = f"host={host},benchmark={','.join(OF_KVM_UNIT_TESTS.values())}"
+    only = f"host={host},benchmark=hypercall,benchmark=device-io"
     rows = finish(neve("run", playbook, "--only", only, cwd=ours), ours)
     payload = ("--payload", micro_bench, "--payload-arguments", "medians=101")
     run = finish(neve("run", playbook, "--only", f"host={host}", *payload, cwd=theirs), theirs)
@@ -254,3 +257,37 @@ def test_kvm_unit_tests_measure_the_same(request, tmp_path, micro_bench, playboo
 
 def consoles(folder):
     return "".join(file.read_text() for file in (folder / "consoles").glob("*.log"))
+
+
+@pytest.fixture(scope="module")
+def planted(v4_10, paper_artifacts):
+    """L1's kernel with one more access to EL2 in its world switch."""
+    track = paper_artifacts.setup.track
+    entries = (*track.series.entries, PatchEntry("test-planted-access"))
+    return build(
+        Cache.default(),
+        v4_10,
+        replace(track, series=replace(track.series, entries=entries)),
+        track.roles["l1-v8.3"],
+    )
+
+
+def test_an_access_that_is_planted_is_found_in_the_first_run(planted, tmp_path, monkeypatch):
+    """By its name and its place; a run without it has nothing to tell."""
+    only = "host=gicv3,configuration=nested-v8.3,benchmark=hypercall"
+    setup = Setup.of(narrow(load(PAPER), only))
+    runs, build_all = tmp_path / "runs", run_command.build_all
+
+    def with_planted(*arguments):
+        artifacts = build_all(*arguments)
+        return replace(artifacts, kernels={**artifacts.kernels, "l1-v8.3": planted})
+
+    run_command.run(runs, setup, None, check=True)
+    quiet = run_command.run(runs, setup, None, check=True)
+    monkeypatch.setattr(run_command, "build_all", with_planted)
+    folder = run_command.run(runs, setup, None, check=True)
+    assert not quiet.metadata.changes
+    changes = {change.metric: change for change in folder.metadata.changes}
+    assert (changes["traps"].before, changes["traps"].last) == (132, 133)
+    assert changes["traps"].difference == ("+ vEL2 MRS HSTR_EL2 after vEL2 MSR HSTR_EL2",)
+    assert any(planted.key in cause for cause in changes["traps"].causes)
