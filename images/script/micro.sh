@@ -54,7 +54,8 @@ await() {
 			case $line in *"$word "* | *"$word") return 0 ;; esac
 		done
 	done
-	fail "the guest ended"
+	wait "$vmm"
+	fail "the guest ended: its VMM's status is $?"
 }
 
 say() {

@@ -19,7 +19,7 @@ from harness.machine.host.tcg import tcg_host
 from harness.model.guest import File, Guest, kernel_file, linux_guest
 from harness.model.inventory import TcgHostSpec
 from harness.model.playbook import Configuration, validate
-from harness.model.setup import Setup
+from harness.model.setup import Setup, Workload
 from harness.model.track import Track, nested
 
 # L0's kernel says these only when something is wrong with it.
@@ -253,8 +253,9 @@ def booted_by(track, *configurations):
 
 
 def hypervisor(host, artifacts, configuration, *, gic, memory_mib, cpus=2):
-    """The guest hypervisor of `configuration`, ready to be started on `host`."""
-    guest = artifacts.setup.hypervisor(TcgHostSpec(gic=gic), Configuration(configuration))
+    """The guest hypervisor of `configuration` with a shell, ready to be started on `host`."""
+    setup = replace(artifacts.setup, workload=Workload.LINUX)
+    guest = setup.hypervisor(TcgHostSpec(gic=gic), Configuration(configuration))
     return levels.placed(replace(guest, memory_mib=memory_mib, cpus=cpus), host, artifacts)
 
 

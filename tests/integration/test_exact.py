@@ -268,7 +268,7 @@ def planted(v4_10, paper_artifacts):
         Cache.default(),
         v4_10,
         replace(track, series=replace(track.series, entries=entries)),
-        track.roles["l1-v8.3"],
+        track.kernels(["nested-v8.3"])["l1-v8.3"],
     )
 
 
