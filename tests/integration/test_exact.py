@@ -24,6 +24,7 @@ from harness.build.kernel.build import build
 from harness.cache import Cache
 from harness.commands import run as run_command
 from harness.machine import levels
+from harness.model.guest import kernel_file
 from harness.model.playbook import Configuration, load, narrow, validate
 from harness.model.series import PatchEntry
 from harness.model.setup import Setup
@@ -279,8 +280,12 @@ def test_an_access_that_is_planted_is_found_in_the_first_run(planted, tmp_path, 
     runs, build_all = tmp_path / "runs", run_command.build_all
 
     def with_planted(*arguments):
-        artifacts = build_all(*arguments)
-        return replace(artifacts, kernels={**artifacts.kernels, "l1-v8.3": planted})
+        built = build_all(*arguments)
+        return replace(
+            built,
+            kernels={**built.kernels, "l1-v8.3": planted},
+            files={**built.files, kernel_file("l1-v8.3"): planted.image},
+        )
 
     run_command.run(runs, setup, None, check=True)
     quiet = run_command.run(runs, setup, None, check=True)
@@ -289,5 +294,7 @@ def test_an_access_that_is_planted_is_found_in_the_first_run(planted, tmp_path, 
     assert not quiet.metadata.changes
     changes = {change.metric: change for change in folder.metadata.changes}
     assert (changes["traps"].before, changes["traps"].last) == (132, 133)
-    assert changes["traps"].difference == ("+ vEL2 MRS HSTR_EL2 after vEL2 MSR HSTR_EL2",)
+    assert changes["traps"].difference == (
+        "+ vEL2 MRS HSTR_EL2 after vEL2 MSR HSTR_EL2 (96 of 133)",
+    )
     assert any(planted.key in cause for cause in changes["traps"].causes)
