@@ -113,10 +113,7 @@ class Script:
         deadline = Deadline(step.effort.seconds, f"{step.benchmark} to end")
         self._expect(f"@NEVE cell {step.benchmark}", deadline)
         self._verify(cpus, deadline)
-        if step.ticks:
-            read_batch(step.benchmark, self._line(deadline))
-        sample = self._sample(step.benchmark, deadline)
-        empty = self._sample(EMPTY, deadline) if step.ticks else None
+        sample, empty = self._times(step, deadline)
         read = self._sequences if event.complete else self._histogram
         exits = read(step, event, deadline)
         self._verify(cpus, deadline)
@@ -126,6 +123,16 @@ class Script:
         """Wait for the end of all guests."""
         deadline = Deadline(self.boot_seconds, "the guests to power off")
         self._expect("@NEVE end", deadline)
+
+    def _times(self, step: Step, deadline: Deadline) -> tuple[Sample, Sample | None]:
+        """Of the operations, and of as many that do nothing."""
+        if not step.ticks:
+            return self._sample(step.benchmark, deadline), None
+        batch = read_batch(step.benchmark, self._line(deadline))
+        found = [self._sample(name, deadline) for name in (step.benchmark, EMPTY)]
+        if {each.batch for each in found} != {batch}:
+            raise GuestError(f"{step.benchmark}: its batch is not of {batch} operations")
+        return found[0], found[1]
 
     def _sample(self, benchmark: str, deadline: Deadline) -> Sample:
         return read_sample(benchmark, (self._line(deadline) for _ in itertools.count()))

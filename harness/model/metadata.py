@@ -124,8 +124,7 @@ class Metadata(BaseModel):
     planned: tuple[CellId, ...] = ()
     """The ids of the cells, in the order in which they were to run."""
     seed: int | None = None
-    """Of the order of the cells, which is one of chance on servers; a run that is resumed keeps
-    it."""
+    """Of the order of the cells, which is random on servers; a run that is resumed keeps it."""
     skipped: tuple[str, ...] = ()
     """What the playbook names and no cell measures, and why."""
     kernels: dict[str, KernelImage] = {}

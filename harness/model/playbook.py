@@ -234,10 +234,10 @@ class Cell:
 
 
 def plan(playbook: Playbook) -> list[Cell]:
-    """The cells in the order in which they run; those that mean nothing are left out.
+    """The cells in the order in which they are written; those that mean nothing are left out.
 
     Repetitions are interleaved: what drifts on a host in the course of a run meets every
-    configuration alike.
+    configuration alike. They run as they are `shuffled`.
     """
     return [
         Cell(host.name, configuration, repetition, benchmark)
@@ -253,10 +253,10 @@ def plan(playbook: Playbook) -> list[Cell]:
 
 def shuffled(playbook: Playbook, cells: Iterable[Cell], seed: int) -> list[Cell]:
     """`cells` in the order in which they run: with micro-benchmarks on a server, configurations
-    are in an order of chance in each repetition, and benchmarks in each guest, so that what one
-    leaves to the next (a warm cache, a hot processor) is no part of a figure.
+    are in random order in each repetition, and benchmarks in each guest, so that what one leaves to
+    the next (a warm cache, a hot processor) is no part of a figure.
 
-    Of the same `seed`, some of the cells are in the same order as all.
+    With the same `seed`, some of the cells are in the same order as all of them.
     """
     servers = {host.name for host in playbook.hosts if isinstance(host, SshHostSpec)}
     if playbook.benchmarks[0].kind != "operation":
@@ -273,7 +273,7 @@ def shuffled(playbook: Playbook, cells: Iterable[Cell], seed: int) -> list[Cell]
 
 
 def _drawn(text: str) -> str:
-    """As good as chance, and always the same."""
+    """As good as random, and the same each time."""
     return sha256(text.encode()).hexdigest()
 
 

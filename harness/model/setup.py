@@ -74,7 +74,7 @@ class Setup:
 
     @property
     def cells(self) -> list[Cell]:
-        """What is measured, in this order."""
+        """What is measured."""
         return plan(self.playbook)
 
     @property

@@ -10,10 +10,10 @@
  *   timer virtual | cycles            -> @MB timer ... | @MB error ...
  *   off                               -> @MB off, then PSCI SYSTEM_OFF
  *
- * A sample of a run is the time of BATCH operations in a row, of one by default. A
- * batch asks how many take at least so many TICKS of the timer: where that is coarse,
- * a run of BENCHMARK less one of "empty", of the same BATCH, is what the operations
- * themselves take.
+ * A sample of a run is the time of BATCH operations in a row, of one by default.
+ * "batch" says how many take at least so many TICKS of the timer. Where that is
+ * coarse, a run of BENCHMARK less one of "empty", of the same BATCH, is what the
+ * operations themselves take.
  *
  * The first and the last exit by HVC of a repeat are marks: the operations are what
  * lies between, and nothing of the console does.

@@ -120,7 +120,7 @@ begin() {
 }
 
 # cell BENCHMARK ITERATIONS WARMUP OPERATIONS [TICKS]: what it costs, then what its operations trap.
-# With TICKS, a sample is of so many operations that they take as long; nothing is measured likewise.
+# With TICKS, a sample is of so many operations that they take as long; as many that do nothing follow.
 cell() {
 	echo "@NEVE cell $1"
 	vcpus
@@ -128,7 +128,8 @@ cell() {
 	if [ -n "$5" ]; then
 		say "batch $1 $5"
 		await "@MB batch" "@MB error"
-		batch=$(expr "$line" : '.* n=\([0-9]*\)')
+		batch=${line##* n=}
+		batch=${batch%% *}
 	fi
 	say "run $1 $2 $3 $batch"
 	await "@MB result" "@MB error"
