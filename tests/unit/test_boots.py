@@ -17,14 +17,18 @@ from harness.errors import UserError
 from harness.machine import levels
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host import pinning
+from harness.model.cell import CellRecord
 from harness.model.guest import File
 from harness.model.journal import Messages
 from harness.model.playbook import plan, shuffled, skipped, validate
 from harness.model.setup import Setup
+from harness.results.history.archive import Archive
+from harness.results.history.database import Database
 from harness.results.store import RunFolder
 from harness.run import scripts
 from harness.run.execution import execute
 from harness.run.job import jobs_of
+from tests.synthetic import measurement
 
 ARM = {"kind": "ssh", "name": "arm1", "address": "a"}
 MICRO = {
@@ -145,6 +149,23 @@ def test_each_repetition_has_its_boot(changes, expected, monkeypatch, tmp_path):
     if expected > 1:
         assert all(boot == repetition for boot, repetition, _ in ran)
     assert {repetition for _, repetition, _ in ran} == {1, 2, 3}
+
+
+@pytest.mark.parametrize(("asked", "again"), [({"boots": 2}, [3]), ({"repetitions": 3}, [])])
+def test_the_history_knows_boots_from_what_was_measured_again(asked, again, tmp_path):
+    folder = RunFolder.create(
+        tmp_path / "runs", "arms", {"track": "v4.10", "playbook": {"name": "arms", **asked}}
+    )
+    for repetition in (1, 2, 3):
+        row = measurement(folder.id, 9.0, unit="ticks", repetition=repetition)
+        cell = f"server/vm/{repetition}/hypercall"
+        folder.append(CellRecord(cell, "passed", 1.0, (row,)))
+    with Database.open(str(tmp_path / "history.sqlite")) as opened:
+        archive = Archive(opened)
+        archive.take(folder.path)
+        rows = archive.load()
+    assert rows["repetition"][rows["repeated"]].to_list() == again
+    assert set(rows["settings"]) == {""}, "how often is no setting: the series goes on"
 
 
 class Shelf:
