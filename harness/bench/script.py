@@ -22,11 +22,12 @@ from harness.bench.traps import Event, Histogram, parse_histogram
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.machine.console import Program
-from harness.machine.guest.microbench import Sample, parse_line, read_sample
+from harness.machine.guest.microbench import Sample, parse_line, read_batch, read_sample
 from harness.model.measurement import Metric, Statistic
 from harness.paths import IMAGES
 
 FUNCTIONS = IMAGES / "script" / "micro.sh"
+EMPTY = "empty"  # the guest's benchmark of an operation that does nothing
 _LINE = r"@(?:MB|NEVE) [^\r\n]*\r*\n"
 
 
@@ -52,14 +53,17 @@ class Effort:
 
 @dataclass(frozen=True)
 class Step:
-    """One benchmark: how often it is timed, warmed up, and traced."""
+    """One benchmark: how often it is timed, warmed up, and traced. With `ticks`, so many operations
+    are timed at once that they take as many; without, each alone."""
 
     benchmark: str
     effort: Effort
+    ticks: int = 0
 
     def line(self) -> str:
         effort = self.effort
-        return f"cell {self.benchmark} {effort.iterations} {effort.warmup} {effort.operations}"
+        words = [self.benchmark, effort.iterations, effort.warmup, effort.operations]
+        return " ".join(map(str, ["cell", *words, *([self.ticks] if self.ticks else [])]))
 
 
 def script(variables: Mapping[str, str], steps: Sequence[Step]) -> str:
@@ -79,10 +83,12 @@ def script(variables: Mapping[str, str], steps: Sequence[Step]) -> str:
 @dataclass(frozen=True)
 class Found:
     """What a step gave: all times, and the exits of its operations, by sequence or as a
-    histogram."""
+    histogram. `empty` are the times of as many operations that do nothing, where a real processor
+    was measured."""
 
     sample: Sample
     exits: Sequences | Histogram
+    empty: Sample | None = None
 
 
 @dataclass(frozen=True)
@@ -107,16 +113,29 @@ class Script:
         deadline = Deadline(step.effort.seconds, f"{step.benchmark} to end")
         self._expect(f"@NEVE cell {step.benchmark}", deadline)
         self._verify(cpus, deadline)
-        sample = read_sample(step.benchmark, (self._line(deadline) for _ in itertools.count()))
+        sample, empty = self._times(step, deadline)
         read = self._sequences if event.complete else self._histogram
         exits = read(step, event, deadline)
         self._verify(cpus, deadline)
-        return Found(sample, exits)
+        return Found(sample, exits, empty)
 
     def ended(self) -> None:
         """Wait for the end of all guests."""
         deadline = Deadline(self.boot_seconds, "the guests to power off")
         self._expect("@NEVE end", deadline)
+
+    def _times(self, step: Step, deadline: Deadline) -> tuple[Sample, Sample | None]:
+        """Of the operations, and of as many that do nothing."""
+        if not step.ticks:
+            return self._sample(step.benchmark, deadline), None
+        batch = read_batch(step.benchmark, self._line(deadline))
+        found = [self._sample(name, deadline) for name in (step.benchmark, EMPTY)]
+        if {each.batch for each in found} != {batch}:
+            raise GuestError(f"{step.benchmark}: its batch is not of {batch} operations")
+        return found[0], found[1]
+
+    def _sample(self, benchmark: str, deadline: Deadline) -> Sample:
+        return read_sample(benchmark, (self._line(deadline) for _ in itertools.count()))
 
     def _verify(self, cpus: Sequence[int], deadline: Deadline) -> None:
         said = self._expect(r"@NEVE vcpus((?: \d+=[0-9,-]+)*)", deadline)[1].split()
@@ -183,31 +202,44 @@ def outcome(found: Found, *, icount: bool) -> Outcome:
         "benchmark": sample.benchmark,
         "timer": sample.timer,
         "hz": sample.hz,
+        "batch": sample.batch,
+        **_statistics(sample),
+    }
+    if found.empty:
+        details["empty"] = _statistics(found.empty)
+    if isinstance(exits, Sequences):
+        details |= _sequences(exits)
+    return Outcome([_cost(found, icount=icount), *_traps(exits)], [details])
+
+
+def _statistics(sample: Sample) -> dict[str, Any]:
+    """Of all samples, in ticks of a batch."""
+    return {
         "minimum": min(sample.counts),
         "median": sample.median,
         "p99": sample.quantile(0.99),
         "counts": {str(value): number for value, number in sorted(sample.counts.items())},
     }
-    if isinstance(exits, Sequences):
-        details |= _sequences(exits)
-    return Outcome([_cost(sample, icount=icount), *_traps(exits)], [details])
 
 
-def _cost(sample: Sample, *, icount: bool) -> Value:
+def _cost(found: Found, *, icount: bool) -> Value:
     """Where instructions are counted the commonest value, on a real processor the median: there
-    no two operations take the same time."""
+    no two operations take the same time. Less that of nothing, where that was measured."""
+    sample = found.sample
     unit, scale = sample.unit(icount=icount)
     value, statistic = (
         (sample.mode, Statistic.MODE) if icount else (sample.median, Statistic.MEDIAN)
     )
+    own = found.empty.median if found.empty else 0
+    alone = sample.batch == 1  # else nobody knows how a single operation varies
     return Value(
         Metric.COST,
         unit,
-        value * scale,
-        sample.stdev * scale,
-        sample.iterations,
+        (value - own) * scale / sample.batch,
+        sample.stdev * scale if alone else None,
+        sample.iterations * sample.batch,
         statistic=statistic,
-        share=sample.counts[value] / sample.iterations,
+        share=sample.counts[value] / sample.iterations if alone else None,
     )
 
 

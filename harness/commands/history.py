@@ -188,7 +188,7 @@ class Check:
             mine = measured["run_id"] == self.folder.id
             self.history = History.of(measured[~mine], archive.accepted())
         self.history.look(measured[mine])
-        again = range(playbook.repetitions + 1, 2 * playbook.repetitions + 1)
+        again = range(playbook.rounds + 1, 2 * playbook.rounds + 1)
         cells = [
             Cell(host, Configuration(configuration), repetition, Benchmark(benchmark))
             for host, configuration, benchmark in verdicts.suspicious(self.history)

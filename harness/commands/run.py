@@ -4,9 +4,11 @@
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
 from harness.model.inventory import SshHostSpec, TcgHostSpec
 from harness.model.legend import Legend
-from harness.model.playbook import Cell, Playbook
+from harness.model.playbook import Cell, Playbook, shuffled
 from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import report
@@ -62,9 +64,10 @@ def run(
     else:
         folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
     finished = {record.id for record in folder.records() if record.passed}
-    cells = [cell for cell in setup.cells if cell.id not in finished]
+    ordered = _order(folder, playbook)
+    cells = ordered(cell for cell in setup.cells if cell.id not in finished)
     judge = history.Check(database, runs, folder, playbook.check if check is None else check)
-    folder.update(state="unfinished", planned=[cell.id for cell in setup.cells])
+    folder.update(state="unfinished", planned=[cell.id for cell in ordered(setup.cells)])
 
     def execute(cells: Sequence[Cell]) -> None:
         journal = FolderJournal(folder, progress)
@@ -78,7 +81,7 @@ def run(
 
     try:
         execute(cells)
-        again = judge.suspicious(playbook)
+        again = ordered(judge.suspicious(playbook))
         for cell in again:
             progress.note(f"{cell.id}: looks changed, so it is measured again")
         execute(again)
@@ -96,6 +99,15 @@ def run(
     finally:
         report.write(folder)
     return folder
+
+
+def _order(folder: RunFolder, playbook: Playbook) -> Callable[[Iterable[Cell]], list[Cell]]:
+    """What puts cells of the run into the order in which they run, also when it is resumed."""
+    seed = folder.metadata.seed
+    if seed is None:
+        seed = zlib.crc32(folder.id.encode())
+        folder.update(seed=seed)
+    return partial(shuffled, playbook, seed=seed)
 
 
 def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress) -> None:

@@ -76,7 +76,7 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
         kernel.image,
         kernel.version,
         artifacts.files[File.INITRAMFS],
-        kernel_arguments("l0", *artifacts.setup.track.host_arguments(spec.gic)),
+        kernel_arguments("l0", *artifacts.setup.track.host_arguments(spec.gic), fixed=False),
         tuple(artifacts.for_guests(spec)),
         artifacts.server_tools,
     )

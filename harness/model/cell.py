@@ -52,8 +52,9 @@ class CellRecord:
     """What it measured: its rows of results.csv."""
     samples: tuple[dict[str, Any], ...] = ()
     """All statistics that the guest gave, of which a row has one: of a micro-benchmark its
-    minimum, mean, median, 99th percentile and standard deviation, in ticks of `timer`; of an
-    application the figure of each run."""
+    minimum, median and 99th percentile, in ticks of `timer` that `batch` operations took, `counts`
+    ({ticks: how many samples}), and the same of as many that do nothing (`empty`, on servers); of
+    an application the figure of each run."""
     error: str = ""
     """Why it failed; the first line says it in short."""
 

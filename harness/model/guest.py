@@ -36,7 +36,8 @@ class Guest:
     """A guest of KVM. Files are paths of the level that starts it, or symbols; sizes are in MiB.
     vCPUs stay on `pinned`, one to one: by default on the first CPUs. `disk` is read-only; `tap` is
     the interface that its network card (address `mac`) is at the other end of, served by the
-    kernel's vhost."""
+    kernel's vhost. What the VMM gives it at random is drawn by `seed`; with 0 there is nothing, and
+    two boots are equal."""
 
     kernel: str
     cpus: int
@@ -53,6 +54,7 @@ class Guest:
     disk: str | None = None
     tap: str | None = None
     mac: str = ""
+    seed: int = 0
 
     @property
     def files(self) -> dict[str, str]:
@@ -75,25 +77,36 @@ class Guest:
         return replace(self, device_tree=File.DEVICE_TREE)
 
 
-def kernel_arguments(level: str, *extra: str) -> tuple[str, ...]:
-    """What every kernel of ours gets: no randomness, and the level that its init is told."""
-    return (f"neve.level={level}", "nokaslr", "norandmaps", "panic=-1", *extra)
+def kernel_arguments(level: str, *extra: str, fixed: bool = True) -> tuple[str, ...]:
+    """What every kernel of ours gets: the level that its init is told, and no randomness where it
+    is to be `fixed`."""
+    still = ("nokaslr", "norandmaps") if fixed else ()
+    return (f"neve.level={level}", *still, "panic=-1", *extra)
 
 
 def linux_guest(
-    level: str, *, kernel: str, initrd: str, cpus: int, memory_mib: int, gic: int
+    level: str,
+    *,
+    kernel: str,
+    initrd: str,
+    cpus: int,
+    memory_mib: int,
+    gic: int,
+    seed: int = 0,
 ) -> Guest:
     """Linux at `level`."""
+    # In this order: an early console prints at once what came before "quiet".
+    arguments = kernel_arguments(level, "quiet", "earlycon", "console=hvc0", fixed=not seed)
     return Guest(
         kernel=kernel,
         initrd=initrd,
         cpus=cpus,
         memory_mib=memory_mib,
         gic=gic,
-        # In this order: an early console prints at once what came before "quiet".
-        arguments=" ".join(kernel_arguments(level, "quiet", "earlycon", "console=hvc0")),
+        arguments=" ".join(arguments),
         virtio_console=True,
         devices=("virtio-rng-device",),
+        seed=seed,
     )
 
 

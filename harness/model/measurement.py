@@ -78,14 +78,16 @@ class Measurement:
     value: float
     """The figure: per operation, per run or per second, as `unit` says."""
     stdev: float | None
-    """Standard deviation of one operation or one run; none where it was not measured."""
+    """Standard deviation of one operation or one run, no error of `value`; none where it was not
+    measured, as of operations that were timed in batches."""
     iterations: int
     """How many operations or runs `value` was made of."""
     reason: str = ""
     """The register, instruction or exception that made these exits; empty in the row of the
     total, and of all other metrics."""
     repetition: Annotated[int, Field(ge=1)]
-    """Which repetition of the cell it belongs to, from 1."""
+    """Which repetition of the cell it belongs to, from 1; the boot, if each was in one of its
+    own."""
     level: Literal["", "L0", "L1", "L2"] = ""
     """Whose CPUs were busy; empty for all metrics but cpu."""
     statistic: Statistic

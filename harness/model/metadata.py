@@ -123,6 +123,8 @@ class Metadata(BaseModel):
     """What was asked for, with every default (see the schema of playbooks) and all hosts."""
     planned: tuple[CellId, ...] = ()
     """The ids of the cells, in the order in which they were to run."""
+    seed: int | None = None
+    """Of the order of the cells, which is random on servers; a run that is resumed keeps it."""
     skipped: tuple[str, ...] = ()
     """What the playbook names and no cell measures, and why."""
     kernels: dict[str, KernelImage] = {}

@@ -4,6 +4,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -129,7 +130,10 @@ class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
     Either micro-benchmarks or applications: set-up for applications would disturb
-    micro-benchmarks. `size` says how much an application does, by default what suits the host;
+    micro-benchmarks. A cell is measured `repetitions` times, during one boot of L0 and by turns
+    with the others, or `boots` times, each in a boot of its own; emulated machines are booted for
+    each micro-benchmark anyway, two boots of them give the same figures, so one is enough. `size`
+    says how much an application does, by default what suits the host;
     `guest_cpus` is for applications. `nested_share` is the part of all iterations that a nested
     configuration gets, where an operation takes a hundred times as long. `check` judges the run by
     its hosts' history: what looks changed is measured again, and the run fails if it got worse for
@@ -147,9 +151,9 @@ class Playbook(Model):
     iterations: Annotated[Integer, Field(ge=2, le=65536)] = 1000
     warmup: Annotated[Integer, Field(ge=0, le=65536)] = 100
     repetitions: Annotated[Integer, Field(ge=1, le=1000)] = 1
+    boots: Annotated[Integer, Field(ge=1, le=1000)] = 1
     trap_iterations: Annotated[Integer, Field(ge=2, le=65536)] = 100
     nested_share: Annotated[Number, Field(gt=0, le=1)] = 1.0
-    spread_limit: Annotated[Number, Field(gt=0)] = 1.0
     check: Flag = False
     size: Size | None = None
     specjvm: SpecJvm | None = None
@@ -170,6 +174,8 @@ class Playbook(Model):
                 raise ValueError(f"{what}: an entry is listed twice")
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
+        if self.repetitions > 1 and self.boots > 1:
+            raise ValueError("boots: each boot is a repetition, so `repetitions` has no place")
         if len({benchmark.kind for benchmark in self.benchmarks}) > 1:
             raise ValueError(
                 "benchmarks: applications need a playbook of their own, as a payload does"
@@ -203,6 +209,15 @@ class Playbook(Model):
         """Whether the benchmarks are applications."""
         return self.benchmarks[0].application
 
+    @property
+    def rounds(self) -> int:
+        """How often a cell is measured: during one boot of its host, or each time in another."""
+        return max(self.repetitions, self.boots)
+
+    def exact(self, host: HostSpec) -> bool:
+        """Whether two boots of `host` give the same figures, whatever else happens."""
+        return isinstance(host, TcgHostSpec) and self.benchmarks[0].kind == "operation"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -219,21 +234,47 @@ class Cell:
 
 
 def plan(playbook: Playbook) -> list[Cell]:
-    """The cells in the order in which they run; those that mean nothing are left out.
+    """The cells in the order in which they are written; those that mean nothing are left out.
 
     Repetitions are interleaved: what drifts on a host in the course of a run meets every
-    configuration alike.
+    configuration alike. They run as they are `shuffled`.
     """
     return [
         Cell(host.name, configuration, repetition, benchmark)
-        for host, repetition, configuration, benchmark in product(
-            playbook.hosts,
-            range(1, playbook.repetitions + 1),
+        for host in playbook.hosts
+        for repetition, configuration, benchmark in product(
+            range(1, (playbook.repetitions if playbook.exact(host) else playbook.rounds) + 1),
             playbook.configurations,
             playbook.benchmarks,
         )
         if obstacle(playbook, host, configuration) is None and not _missing(playbook, benchmark)
     ]
+
+
+def shuffled(playbook: Playbook, cells: Iterable[Cell], seed: int) -> list[Cell]:
+    """`cells` in the order in which they run: with micro-benchmarks on a server, configurations
+    are in random order in each repetition, and benchmarks in each guest, so that what one leaves to
+    the next (a warm cache, a hot processor) is no part of a figure.
+
+    With the same `seed`, some of the cells are in the same order as all of them.
+    """
+    servers = {host.name for host in playbook.hosts if isinstance(host, SshHostSpec)}
+    if playbook.benchmarks[0].kind != "operation":
+        servers.clear()
+
+    def place(cell: Cell) -> tuple[int, str, str]:
+        if cell.host not in servers:
+            return cell.repetition, "", ""
+        guest = f"{seed}/{cell.host}/{cell.repetition}/{cell.configuration}"
+        return cell.repetition, _drawn(guest), _drawn(f"{guest}/{cell.benchmark}")
+
+    hosts = [host.name for host in playbook.hosts]
+    return sorted(cells, key=lambda cell: (hosts.index(cell.host), *place(cell)))
+
+
+def _drawn(text: str) -> str:
+    """As good as random, and the same each time."""
+    return sha256(text.encode()).hexdigest()
 
 
 def skipped(playbook: Playbook) -> list[str]:
@@ -263,6 +304,8 @@ def obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -
         return "there is no hypervisor whose cost these benchmarks could measure"
     if playbook.applications and isinstance(host, SshHostSpec) and not host.boots_ours:
         return "applications change a host's network, so they need a kernel of ours there"
+    if playbook.boots > 1 and isinstance(host, SshHostSpec) and not host.boots_ours:
+        return "boots: it keeps its own kernel, which we don't boot; `repetitions` are during one"
     if configuration.nested and host.gic != 3 and not Track.load(playbook.track).implied_el2:
         return f"the track's KVM has no GICv{host.gic} for a guest hypervisor"
     return None
@@ -343,6 +386,7 @@ def with_payload(playbook: Playbook, payload: Payload) -> Playbook:
             "benchmarks": (Benchmark.PAYLOAD,),
             "payload": payload,
             "repetitions": 1,
+            "boots": 1,
         }
     )
 

@@ -56,7 +56,8 @@ class Track:
     accesses of its guest hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives
     EL2 to VMs with a GICv2, for which no VMM asks; `nv_switch` what chooses between ARMv8.3 and
     NEVE, where the guest hypervisor's kernel does not; `compared` how far its results compare with
-    the paper's; `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`;
+    the paper's; `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`
+    (`kaslr`: where it is booted several times);
     `applications` those that all kernels need for applications.
     """
 

@@ -2,6 +2,7 @@
 """What a report says of applications."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,12 @@ from harness.results import tables
 from harness.results.content import Content, number
 from harness.results.measured import Measured
 from harness.results.overhead import geometric_mean
+
+_INTERVALS = {
+    False: "The intervals are those of runs in one boot: they do not say how much another boot "
+    "would differ.",
+    True: "The intervals are those of the means of boots.",
+}
 
 
 def content(measured: Measured, table: pd.DataFrame) -> Content:
@@ -24,6 +31,7 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
             "headline": headline(table),
             "small": "small" in sizes,
             "emulated": bool(measured.metadata.emulator),
+            "intervals": _INTERVALS[measured.boots],
         },
         readable(table, known),
         {},
@@ -50,7 +58,11 @@ def readable(table: pd.DataFrame, known: Mapping[str, ApplicationLegend]) -> pd.
     columns = {
         "application": [known[row["benchmark"]].title for row in rows],
         "configuration": table["configuration"],
-        "overhead": [_with_error(row["overhead"], row["overhead_error"], 2, "x") for row in rows],
+        "overhead": [
+            number(row["overhead"], 2, "x")
+            + ("" if pd.isna(row["overhead_low"]) else f" ({_interval(row)})")
+            for row in rows
+        ],
         "measured": [
             _with_error(row["value"], row["error"], 4 if row["value"] < 10 else 1) for row in rows
         ],
@@ -64,7 +76,9 @@ def readable(table: pd.DataFrame, known: Mapping[str, ApplicationLegend]) -> pd.
     return pd.DataFrame(columns)
 
 
-def _with_error(value: float, error: float, digits: int, unit: str = "") -> str:
-    if pd.isna(value):
-        return ""
-    return number(value, digits, unit) + ("" if pd.isna(error) else f" ± {number(error, digits)}")
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{number(row['overhead_low'], 2)}-{number(row['overhead_high'], 2)}"
+
+
+def _with_error(value: float, error: float, digits: int) -> str:
+    return number(value, digits) + ("" if pd.isna(error) else f" ± {number(error, digits)}")

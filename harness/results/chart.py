@@ -92,7 +92,10 @@ def _overheads(
             places,
             rows["overhead"],
             width * 0.9,
-            yerr=rows["overhead_error"].fillna(0.0),
+            yerr=[
+                (rows["overhead"] - rows["overhead_low"]).fillna(0.0),
+                (rows["overhead_high"] - rows["overhead"]).fillna(0.0),
+            ],
             error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#444444"},
             label=configuration,
             **colours[configuration],

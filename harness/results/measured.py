@@ -12,7 +12,7 @@ from harness.model.legend import Legend
 from harness.model.metadata import Metadata
 from harness.model.sequence import Exits, modal
 from harness.plain import plain
-from harness.results import reference, tables
+from harness.results import bootstrap, reference, tables
 from harness.results.frames import frame
 from harness.results.overhead import overheads
 from harness.results.store import RunFolder, Standing
@@ -111,9 +111,9 @@ class Measured:
         )
 
     @property
-    def spread_limit(self) -> float:
-        """From which relative spread on a cell is noisy."""
-        return float(self.metadata.playbook.get("spread_limit", 1.0))
+    def boots(self) -> bool:
+        """Whether each repetition was in a boot of its own."""
+        return int(self.metadata.playbook.get("boots", 1)) > 1
 
     @cached_property
     def standing(self) -> Standing:
@@ -129,8 +129,8 @@ class Measured:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """The table of the report: `tables.summary`, with the columns spread and noisy, or
-        `overheads` of a run of applications, or `ends` of a payload.
+        """The table of the report: `tables.summary` with `bootstrap.intervals`, or `overheads` of a
+        run of applications, or `ends` of a payload.
 
         Raises GuestError if no cell finished.
         """
@@ -139,8 +139,9 @@ class Measured:
         if self.rows.empty:
             raise GuestError(f"run {self.folder.id} has no finished cell\n{self.failures}".rstrip())
         if self.of_applications:
-            return overheads(self.records, self.legend.applications)
-        table = tables.summary(self.rows, reference.load()).merge(
-            tables.spreads(self.samples), how="left", on=["host", "benchmark", "configuration"]
+            return overheads(self.records, self.legend.applications, boots=self.boots)
+        return tables.summary(self.rows, reference.load()).merge(
+            bootstrap.intervals(self.records, boots=self.boots),
+            how="left",
+            on=["host", "benchmark", "configuration"],
         )
-        return table.assign(noisy=table["spread"] > self.spread_limit)

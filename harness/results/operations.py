@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.model.measurement import USUAL
+from harness.model.measurement import USUAL, Statistic
 from harness.model.track import e2h, nested
-from harness.results import tables
+from harness.results import bootstrap, tables
 from harness.results.content import Content, number
 from harness.results.measured import Measured
 
@@ -26,9 +26,12 @@ _COMPARABILITY = {
 }
 _OUTLIERS = (
     "Nothing is discarded as an outlier. A cost is the {of_operations} of a cell's operations, and "
-    "of the repetitions' {of_repetitions}; repetitions take turns with those of the other "
-    "configurations, so that what drifts on a host meets all alike."
+    "of several repetitions the median; {turns}, so that what drifts on a host meets all alike."
 )
+_TURNS = {
+    False: "repetitions take turns with those of the other configurations",
+    True: "each repetition has a boot of its own, of all configurations",
+}
 
 
 def content(measured: Measured, table: pd.DataFrame) -> Content:
@@ -44,15 +47,15 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
             "title": f"Nested virtualization: {measured.folder.id}",
             "headline": headline(table),
             "units": _units(table),
-            "noisy": bool(table["noisy"].any()),
-            "spread_limit": measured.spread_limit,
+            "statistic": _statistic(table),
+            "interval": _interval(table),
+            "batches": "empty" in measured.samples,
             "exact": exact,
             "unusual": bool((table["share"] < USUAL).any()),
             "usual": f"{USUAL:.0%}",
             "comparability": _comparability(table, measured.legend.compared),
             "outliers": _OUTLIERS.format(
-                of_operations="commonest" if exact else "median",
-                of_repetitions="median" if exact else "medians",
+                of_operations=_statistic(table), turns=_TURNS[measured.boots]
             ),
         },
         readable(table),
@@ -83,6 +86,27 @@ def _units(table: pd.DataFrame) -> str:
     if len(hosts) < 2:
         return "".join(hosts)
     return ", ".join(f"{unit} on {' and '.join(names)}" for unit, names in hosts.items())
+
+
+def _statistic(table: pd.DataFrame) -> str:
+    """What a cost is of those of all operations."""
+    known = {Statistic.MODE: "commonest value", Statistic.MEDIAN: "median"}
+    used = table["statistic"].dropna().unique()
+    return " or ".join(name for each, name in known.items() if each in used) or "median"
+
+
+def _interval(table: pd.DataFrame) -> str:
+    """What is in brackets behind a ratio; nothing if nothing is."""
+    boots = table["boots"].dropna()
+    if boots.empty:
+        return ""
+    least, most = int(boots.min()), int(boots.max())
+    said = f"the {bootstrap.CONFIDENCE:.0%} confidence interval, by bootstrap,"
+    if most == 1:
+        return f"{said} of one boot alone, which does not say how much another one would differ"
+    number = f"{least}" if least == most else f"{least} to {most}"
+    few = f" (it takes {bootstrap.ENOUGH_BOOTS} to cover as much)"
+    return f"{said} over {number} boots{few if least < bootstrap.ENOUGH_BOOTS else ''}"
 
 
 def _comparability(table: pd.DataFrame, compared: str) -> str:
@@ -118,7 +142,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         "benchmark": table["benchmark"],
         "configuration": table["configuration"],
         "cost": [_cost(row, mixed) for row in tables.records(table)],
-        "ratio": [number(value, 1, "x") for value in table["ratio"]],
+        "ratio": [_ratio(row) for row in tables.records(table)],
         "traps": [_traps(row, 2) for row in tables.records(table)],
         "paper: cycles": [number(value, 0) for value in table["paper_cost"]],
         "paper: ratio": [number(value, 0, "x") for value in table["paper_ratio"]],
@@ -139,7 +163,12 @@ def _traps(row: dict[str, Any], digits: int) -> str:
 
 def _cost(row: dict[str, Any], mixed: bool) -> str:
     unit = f" {row['unit']}" if mixed and pd.notna(row["cost"]) else ""
-    return number(row["cost"], 0, unit) + (" !" if row["noisy"] else "")
+    return number(row["cost"], 0, unit)
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    low, high = (number(row[key], 1) for key in ("ratio_low", "ratio_high"))
+    return number(row["ratio"], 1, "x") + (f" ({low}-{high})" if low else "")
 
 
 def readable_reasons(

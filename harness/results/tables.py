@@ -15,10 +15,11 @@ _KEYS = ["host", "benchmark", "configuration"]
 def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """A row per host, benchmark and configuration, each in the order of its first appearance.
 
-    Columns cost, stdev, unit, traps, ratio (cost to the same host's vm, if that is not 0) and
-    the paper's paper_cost (cycles), paper_ratio, paper_traps. Repetitions are joined by their
-    median. `exact` says whether traps were counted operation by operation, `share` which part of
-    the operations took exactly so many, in the worst repetition. Unknown cells are NaN.
+    Columns cost, stdev (of one operation), unit, statistic (of the cost), traps, ratio (cost to
+    that of the same host's vm, if this is not 0 and in the same unit) and the paper's paper_cost
+    (cycles), paper_ratio, paper_traps. Repetitions are joined by their median. `exact` says
+    whether traps were counted operation by operation, `share` which part of the operations took
+    exactly so many, in the worst repetition. Unknown cells are NaN.
     """
     totals = _ordered(results[results["reason"] == ""])
     order = totals[_KEYS].drop_duplicates()
@@ -27,7 +28,7 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     table = value.reindex(columns=["cost", "traps"])
     cost_rows = totals[totals["metric"] == "cost"].groupby(_KEYS, sort=False)
     table["stdev"] = cost_rows["stdev"].median()
-    table["unit"] = cost_rows["unit"].first()
+    table[["unit", "statistic"]] = cost_rows[["unit", "statistic"]].first()
     trap_rows = totals[totals["metric"] == "traps"]
     table["exact"] = (
         (trap_rows["statistic"] == "mode")
@@ -36,10 +37,11 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     )
     table["exact"] = table["exact"].eq(True)
     table["share"] = trap_rows.groupby(_KEYS, sort=False)["share"].min()
-    vm = table["cost"].xs("vm", level="configuration") if _has(table, "vm") else None
-    if vm is not None:
-        base = vm.where(vm > 0).reindex(_keys(table, "host", "benchmark"))
-        table["ratio"] = table["cost"] / base.to_numpy()
+    if _has(table, "vm"):
+        vm = table.xs("vm", level="configuration").reindex(_keys(table, "host", "benchmark"))
+        vm.index = table.index
+        base = vm["cost"].where((vm["cost"] > 0) & (vm["unit"] == table["unit"]))
+        table["ratio"] = table["cost"] / base
     else:
         table["ratio"] = float("nan")
     cells = _keys(table, "benchmark", "configuration")
@@ -69,20 +71,6 @@ def _keys(table: pd.DataFrame, *names: str) -> pd.MultiIndex:
 
 def _has(table: pd.DataFrame, configuration: str) -> bool:
     return configuration in table.index.get_level_values("configuration")
-
-
-def spreads(samples: pd.DataFrame) -> pd.DataFrame:
-    """Column spread per host, configuration and benchmark: (p99 - minimum) / median.
-
-    One timer tick among a thousand operations moves the deviation, not this. The worst
-    repetition counts. It is NaN where samples do not say.
-    """
-    columns = [*_KEYS, "minimum", "median", "p99"]
-    table = samples.reindex(columns=columns).astype(dict.fromkeys(columns[3:], float))
-    table = table.assign(
-        spread=(table["p99"] - table["minimum"]) / table["median"].where(table["median"] > 0)
-    )
-    return table.groupby(_KEYS, sort=False)[["spread"]].max().reset_index()
 
 
 def reasons(results: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,11 @@
 A cell that fails is recorded with its cause, and the rest goes on in a freshly booted guest.
 """
 
+from collections.abc import Iterator
+from itertools import groupby
+
 from harness.model.journal import Journal
+from harness.model.playbook import Cell
 from harness.model.setup import Workload
 from harness.run.boot import Boot
 from harness.run.job import Job
@@ -18,8 +22,17 @@ def execute(job: Job, journal: Journal) -> None:
     that does not even boot, and InfrastructureError if the host is lost: its unfinished cells stay
     open, for `run --resume`.
     """
-    queue = list(job.cells)
-    if job.artifacts.setup.workload is Workload.MICRO:
-        Scripts(job, journal, queue).execute()
-    while queue:
-        Boot(job, journal, queue).execute()
+    for queue in _boots(job):
+        if job.artifacts.setup.workload is Workload.MICRO:
+            Scripts(job, journal, queue).execute()
+        while queue:
+            Boot(job, journal, queue).execute()
+
+
+def _boots(job: Job) -> Iterator[list[Cell]]:
+    """The cells of each boot of the host: of all repetitions, or of one."""
+    if job.artifacts.setup.playbook.boots == 1:
+        yield list(job.cells)
+        return
+    for _, cells in groupby(job.cells, key=lambda cell: cell.repetition):
+        yield list(cells)

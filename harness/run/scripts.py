@@ -58,7 +58,14 @@ class Scripts(CellQueue):
             first = self.queue[0]
             self._run(
                 machine,
-                MicroScript(self.job.artifacts, self.spec, first.configuration, event, cpus),
+                MicroScript(
+                    self.job.artifacts,
+                    self.spec,
+                    first.configuration,
+                    event,
+                    cpus,
+                    first.repetition,
+                ),
                 [
                     cell
                     for cell in self.queue

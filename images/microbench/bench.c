@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The micro-benchmarks. Each operation is timed alone, between two reads of a
- * counter that are fenced by ISB.
+ * The micro-benchmarks. An operation is timed alone, or so many of them in a row,
+ * between two reads of a counter that are fenced by ISB.
  *
+ * empty           nothing: what the two reads, the call and a batch's loop take.
  * hypercall       HVC with a function that no SMCCC service owns: the hypervisor
  *                 takes the exit and answers NOT_SUPPORTED.
  * device-io       read of GICD_IIDR, emulated by KVM in the kernel.
@@ -22,6 +23,7 @@
 #define SPURIOUS_INTID		1023
 #define IPI_TIMEOUT_SECONDS	60
 #define CALIBRATIONS_PER_SECOND	100
+#define BATCH_TRIES		16	/* the least of them counts */
 
 volatile bool bench_timed_out;
 struct timer timer;
@@ -130,12 +132,17 @@ static void eoi_op(void)
 	gic_end(SPURIOUS_INTID);
 }
 
+static void empty_op(void)
+{
+}
+
 static const struct bench benches[] = {
 	{ "hypercall", NULL, hypercall_op, NULL },
 	{ "device-io", NULL, device_io_op, NULL },
 	{ "device-io-user", NULL, device_io_user_op, NULL },
 	{ "virtual-ipi", ipi_start, ipi_op, ipi_stop },
 	{ "virtual-eoi", NULL, eoi_op, NULL },
+	{ "empty", NULL, empty_op, NULL },
 };
 
 const struct bench *find_bench(const char *name)
@@ -211,17 +218,65 @@ void time_ops(const struct bench *bench, uint32_t iterations, uint64_t (*clock)(
 	}
 }
 
+/* As time_ops(), but a sample is the time of @batch operations in a row. */
+static inline __attribute__((always_inline))
+void time_batches(const struct bench *bench, uint32_t iterations, uint32_t batch,
+		  uint64_t (*clock)(void))
+{
+	for (uint32_t i = 0; i < iterations && !bench_timed_out; i++) {
+		uint64_t start = clock();
+
+		for (uint32_t n = batch; n && !bench_timed_out; n--)
+			bench->op();
+		samples[i] = clock() - start;
+	}
+}
+
+static void take_samples(const struct bench *bench, uint32_t iterations, uint32_t batch)
+{
+	bool use_cycles = same(timer.name, "cycles");
+
+	if (batch == 1 && use_cycles)
+		time_ops(bench, iterations, cycles);
+	else if (batch == 1)
+		time_ops(bench, iterations, counter);
+	else if (use_cycles)
+		time_batches(bench, iterations, batch, cycles);
+	else
+		time_batches(bench, iterations, batch, counter);
+}
+
+/*
+ * How many operations in a row take at least @ticks of the timer, a power of two;
+ * 0 if the machine can't run @bench, or if MAX_BATCH of them are done sooner.
+ */
+uint32_t find_batch(const struct bench *bench, uint32_t ticks)
+{
+	uint32_t batch = 0;
+	uint64_t least = 0;
+
+	if (!start_bench(bench))
+		return 0;
+	while (least < ticks && batch < MAX_BATCH && !bench_timed_out) {
+		batch = batch ? 2 * batch : 1;
+		take_samples(bench, BATCH_TRIES, batch);
+		least = samples[0];
+		for (int i = 1; i < BATCH_TRIES; i++)
+			if (samples[i] < least)
+				least = samples[i];
+	}
+	return stop_bench(bench) && least >= ticks ? batch : 0;
+}
+
 /* False if the machine can't run @bench, or if an operation never ended. */
-bool run_bench(const struct bench *bench, uint32_t iterations, uint32_t warmup)
+bool run_bench(const struct bench *bench, uint32_t iterations, uint32_t warmup,
+	       uint32_t batch)
 {
 	if (!start_bench(bench))
 		return false;
 	for (uint32_t i = 0; i < warmup && !bench_timed_out; i++)
 		bench->op();
-	if (same(timer.name, "cycles"))
-		time_ops(bench, iterations, cycles);
-	else
-		time_ops(bench, iterations, counter);
+	take_samples(bench, iterations, batch);
 	return stop_bench(bench);
 }
 

@@ -3,10 +3,17 @@
  * The micro-benchmark guest: a flat arm64 image that answers commands on its
  * console, one line each:
  *
- *   run BENCHMARK ITERATIONS WARMUP   -> @MB samples ..., @MB result ... | @MB error ...
+ *   run BENCHMARK ITERATIONS WARMUP [BATCH]
+ *                                     -> @MB samples ..., @MB result ... | @MB error ...
+ *   batch BENCHMARK TICKS             -> @MB batch ... | @MB error ...
  *   repeat BENCHMARK ITERATIONS       -> @MB done
  *   timer virtual | cycles            -> @MB timer ... | @MB error ...
  *   off                               -> @MB off, then PSCI SYSTEM_OFF
+ *
+ * A sample of a run is the time of BATCH operations in a row, of one by default.
+ * "batch" says how many take at least so many TICKS of the timer. Where that is
+ * coarse, a run of BENCHMARK less one of "empty", of the same BATCH, is what the
+ * operations themselves take.
  *
  * The first and the last exit by HVC of a repeat are marks: the operations are what
  * lies between, and nothing of the console does.
@@ -29,20 +36,42 @@ static void run(char *arguments)
 	const struct bench *bench = find_bench(next_word(&arguments));
 	uint32_t iterations = number(next_word(&arguments));
 	uint32_t warmup = number(next_word(&arguments));
+	char *word = next_word(&arguments);
+	uint32_t batch = *word ? number(word) : 1;
 
 	if (!bench)
 		return error("unknown-benchmark");
 	if (!iterations || iterations > MAX_ITERATIONS)
 		return error("bad-iterations");
-	if (!run_bench(bench, iterations, warmup))
+	if (!batch || batch > MAX_BATCH)
+		return error("bad-batch");
+	if (!run_bench(bench, iterations, warmup, batch))
 		return error(bench_timed_out ? "timeout" : "needs-2-cpus");
 	print_bench_samples(iterations);
 	line_start("result");
 	line_word("bench", bench->name);
 	line_number("n", iterations);
 	line_number("warmup", warmup);
+	line_number("batch", batch);
 	line_word("timer", timer.name);
 	line_number("hz", timer.hz);
+	line_end();
+}
+
+/* How long a batch has to be. */
+static void batch(char *arguments)
+{
+	const struct bench *bench = find_bench(next_word(&arguments));
+	uint32_t ticks = number(next_word(&arguments));
+	uint32_t found;
+
+	if (!bench)
+		return error("unknown-benchmark");
+	found = find_batch(bench, ticks);
+	if (!found)
+		return error(bench_timed_out ? "timeout" : "no-batch-takes-so-long");
+	line_start("batch");
+	line_number("n", found);
 	line_end();
 }
 
@@ -100,6 +129,8 @@ int main(void)
 		verb = next_word(&at);
 		if (same(verb, "run")) {
 			run(at);
+		} else if (same(verb, "batch")) {
+			batch(at);
 		} else if (same(verb, "repeat")) {
 			repeat(at);
 		} else if (same(verb, "timer")) {

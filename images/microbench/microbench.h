@@ -5,6 +5,7 @@
 #include "bare.h"
 
 #define MAX_ITERATIONS	65536
+#define MAX_BATCH	(1 << 20)
 
 /* What times an operation. */
 struct timer {
@@ -12,7 +13,7 @@ struct timer {
 	uint64_t hz;
 };
 
-/* A benchmark: one operation, timed alone. */
+/* A benchmark: one operation. */
 struct bench {
 	const char *name;
 	bool (*start)(void);	/* NULL, or prepares; false if the machine can't */
@@ -21,7 +22,9 @@ struct bench {
 };
 
 const struct bench *find_bench(const char *name);
-bool run_bench(const struct bench *bench, uint32_t iterations, uint32_t warmup);
+uint32_t find_batch(const struct bench *bench, uint32_t ticks);
+bool run_bench(const struct bench *bench, uint32_t iterations, uint32_t warmup,
+	       uint32_t batch);
 void print_bench_samples(uint32_t count);
 bool repeat_bench(const struct bench *bench, uint32_t iterations);
 bool use_timer(const char *name);

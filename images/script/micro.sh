@@ -120,12 +120,24 @@ begin() {
 	echo "@NEVE begun"
 }
 
-# cell BENCHMARK ITERATIONS WARMUP OPERATIONS: what it costs, then what its operations trap.
+# cell BENCHMARK ITERATIONS WARMUP OPERATIONS [TICKS]: what it costs, then what its operations trap.
+# With TICKS, a sample is of so many operations that they take as long; as many that do nothing follow.
 cell() {
 	echo "@NEVE cell $1"
 	vcpus
-	say "run $1 $2 $3"
+	batch=
+	if [ -n "$5" ]; then
+		say "batch $1 $5"
+		await "@MB batch" "@MB error"
+		batch=${line##* n=}
+		batch=${batch%% *}
+	fi
+	say "run $1 $2 $3 $batch"
 	await "@MB result" "@MB error"
+	if [ -n "$batch" ]; then
+		say "run empty $2 $3 $batch"
+		await "@MB result" "@MB error"
+	fi
 	if [ -n "$TRIGGER" ]; then
 		count "$1" "$4"
 	else

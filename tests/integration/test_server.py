@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from harness.bench.workload.micro import TICKS
 from harness.results.store import RunFolder
 from tests.integration.conftest import finish, neve
 from tests.integration.server.machine import PASSWORD, running
@@ -124,6 +125,38 @@ def deploy_measure_and_undeploy(server, tmp_path, track, version, **changes):
     done = run(server, tmp_path, "undeploy", "INVENTORY", **changes)
     assert done.status == 0, done.output
     assert server.ssh(SNAPSHOT) == before
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("server", ["cortex-a57"], indirect=True)
+@pytest.mark.parametrize("track", ["upstream", "v4.10"])
+def test_two_boots(request, server, track, own_kernel, tmp_path):
+    if track == "v4.10":
+        request.getfixturevalue("v4_10")
+    file = playbook(tmp_path, track, "hypercall, virtual-eoi")
+    file.write_text(f"{file.read_text()}boots: 2\n")
+    done = run(server, tmp_path, "deploy", "INVENTORY", "--playbook", file)
+    assert done.status == 0, done.output
+    done = run(server, tmp_path, "run", file, "--inventory", "INVENTORY")
+    assert done.status == 0, done.output
+    assert done.output.count("boot L0  ") == 2
+    records = RunFolder.open(tmp_path / "runs", "latest").records()
+    assert sorted(record.id for record in records) == [
+        f"arm1/vm/{boot}/{name}" for boot in (1, 2) for name in ("hypercall", "virtual-eoi")
+    ]
+    batches = {}
+    for record in records:
+        (sample,) = record.samples
+        assert sample["median"] > 0.5 * TICKS
+        cost = (sample["median"] - sample["empty"]["median"]) / sample["batch"]
+        assert cost == record.measurements[0].value
+        batches.setdefault(record.name.benchmark, []).append(sample["batch"])
+    assert max(batches["hypercall"]) < min(batches["virtual-eoi"])
+    if track == "upstream":
+        log = (done.folder / "consoles" / "arm1-console.log").read_text(errors="replace")
+        assert log.count("KASLR enabled") >= 2
+    done = run(server, tmp_path, "undeploy", "INVENTORY")
+    assert done.status == 0, done.output
 
 
 def test_playbook_of_a_server_that_is_not_prepared(server, own_kernel, tmp_path):

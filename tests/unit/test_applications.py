@@ -188,9 +188,32 @@ def test_errors_propagate_to_the_overhead():
     assert table.loc["native", "error"] == pytest.approx(2.484, abs=1e-3)
     assert table.loc["vm", "error"] == pytest.approx(2.484, abs=1e-3)
     assert table.loc["vm", "overhead"] == pytest.approx(10.0)
-    assert table.loc["vm", "overhead_error"] == pytest.approx(10 * 0.24967, abs=1e-3)
+    # Relative errors of 0.2484 and 0.0248 together are 0.2497, a factor of 1.2836.
+    interval = table.loc["vm", ["overhead_low", "overhead_high"]].to_list()
+    assert interval == pytest.approx([10 / 1.2836, 10 * 1.2836], abs=1e-3)
     assert table.loc["native", "overhead"] == 1
+    assert table.loc["native", ["overhead_low", "overhead_high"]].isna().all(), "it is no estimate"
     assert table.loc["vm", "cpu"] == "L0 1.5"
+
+
+def test_errors_of_several_boots_are_of_their_means():
+    """Runs of a boot that are alike say nothing of the next one."""
+    boots = [
+        record("vm", "tcp-rr", [figure, figure + 0.1, figure - 0.1], repetition=number)
+        for number, figure in enumerate((9.0, 10.0, 11.0), 1)
+    ]
+    (together,) = overheads(boots, LEGEND)["error"]
+    (apart,) = overheads(boots, LEGEND, boots=True)["error"]
+    assert apart == pytest.approx(2.484, abs=1e-3)
+    assert together < apart / 3
+
+
+def test_an_overhead_is_positive_however_its_runs_scatter():
+    table = overheads(
+        [record("native", "tcp-rr", [100.0, 50.0]), record("vm", "tcp-rr", [9.0, 1.0])], LEGEND
+    ).set_index("configuration")
+    low, high = table.loc["vm", ["overhead_low", "overhead_high"]]
+    assert 0 < low < table.loc["vm", "overhead"] < high
 
 
 def test_repetitions_are_runs_of_one_cell():

@@ -95,7 +95,7 @@ def check(runs, folder, *, database=None):
     makes it fail."""
     opened = RunFolder.open(runs, folder.name)
     judge = commands.Check(database, runs, opened, True)
-    playbook = type("Playbook", (), {"repetitions": 1})()
+    playbook = type("Playbook", (), {"rounds": 1})()
     again = judge.suspicious(playbook)
     judge.conclude()
     return again, commands.regressions(RunFolder.open(runs, folder.name))

@@ -3,16 +3,19 @@
 
 import ctypes
 import random
+import re
 import shutil
 import statistics
 import subprocess
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from harness.bench.script import Found, outcome
+from harness.bench.script import Effort, Found, Script, Step, outcome
 from harness.bench.traps import Histogram
+from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.machine.guest.microbench import Sample, parse_line, read_sample
 from harness.model.playbook import Benchmark
@@ -33,10 +36,10 @@ def answers(name):
 def test_recorded_lines_are_all_samples():
     names = [line.split("bench=")[1].split()[0] for line in RECORDED if " result " in line]
     assert set(names) <= {each for each in Benchmark if each.kind == "operation"}
-    hypercall = read_sample("hypercall", iter(answers("hypercall")))
-    assert hypercall == Sample("hypercall", "virtual", 10**9, {1388: 999, 18380: 1})
-    assert (hypercall.mode, hypercall.share, hypercall.median) == (1388, 0.999, 1388)
-    assert hypercall.quantile(0.9995) == 18380
+    found = read_sample("device-io", iter(answers("device-io")))
+    assert found == Sample("device-io", "virtual", 10**9, {2183: 998, 16655: 1, 19057: 1})
+    assert (found.mode, found.share, found.median, found.batch) == (2183, 0.998, 2183, 1)
+    assert (found.quantile(0.999), found.quantile(0.9995)) == (16655, 19057)
     assert parse_line(RECORDED[0])["gic"] == "3"
 
 
@@ -57,8 +60,14 @@ def test_every_damage_is_noticed(line):
                 parse_line(damaged)
 
 
-def cost(sample, *, icount):
-    return outcome(Found(sample, Histogram(100, {})), icount=icount).values[0]
+def of(sample, empty=None, *, icount):
+    """The cost of a cell, and what is kept of it."""
+    found = outcome(Found(sample, Histogram(100, {}), empty), icount=icount)
+    return found.values[0], found.samples[0]
+
+
+def cost(sample, empty=None, *, icount):
+    return of(sample, empty, icount=icount)[0]
 
 
 def test_cost_is_in_instructions_whatever_the_counter_frequency():
@@ -76,6 +85,69 @@ def test_cycles_are_instructions_under_icount_and_cycles_on_hardware():
     assert (value.unit, value.value, value.statistic) == ("instructions", 80, "mode")
     value = cost(sample, icount=False)
     assert (value.unit, value.value, value.statistic) == ("cycles", 82, "median")
+
+
+EOI = Sample("virtual-eoi", "virtual", 25_000_000, {1600: 6, 1664: 4}, 64)
+NOTHING = Sample("empty", "virtual", 25_000_000, {950: 1, 960: 9}, 64)
+
+
+def test_cost_of_a_batch_is_that_of_an_operation_less_what_nothing_takes():
+    value, sample = of(EOI, NOTHING, icount=False)
+    assert (value.unit, value.value, value.statistic) == ("ticks", (1600 - 960) / 64, "median")
+    assert value.iterations == 640
+    assert (value.stdev, value.share) == (None, None), "those of an operation are not known"
+    assert (sample["batch"], sample["median"], sample["counts"]) == (
+        64,
+        1600,
+        {"1600": 6, "1664": 4},
+    )
+    assert (sample["empty"]["median"], sample["empty"]["counts"]) == (960, {"950": 1, "960": 9})
+
+
+def test_operations_that_are_counted_are_alone_and_whole():
+    value, sample = of(Sample("virtual-eoi", "virtual", 10**9, {16: 1000}), icount=True)
+    assert (value.value, value.share) == (16, 1)
+    assert (sample["batch"], "empty" in sample) == (1, False)
+
+
+BATCH = (Path(__file__).parent / "recorded" / "microbench-batch.log").read_text().splitlines()
+STEP = Step("virtual-eoi", Effort(40, 10, 60, 5.0), 20_000)
+
+
+class Said:
+    """A program that says `lines`, and what is not there never."""
+
+    console = SimpleNamespace(name="l0")
+
+    def __init__(self, lines):
+        self.lines = iter(lines)
+
+    def expect(self, pattern, deadline):
+        for line in self.lines:
+            if found := re.search(pattern, f"{line}\n"):
+                return found
+        raise GuestError(f"no {deadline.awaited}")
+
+
+def measured(lines, step=STEP):
+    return Script(Said(lines), 5.0)._times(step, Deadline(5.0, step.benchmark))
+
+
+def test_a_recorded_batch_is_read_with_what_nothing_takes():
+    sample, nothing = measured(BATCH)
+    assert (sample.benchmark, nothing.benchmark) == ("virtual-eoi", "empty")
+    assert sample.batch == nothing.batch == 2048
+    assert sample.iterations == nothing.iterations == 40
+    assert (sample.counts, nothing.median) == ({36869: 40}, 16389)
+    assert cost(sample, nothing, icount=True).value == 10
+
+
+@pytest.mark.parametrize("number", range(len(BATCH)))
+def test_a_batch_of_which_a_line_is_damaged_or_missing_is_none(number):
+    line = BATCH[number]
+    for instead in ([], [line[:-12] + line[-11:]], [line.replace("=", "=1", 1)]):
+        with pytest.raises(GuestError):
+            measured([*BATCH[:number], *instead, *BATCH[number + 1 :]])
 
 
 @pytest.fixture(scope="module")

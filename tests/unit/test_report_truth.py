@@ -115,7 +115,8 @@ def test_hosts_of_applications_have_panels_of_their_own():
                 "benchmark": "hackbench",
                 "configuration": "vm",
                 "overhead": overhead,
-                "overhead_error": 0.1,
+                "overhead_low": 0.9 * overhead,
+                "overhead_high": 1.2 * overhead,
             }
             for host, overhead in (("a", 1.5), ("b", 2.5))
         ]

@@ -23,6 +23,10 @@ from harness.model.inventory import HostSpec, TcgHostSpec
 from harness.model.machine import TcgMachine
 from harness.model.playbook import Cell, Configuration
 
+# A sample takes as many at least, on a real processor: what is measured is then far more than the
+# timer's step, and than what reading it takes.
+TICKS = 1000
+
 Running = tuple[Program, dict[str, Guest]]  # a script under way, and its guests by name
 
 
@@ -52,13 +56,15 @@ class InL1:
 @dataclass(frozen=True)
 class MicroScript:
     """The script that measures one configuration on one host, whose `event` sees its exits; vCPUs
-    of guests in L0 are on its `cpus`, or on the first ones."""
+    of guests in L0 are on its `cpus`, or on the first ones. Guests with a seed have another one in
+    each `repetition`."""
 
     artifacts: Artifacts
     spec: HostSpec
     configuration: Configuration
     event: Event
     cpus: tuple[int, ...] = ()
+    repetition: int = 1
 
     def guests(self, shelf: Shelf) -> dict[str, Guest]:
         """The guests by what they are called in plans and in metadata, the one in L0 first; their
@@ -74,7 +80,9 @@ class MicroScript:
         in_l1 = InL1({path: name for name, path in self.artifacts.nested.items()})
         places: list[Shelf] = [shelf, in_l1]
         placed = [
-            levels.placed(guest, place, self.artifacts)
+            replace(
+                levels.placed(guest, place, self.artifacts), seed=guest.seed and self.repetition
+            )
             for guest, place in zip(wanted.values(), places, strict=False)
         ]
         placed[0] = replace(placed[0], pinned=self.cpus)
@@ -89,7 +97,8 @@ class MicroScript:
             playbook.benchmark_seconds,
         )
         share = playbook.nested_share if self.configuration.nested else 1.0
-        return Step(benchmark, effort.part(share))
+        ticks = 0 if isinstance(self.spec, TcgHostSpec) else TICKS
+        return Step(benchmark, effort.part(share), ticks)
 
     def text(self, shelf: Shelf, benchmarks: Sequence[str]) -> str:
         """What L0 runs to measure `benchmarks`; the files that it needs are put on `shelf`."""

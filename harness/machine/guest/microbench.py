@@ -26,7 +26,8 @@ _NANOSECOND_HZ = 1_000_000_000
 
 @dataclass(frozen=True)
 class Sample:
-    """All samples of one benchmark, {value: how often}: ticks of `timer`, of frequency `hz`.
+    """All samples of one benchmark, {value: how often}: ticks of `timer`, of frequency `hz`, that
+    `batch` operations in a row took.
 
     `timer` is "virtual" (CNTVCT_EL0) or "cycles" (PMCCNTR_EL0).
     """
@@ -35,9 +36,11 @@ class Sample:
     timer: str
     hz: int
     counts: Mapping[int, int]
+    batch: int = 1
 
     @property
     def iterations(self) -> int:
+        """How many samples there are."""
         return sum(self.counts.values())
 
     @property
@@ -103,10 +106,23 @@ def read_sample(benchmark: str, lines: Iterator[str]) -> Sample:
         elif kind == "result" and fields["bench"] == benchmark:
             if sum(counts.values()) != int(fields["n"]):
                 raise GuestError(f"{benchmark}: {sum(counts.values())} of {fields['n']} samples")
-            return Sample(benchmark, fields["timer"], int(fields["hz"]), counts)
+            return Sample(
+                benchmark, fields["timer"], int(fields["hz"]), counts, int(fields["batch"])
+            )
         else:
             break
     raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
+
+
+def read_batch(benchmark: str, line: str) -> int:
+    """The answer to a `batch`: how many operations are timed at once.
+
+    Raises GuestError if the guest says anything else.
+    """
+    fields = parse_line(line)
+    if fields["kind"] != "batch":
+        raise GuestError(f"{benchmark}: the guest says {fields.get('reason', fields)}")
+    return int(fields["n"])
 
 
 @dataclass(frozen=True)
@@ -116,13 +132,23 @@ class MicrobenchGuest:
     program: Program
     boot_seconds: float
 
-    def run(self, benchmark: str, iterations: int, warmup: int, seconds: float) -> Sample:
-        """Run one benchmark. Raises GuestError if it fails or exceeds `seconds`."""
-        self.program.send(f"run {benchmark} {iterations} {warmup}\n")
+    def run(
+        self, benchmark: str, iterations: int, warmup: int, seconds: float, batch: int = 1
+    ) -> Sample:
+        """Run one benchmark, `batch` operations a sample. Raises GuestError if it fails or exceeds
+        `seconds`."""
+        self.program.send(f"run {benchmark} {iterations} {warmup} {batch}\n")
         deadline = Deadline(seconds, f"{benchmark} × {iterations} to end")
         return read_sample(
             benchmark, (self.program.expect(_LINE, deadline)[0] for _ in itertools.count())
         )
+
+    def batch(self, benchmark: str, ticks: int, seconds: float) -> int:
+        """How many operations in a row take at least so many `ticks` of the timer, a power of 2.
+        Raises GuestError if no batch does."""
+        self.program.send(f"batch {benchmark} {ticks}\n")
+        deadline = Deadline(seconds, f"a batch of {benchmark}")
+        return read_batch(benchmark, self.program.expect(_LINE, deadline)[0])
 
     def repeat(self, benchmark: str, iterations: int, seconds: float) -> None:
         """Run the operation untimed; the guest does and says the same whatever the count."""

@@ -19,7 +19,9 @@ def vmm_argv(guest: Guest) -> list[str]:
     hypervisor. With `virtio_console` the terminal is hvc0, and what a kernel has to say before it
     has found that comes out of the UART.
     """
-    machine = f"virt,accel=kvm,gic-version={guest.gic},dtb-randomness=off"
+    machine = f"virt,accel=kvm,gic-version={guest.gic}"
+    if not guest.seed:
+        machine += ",dtb-randomness=off"
     if guest.virtual_el2:
         machine += ",virtualization=on"
     argv = [
@@ -35,7 +37,7 @@ def vmm_argv(guest: Guest) -> list[str]:
         "-m",
         f"{guest.memory_mib}M",
         "-seed",
-        "1",
+        str(guest.seed or 1),
         "-nodefaults",
         "-nographic",
         "-no-reboot",

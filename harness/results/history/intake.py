@@ -2,7 +2,7 @@
 """Run folders as rows of the database. They come from elsewhere: nothing is taken on trust."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -138,7 +138,7 @@ def facts(folder: RunFolder) -> dict[str, Any]:
         "id": metadata.run_id,
         "started": started.replace(tzinfo=started.tzinfo or UTC).astimezone(UTC),
         "playbook": playbook.get("name"),
-        "repetitions": playbook.get("repetitions"),
+        "repetitions": _rounds(playbook),
         "state": metadata.state,
         "harness": metadata.harness,
         "emulator": metadata.emulator,
@@ -149,6 +149,12 @@ def facts(folder: RunFolder) -> dict[str, Any]:
         "kernels": subject.written(metadata.kernels),
     }
     return {key: value for key, value in known.items() if value is not None}
+
+
+def _rounds(playbook: Mapping[str, Any]) -> Any:
+    """How often the run was to measure each cell before any was measured again."""
+    boots = playbook.get("boots")
+    return boots if isinstance(boots, int) and boots > 1 else playbook.get("repetitions")
 
 
 def _rows(run: Run, record: CellRecord, sequence: str | None) -> Iterator[Row]:

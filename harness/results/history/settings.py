@@ -18,6 +18,7 @@ _NO_SETTING = {
     "configurations",
     "benchmarks",
     "repetitions",
+    "boots",
     "check",
     "spread_limit",
     "benchmark_seconds",
