@@ -7,7 +7,7 @@ Templates of the track see them as `operations`, those that have a number in its
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -35,7 +35,8 @@ class Operation:
     `number` is None where nothing stands for it; `enc` is (Op0, Op1, CRn, CRm, Op2); `asm` the
     assembler's spelling; `v83` and `neve` what becomes of it under ARMv8.3 and NEVE; `by` the
     control that traps it; `vncr` its offset in the FEAT_NV2 page, in bytes; `page` that in ours,
-    which has a few more; `twin` the sysreg of the EL1 register that NEVE takes for it.
+    which has a few more; `twin` the sysreg of the EL1 register that NEVE takes for it; `e2h` the
+    register that the name stands for with E2H = 1.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Operation:
     vncr: int | None
     page: int | None
     twin: int | None
+    e2h: str | None = None
 
     @property
     def sysreg(self) -> int:
@@ -58,6 +60,8 @@ class Operation:
 
 def load(folder: Path) -> dict[str, list[Operation]]:
     """The tables for the templates of the series in `folder`; empty where it has none.
+
+    `with_e2h` are all of them as a guest hypervisor with E2H = 1 has them.
 
     Raises UserError naming an entry that contradicts the architecture's table.
     """
@@ -75,7 +79,11 @@ def load(folder: Path) -> dict[str, list[Operation]]:
     numbers = [item.number for item in numbered]
     if numbers != list(range(1, len(numbers) + 1)) or len(numbers) > MAX_NUMBER:
         raise UserError(f"{file}: the numbers of the operations are not 1, 2, …")
-    return {"operations": numbered, "natives": [item for item in found if not item.number]}
+    natives = [item for item in found if not item.number]
+    rows = {name.upper(): row for section in _KINDS for name, row in ours[section].items()}
+    by_name = {item.name: item for item in found}
+    with_e2h = [_with_e2h(item, rows[item.name], by_name) for item in (*numbered, *natives)]
+    return {"operations": numbered, "natives": natives, "with_e2h": with_e2h}
 
 
 @cache
@@ -94,7 +102,8 @@ def redirections(track: str, *, e2h: bool) -> dict[str, str]:
     """
     tables = load(KERNEL_PATCHES / track)
     if tables:
-        return {item.name: _NEVE[item.neve] for item in chain(*tables.values()) if item.neve}
+        both = tables["with_e2h"] if e2h else chain(tables["operations"], tables["natives"])
+        return {item.name: _NEVE[item.neve] for item in both if item.neve}
     return {"ERET": "trap"} | {
         name: _redirection(name, entry, table, e2h)
         for table in registers.tables().values()
@@ -129,6 +138,16 @@ def _packed(encoding: Sequence[int]) -> int:
     return op0 << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
 
 
+def _with_e2h(
+    item: Operation, row: Mapping[str, Any], by_name: Mapping[str, Operation]
+) -> Operation:
+    """`item` for a guest hypervisor with E2H = 1, to whom a name of EL1 is a register of EL2."""
+    v83 = row.get("vhe", item.v83)
+    neve = row.get("neve_vhe", None if v83 == "native" else item.neve)
+    page = by_name[item.e2h].page if item.e2h else item.page
+    return replace(item, v83=v83, neve=None if neve == "native" else neve, page=page)
+
+
 def _operation(
     name: str, row: Mapping[str, Any], architecture: Mapping[str, Any], kind: str
 ) -> Operation:
@@ -146,6 +165,7 @@ def _operation(
         vncr=known.get("vncr"),
         page=known.get("vncr", row.get("page")),
         twin=_packed(architecture[twin]["enc"]) if twin and row.get("neve") == "twin" else None,
+        e2h=row.get("e2h"),
     )
     problems = {
         "is unknown to the architecture's table": not known and name != "ERET" and "enc" not in row,
