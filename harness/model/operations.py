@@ -36,7 +36,7 @@ class Operation:
     assembler's spelling; `v83` and `neve` what becomes of it under ARMv8.3 and NEVE; `by` the
     control that traps it; `vncr` its offset in the FEAT_NV2 page, in bytes; `page` that in ours,
     which has a few more; `twin` the sysreg of the EL1 register that NEVE takes for it; `e2h` the
-    register that the name stands for with E2H = 1.
+    register that the name stands for with E2H = 1, `changed` whether that changes the classes.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Operation:
     page: int | None
     twin: int | None
     e2h: str | None = None
+    changed: bool = False
 
     @property
     def sysreg(self) -> int:
@@ -145,7 +146,9 @@ def _with_e2h(
     v83 = row.get("vhe", item.v83)
     neve = row.get("neve_vhe", None if v83 == "native" else item.neve)
     page = by_name[item.e2h].page if item.e2h else item.page
-    return replace(item, v83=v83, neve=None if neve == "native" else neve, page=page)
+    neve = None if neve == "native" else neve
+    changed = (v83, neve) != (item.v83, item.neve)
+    return replace(item, v83=v83, neve=neve, page=page, changed=changed)
 
 
 def _operation(

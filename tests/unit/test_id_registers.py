@@ -29,7 +29,6 @@ def test_what_has_an_el2_half_is_hidden():
         "TLB": ("ID_AA64ISAR0_EL1", 56),
         "FGT": ("ID_AA64MMFR0_EL1", 56),
         "ECV": ("ID_AA64MMFR0_EL1", 60),
-        "VH": ("ID_AA64MMFR1_EL1", 8),
         "LO": ("ID_AA64MMFR1_EL1", 16),
         "XNX": ("ID_AA64MMFR1_EL1", 28),
         "NV": ("ID_AA64MMFR2_EL1", 24),
@@ -46,7 +45,9 @@ def test_el2_is_where_it_was_asked_for():
         for lsb in range(0, 64, 4)
         if field(name, lsb, el2=True) > field(name, lsb)
     ]
-    assert more == [("ID_AA64PFR0_EL1", 8)]
+    assert field("ID_AA64MMFR1_EL1", 8) == 0
+    assert field("ID_AA64MMFR1_EL1", 8, el2=True) == 1
+    assert more == [("ID_AA64PFR0_EL1", 8), ("ID_AA64MMFR1_EL1", 8)]
 
 
 def test_a_track_without_the_file_has_none():

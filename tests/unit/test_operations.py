@@ -32,6 +32,22 @@ def test_table_is_joined_with_the_architectures(tmp_path):
     assert [item.name for item in tables["natives"]] == ["TPIDR_EL1"]
 
 
+def test_with_e2h_a_name_of_el1_is_a_register_of_el2():
+    tables = operations.load(KERNEL_PATCHES / "v4.10")
+    plain = {item.name: item for item in (*tables["operations"], *tables["natives"])}
+    seen = {item.name: item for item in tables["with_e2h"]}
+    assert list(seen) == list(plain)
+    assert (plain["SCTLR_EL1"].v83, plain["SCTLR_EL1"].neve) == ("trap", "memory")
+    assert (seen["SCTLR_EL1"].v83, seen["SCTLR_EL1"].neve) == ("native", None)
+    assert seen["SCTLR_EL1"].e2h == "SCTLR_EL2"
+    assert seen["CPACR_EL1"].page == plain["CPTR_EL2"].page
+    assert all(item.e2h in plain for item in seen.values() if item.e2h)
+    for name, item in seen.items():
+        if name.endswith("_EL12"):
+            assert (item.v83, item.neve) == ("hvc", "memory")
+            assert item.page == plain[f"{name.removesuffix('2')}"].page
+
+
 def test_track_without_a_table_has_none(tmp_path):
     assert operations.load(tmp_path) == {}
 
