@@ -50,6 +50,8 @@ class Configuration(StrEnum):
     NESTED_NEVE_MEMORY = "nested-neve-memory"
     NESTED_NEVE_REGISTERS = "nested-neve-registers"
     NESTED_NEVE_VHE = "nested-neve-vhe"
+    NESTED_NEVE_MEMORY_VHE = "nested-neve-memory-vhe"
+    NESTED_NEVE_REGISTERS_VHE = "nested-neve-registers-vhe"
 
     @property
     def nested(self) -> bool:

@@ -29,7 +29,7 @@ TROUBLE = (
     "detected stall|stall on CPU|Bad mode|HYP [p]anic|"
     "corruption"
 )
-CONFIGURATIONS = ("nested-v8.3", "nested-neve")
+CONFIGURATIONS = ("nested-v8.3", "nested-neve", "nested-v8.3-vhe", "nested-neve-vhe")
 SECONDS = 900  # real ones, at most: a busy machine may run at a hundredth of its own time
 L1_MIB = 640
 LOST_KIB = 4096  # what L0 may keep for itself
@@ -65,7 +65,7 @@ class Column:
     @property
     def neve(self):
         """NEVE's mechanisms that the guest hypervisor uses, as VNCR_EL2 has them."""
-        return 3 if self.configuration == "nested-neve" else 0
+        return 3 if self.configuration.startswith("nested-neve") else 0
 
 
 def matrix():
