@@ -51,7 +51,7 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
             "interval": _interval(table),
             "batches": "empty" in measured.samples,
             "exact": exact,
-            "unusual": bool((table["share"] < USUAL).any()),
+            "unusual": bool((table[["share", "cost_share"]] < USUAL).any(axis=None)),
             "usual": f"{USUAL:.0%}",
             "comparability": _comparability(table, measured.legend.compared),
             "outliers": _OUTLIERS.format(
@@ -158,12 +158,18 @@ def _traps(row: dict[str, Any], digits: int) -> str:
     took just so many."""
     if not row["exact"]:
         return number(row["traps"], digits)
-    return number(row["traps"], 0) + (" ?" if row["share"] < USUAL else "")
+    return number(row["traps"], 0) + _mark(row["share"])
+
+
+def _mark(share: float) -> str:
+    """Of a value that too few of the operations had exactly."""
+    return " ?" if share < USUAL else ""
 
 
 def _cost(row: dict[str, Any], mixed: bool) -> str:
     unit = f" {row['unit']}" if mixed and pd.notna(row["cost"]) else ""
-    return number(row["cost"], 0, unit)
+    mark = _mark(row["cost_share"]) if row["statistic"] == Statistic.MODE else ""
+    return number(row["cost"], 0, unit) + mark
 
 
 def _ratio(row: dict[str, Any]) -> str:

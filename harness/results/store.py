@@ -125,12 +125,16 @@ class RunFolder:
             self.results.write(self.records())
 
     def records(self) -> list[CellRecord]:
-        """The newest record of every cell; a torn last line of a crashed run is passed over.
-        Raises UserError if it is damaged, or a newer harness wrote it."""
+        """The newest record of every cell, in the order of the plan: which of two hosts was first
+        is chance. A torn last line of a crashed run is passed over.
+
+        Raises UserError if it is damaged, or a newer harness wrote it.
+        """
         newest: dict[str, CellRecord] = {}
         for record in self._read():
             newest[record.id] = record
-        return list(newest.values())
+        planned = {cell: place for place, cell in enumerate(self.metadata.planned)}
+        return sorted(newest.values(), key=lambda each: planned.get(each.id, len(planned)))
 
     def standing(self) -> Standing:
         """What has passed, failed, and was planned but has not ended."""

@@ -19,7 +19,8 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     that of the same host's vm, if this is not 0 and in the same unit) and the paper's paper_cost
     (cycles), paper_ratio, paper_traps. Repetitions are joined by their median. `exact` says
     whether traps were counted operation by operation, `share` which part of the operations took
-    exactly so many, in the worst repetition. Unknown cells are NaN.
+    exactly so many, and `cost_share` which part had exactly that cost, in the worst repetition.
+    Unknown cells are NaN.
     """
     totals = _ordered(results[results["reason"] == ""])
     order = totals[_KEYS].drop_duplicates()
@@ -29,6 +30,7 @@ def summary(results: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     cost_rows = totals[totals["metric"] == "cost"].groupby(_KEYS, sort=False)
     table["stdev"] = cost_rows["stdev"].median()
     table[["unit", "statistic"]] = cost_rows[["unit", "statistic"]].first()
+    table["cost_share"] = cost_rows["share"].min()
     trap_rows = totals[totals["metric"] == "traps"]
     table["exact"] = (
         (trap_rows["statistic"] == "mode")

@@ -68,6 +68,8 @@ static inline void write32(uint64_t address, uint32_t value)
 	asm volatile("str %w0, [%1]" :: "r" (value), "r" (address) : "memory");
 }
 
+bool has_cycles(void);
+
 /* The virtual counter. */
 static inline uint64_t counter(void)
 {
@@ -77,7 +79,7 @@ static inline uint64_t counter(void)
 	return value;
 }
 
-/* The PMU's cycle counter, which the hypervisor must let us read. */
+/* The PMU's cycle counter, which the hypervisor must let us read: has_cycles(). */
 static inline uint64_t cycles(void)
 {
 	uint64_t value;

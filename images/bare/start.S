@@ -135,7 +135,27 @@ vectors:
 	vector	unexpected_entry
 	.endr
 
+	/* bool has_cycles(void): whether cycles() may be read; it is undefined without a PMU */
+	.globl	has_cycles
+has_cycles:
+	mov	x0, #0
+try_cycles:
+	mrs	x1, pmccntr_el0
+	mov	x0, #1
+tried_cycles:
+	ret
+
 unexpected_entry:
+	mrs	x1, elr_el1
+	adrp	x2, try_cycles
+	add	x2, x2, :lo12:try_cycles
+	cmp	x1, x2
+	b.ne	1f
+	adrp	x2, tried_cycles
+	add	x2, x2, :lo12:tried_cycles
+	msr	elr_el1, x2
+	eret
+1:
 	mrs	x0, esr_el1
 	mrs	x1, elr_el1
 	mrs	x2, far_el1

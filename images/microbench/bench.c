@@ -194,7 +194,7 @@ bool use_timer(const char *name)
 		timer = (struct timer){ "virtual", hz };
 		return true;
 	}
-	if (!same(name, "cycles"))
+	if (!same(name, "cycles") || !has_cycles())
 		return false;
 	start = counter();
 	start_cycles = cycles();

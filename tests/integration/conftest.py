@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Real machines. Kernel and images come from the user's cache, or are built into it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from harness.model.inventory import TcgHostSpec
 from harness.model.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
+from harness.results.frames import read_csv
 from tests.integration.nesting import CONFIGURATIONS, booted_by, start_l2
 from tests.integration.server.machine import running
 
@@ -117,6 +119,13 @@ def machine(artifacts, tmp_path_factory):
                 Cache.default(), TcgHostSpec(), artifacts, tmp_path_factory.mktemp("consoles")
             )
         )
+
+
+def figures(folder):
+    """All that a run has measured: its rows, and what each cell has seen, but for its name."""
+    rows = read_csv(folder / "results.csv").drop(columns="run_id").to_csv(index=False)
+    records = map(json.loads, (folder / "cells.jsonl").read_text().splitlines())
+    return rows, {record["id"]: record["samples"] for record in records}
 
 
 def emulators(process):

@@ -75,6 +75,24 @@ def test_what_ends_an_interrupt_is_told_from_what_times_it(found):
     assert batched == pytest.approx(10, abs=2)
 
 
+class OfServer(Batched):
+    """The guest is to try the cycle counter, which today's small kernels have no driver of."""
+
+    def text(self, shelf, guests, benchmarks):
+        return super().text(shelf, guests, benchmarks).replace("TIMER=virtual", "TIMER=cycles")
+
+
+def test_a_guest_without_a_cycle_counter_takes_the_other(artifacts, tmp_path):
+    plain = micro_script(artifacts, 3, "vm")
+    wanted = OfServer(plain.artifacts, plain.spec, plain.configuration, plain.event)
+    with under_way(wanted, ["virtual-eoi"], tmp_path) as script:
+        found = script.measure(wanted.step("virtual-eoi"), wanted.event, (0, 1))
+        script.ended()
+    assert "no-such-timer" in (tmp_path / "l0.log").read_text(errors="replace")
+    assert found.sample.timer == "virtual"
+    assert cost(found) == pytest.approx(10, abs=2)
+
+
 def test_batches_by_hand(machine, artifacts):
     guest = Guest(machine.put(artifacts.files[File.MICROBENCH]), GUEST_CPUS, 128, 3)
     with microbench_guest(machine, guest, name="batches", boot_seconds=TIMEOUT) as micro:
