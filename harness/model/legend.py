@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from harness.model.application import applications
+from harness.model.aside import Aside
 from harness.model.measurement import OPEN
 from harness.model.operations import redirections
 from harness.model.track import Track, e2h
@@ -45,6 +46,8 @@ class Legend(BaseModel):
     """By kind of guest hypervisor (vhe: E2H=1) and by what NEVE makes of an access ("memory",
     "memory (reads)", "EL1 register", "trap"): the names of registers and instructions, with
     spaces between."""
+    asides: tuple[Aside, ...] = ()
+    """Where traps part from the paper's."""
     applications: dict[str, ApplicationLegend] = {}
     """The run's applications."""
 
@@ -52,8 +55,10 @@ class Legend(BaseModel):
     def of(cls, track: str, benchmarks: Iterable[str]) -> "Legend":
         """What the tables say today. Raises UserError for a track that is unknown."""
         names = [name for name in benchmarks if name in applications()]
+        loaded = Track.load(track)
         return cls(
-            compared=Track.load(track).compared,
+            compared=loaded.compared,
+            asides=() if names else loaded.asides,
             redirections={}
             if names
             else {"nvhe": _by_kind(track, e2h=False), "vhe": _by_kind(track, e2h=True)},

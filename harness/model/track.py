@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.model.aside import Aside
 from harness.model.origin import Origin, origin_of
 from harness.model.series import ParameterValue, PatchSeries
 from harness.model.version import ALL_VERSIONS, VERSION, VersionRange
@@ -56,8 +57,8 @@ class Track:
     accesses of its guest hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives
     EL2 to VMs with a GICv2, for which no VMM asks; `nv_switch` what chooses between ARMv8.3 and
     NEVE, where the guest hypervisor's kernel does not; `compared` how far its results compare with
-    the paper's; `server` the fragments that L0 needs on some servers, by SshHostSpec's `features`
-    (`kaslr`: where it is booted several times);
+    the paper's, and `asides` the registers behind that; `server` the fragments that L0 needs on
+    some servers, by SshHostSpec's `features` (`kaslr`: where it is booted several times);
     `applications` those that all kernels need for applications.
     """
 
@@ -74,6 +75,7 @@ class Track:
     implied_el2: str | None = None
     nv_switch: NvSwitch | None = None
     compared: str = ""
+    asides: tuple[Aside, ...] = ()
     server: Mapping[str, Path] = field(default_factory=dict)
     applications: tuple[Path, ...] = ()
 
@@ -100,6 +102,7 @@ class Track:
             server={name: file.parent / path for name, path in data["server"].items()},
             applications=tuple(file.parent / path for path in data["applications"]),
             compared=" ".join(data["compared"].split()),
+            asides=tuple(Aside(**item) for item in data.get("asides", ())),
         )
 
     def host_arguments(self, gic: int) -> Sequence[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 from harness.model.measurement import USUAL, Statistic
 from harness.model.track import e2h, nested
 from harness.results import bootstrap, tables
+from harness.results.asides import beside_paper
 from harness.results.content import Content, number
 from harness.results.measured import Measured
 
@@ -53,6 +54,7 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
             "exact": exact,
             "unusual": bool((table[["share", "cost_share"]] < USUAL).any(axis=None)),
             "usual": f"{USUAL:.0%}",
+            "asides": beside_paper(table, where, measured.legend.asides),
             "comparability": _comparability(table, measured.legend.compared),
             "outliers": _OUTLIERS.format(
                 of_operations=_statistic(table), turns=_TURNS[measured.boots]

@@ -39,6 +39,8 @@ void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step)
 					continue;
 				gprs[rt] = good;
 			}
+			if (op == PV_EL2_OP_HCR_EL2)
+				gprs[rt % 31] &= ~HCR_E2H;
 			pv_write(ELR_EL2, (uint64_t)(snippet + 1));
 			pv_write(SPSR_EL2, DAIF | MODE_EL2H);
 		}

@@ -79,6 +79,7 @@ extern char climb_vectors[], climb_el1_vectors[];
 #define HCR_AMO		(1ul << 5)
 #define HCR_TGE		(1ul << 27)
 #define HCR_RW		(1ul << 31)
+#define HCR_E2H		(1ul << 34)
 #define HCR_SANE	(HCR_RW | HCR_AMO | HCR_IMO | HCR_FMO)
 #define DAIF		0x3c0ul
 #define MODE_EL0T	0ul
@@ -124,6 +125,7 @@ extern bool has_el2;	/* Are we in a virtual EL2? If not, this is an ordinary gue
 void vel2_start(void);
 void vel2_sane(void);
 void wild_lower_levels(void);
+uint64_t survivable_hcr(uint64_t value);
 uint64_t vel2_good_value(uint32_t op, bool *vital);
 void watchdog_start(uint32_t microseconds);
 void watchdog_stop(void);
@@ -144,7 +146,7 @@ extern volatile bool helper_busy, helper_told;
 extern volatile uint64_t helper_vncr;
 void secondary_entry(void);	/* of start.S */
 
-/* attacks.c, distributor.c, features.c, interrupts.c, neve.c, tables.c, isolation.c */
+/* attacks.c, distributor.c, features.c, interrupts.c, neve.c, tables.c, isolation.c, e2h.c */
 struct attack {
 	const char *name;
 	bool needs_el2;
@@ -154,7 +156,8 @@ struct attack {
 };
 
 extern const struct attack attacks[], interrupt_attacks[], neve_attacks[], table_attacks[],
-			   isolation_attacks[], feature_attacks[], distributor_attacks[];
+			   isolation_attacks[], feature_attacks[], distributor_attacks[],
+			   e2h_attacks[];
 void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step);
 uint64_t hvc_ladder(enum level level);
 bool lethal(const char *name);

@@ -57,7 +57,7 @@ static void run_attack(char *at)
 {
 	static const struct attack *const lists[] = {
 		attacks, interrupt_attacks, neve_attacks, table_attacks, isolation_attacks,
-		feature_attacks, distributor_attacks, NULL,
+		feature_attacks, distributor_attacks, e2h_attacks, NULL,
 	};
 	const char *name = next_word(&at);
 	uint32_t rounds = number(next_word(&at));

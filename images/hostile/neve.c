@@ -23,10 +23,9 @@
 static volatile uint64_t (*pages)[SLOTS] = (void *)arena;
 static uint64_t mistakes;
 
-/* Without IMO the watchdog would not bring us back. */
 static uint64_t survivable(int slot, uint64_t value)
 {
-	return slot == SLOT_HCR_EL2 ? (value | HCR_IMO) & ~HCR_TGE : value;
+	return slot == SLOT_HCR_EL2 ? survivable_hcr(value) : value;
 }
 
 static void fill(volatile uint64_t *page)

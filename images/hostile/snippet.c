@@ -62,7 +62,7 @@ void vel2_access(uint32_t op, bool is_read, uint64_t value)
 	wild_gprs(gprs);
 	gprs[0] = vel2_good_value(op, &vital);
 	if (!vital || is_read)
-		gprs[0] = value;
+		gprs[0] = op == PV_EL2_OP_HCR_EL2 ? value & ~HCR_E2H : value;
 	write_snippet(&word, 1);
 	run_snippet(EL2, gprs);
 	note(this_frame()->x0);

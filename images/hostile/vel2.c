@@ -54,6 +54,7 @@ void vel2_sane(void)
 	pv_write(HCR_EL2, HCR_SANE);
 	pv_write(VTTBR_EL2, 0);
 	pv_write(VTCR_EL2, VTCR_40_BITS);
+	pv_write(TCR_EL2, TCR_EL2_VALUE);
 	pv_write(CPTR_EL2, CPTR_EL2_VALUE);
 	pv_write(MDCR_EL2, 0);
 	pv_write(HSTR_EL2, 0);
@@ -89,6 +90,15 @@ uint64_t vel2_good_value(uint32_t op, bool *vital)
 	return 0;
 }
 
+/*
+ * Without IMO the watchdog would not bring us back. E2H is for the attacks that know what they
+ * do: with it the registers of EL1 are ours.
+ */
+uint64_t survivable_hcr(uint64_t value)
+{
+	return (value | HCR_IMO) & ~(HCR_TGE | HCR_E2H);
+}
+
 /* What the levels below run with. */
 void wild_lower_levels(void)
 {
@@ -111,8 +121,7 @@ void wild_lower_levels(void)
 	pv_write(CNTHCTL_EL2, wild());
 	pv_write(CNTVOFF_EL2, wild());
 	pv_write(VMPIDR_EL2, wild());
-	/* Without IMO the watchdog would not bring us back. */
-	pv_write(HCR_EL2, (hcr | HCR_IMO) & ~HCR_TGE);
+	pv_write(HCR_EL2, survivable_hcr(hcr));
 }
 
 /* An interrupt to virtual EL2, whatever the levels below do. */

@@ -35,9 +35,10 @@ OF_VIRTUAL_EL2 = {
     "tables": 400,
     "race": 1500,
     "neve": 400,
+    "e2h": 400,
 }
 OF_GICV2 = {"frames": 1000}
-CHECKED = {"vmids": 1000, "address": 60, "cpus": 30} | CHECKED_OF_ANY_GUEST
+CHECKED = {"vmids": 1000, "address": 60, "cpus": 30, "hosted": 200} | CHECKED_OF_ANY_GUEST
 ENDS = (
     "reset",
     "vectors",

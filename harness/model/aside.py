@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""Why a count of traps is another one than the paper's, as a track's series.toml says it."""
+
+from pydantic import BaseModel
+
+from harness.model.measurement import OPEN
+
+
+class Aside(BaseModel):
+    """What is to be said of some registers beside the paper's count."""
+
+    model_config = OPEN
+
+    reasons: tuple[str, ...]
+    """The registers that trap here."""
+    said: str
+    """Why the paper's count can be without them."""
+    vhe: bool | None = None
+    """The guest hypervisors that it is about: with VHE, without, or all."""
