@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Why a count of traps is another one than the paper's, as a track's series.toml says it."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from harness.model.measurement import OPEN
 
@@ -17,3 +17,8 @@ class Aside(BaseModel):
     """Why the paper's count can be without them."""
     vhe: bool | None = None
     """The guest hypervisors that it is about: with VHE, without, or all."""
+
+    @field_validator("said")
+    @classmethod
+    def _one_line(cls, said: str) -> str:
+        return " ".join(said.split())
