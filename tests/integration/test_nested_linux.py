@@ -11,6 +11,7 @@ from harness.machine import levels
 from harness.machine.console import Shell
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.levels import GuestPlace
+from harness.model.track import e2h
 from tests.integration import nesting
 from tests.integration.nesting import (
     IMMEDIATES,
@@ -99,9 +100,10 @@ def l2(l1, setup):
     )
 
 
-def test_l1(l1):
-    said = l1.run("nproc; dmesg | grep -E 'Hyp mode|started at EL'")
-    assert said.split()[0] == "2" and "Hyp mode initialized" in said and "at EL2" in said
+def test_l1(l1, setup):
+    mode = "VHE mode" if e2h(setup.configuration) else "Hyp mode"
+    said = l1.run("nproc; dmesg | grep -E 'mode initialized|started at EL'")
+    assert said.split()[0] == "2" and f"{mode} initialized" in said and "at EL2" in said
     found = verdicts(
         l1.run(
             "/tmp/selftest ticks:1+sleeps:20:10000 ipis:500 virtio:100 "
