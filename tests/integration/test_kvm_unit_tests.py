@@ -127,10 +127,6 @@ class L0:
         return Outcome(run, ended.output, ended.status)
 
 
-def configuration(track, kind):
-    return kind if kind in track.modes else f"{kind}-vhe"
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -144,7 +140,7 @@ def l0(request, tmp_path_factory):
     if name == "v4.10":
         request.getfixturevalue("v4_10")  # skips without its source
     track, cache, folder = Track.load(name), Cache.default(), tmp_path_factory.mktemp("kut")
-    kinds = [configuration(track, kind) for kind in ("nested-v8.3", "nested-neve")]
+    kinds = [kind for kind in nesting.CONFIGURATIONS if kind in track.modes]
     prepared = build_all(cache, Progress(), nesting.booted_by(name, *kinds))
     files = {f"{run.flat}.flat": BUILD / "arm" / f"{run.flat}.flat" for run in RUNS}
     files["environment"] = folder / "environment"
@@ -160,11 +156,18 @@ def l0(request, tmp_path_factory):
         assert not trouble(host)
 
 
-@pytest.fixture(scope="module", params=["nested-neve", pytest.param("nested-v8.3", marks=stress)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[] if name.startswith("nested-neve") else stress)
+        for name in nesting.CONFIGURATIONS
+    ],
+)
 def l1(request, l0):
     """The guest hypervisor, waiting for guests."""
-    track = l0.artifacts.setup.track
-    name = configuration(track, request.param)
+    track, name = l0.artifacts.setup.track, request.param
+    if name not in track.modes:
+        pytest.skip(f"track {track.name} has no {name}")
     guest = nesting.hypervisor(
         l0.host, l0.artifacts, name, gic=l0.gic, memory_mib=L1_MIB, cpus=CPUS
     )

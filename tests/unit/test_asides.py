@@ -24,9 +24,7 @@ def said(configuration, **traps):
         for reason, value in {"": total, **traps}.items()
     ]
     results = frame(rows)
-    return beside_paper(
-        tables.summary(results, reference.load()), tables.reasons(results), ASIDES
-    )
+    return beside_paper(tables.summary(results, reference.load()), tables.reasons(results), ASIDES)
 
 
 def test_a_difference_is_told_by_register():
