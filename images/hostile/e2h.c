@@ -11,10 +11,15 @@
 #define SVC		0xd4000001u
 #define MRS_X0_CONTEXTIDR_EL1	0xd538d020u
 #define MSR_CONTEXTIDR_EL1_X1	0xd518d021u
+#define DAIFCLR_I	0xd50342ffu
+#define LOOP		0x14000000u		/* b . */
+#define SLOT_HCR_EL2	(0x78 / 8)	/* as in the page of FEAT_NV2 */
+#define PAGE_OF_VNCR	0x0000fffffffff000ul
+#define VNCR_MEMORY	1
+#define WATCHDOG_US	2000
 #define VECTOR_LOWER_SYNC	8
 #define ESR_EC(esr)	((esr) >> 26)
 #define EC_SVC64	0x15
-#define EC_HVC64	0x16
 
 static uint64_t mistakes;
 
@@ -79,6 +84,33 @@ static void execute(uint32_t word, enum level level, int vector, uint64_t class,
 		expect(ESR_EC(read_native(esr_el1)) == class, read_native(esr_el1));
 }
 
+/*
+ * Interrupts are ours with TGE, also if the hypervisor has last looked at HCR_EL2 while it was
+ * clear, as a hypervisor with VHE clears it around its guests' TLB maintenance.
+ */
+static void interrupted(void)
+{
+	static const uint32_t words[] = { DAIFCLR_I, LOOP };
+	uint64_t vncr = this_frame()->vncr, gprs[31];
+	volatile uint64_t *page = (void *)(vncr & PAGE_OF_VNCR);
+	int found;
+
+	if (vncr & VNCR_MEMORY)
+		page[SLOT_HCR_EL2] = HCR_RW | HCR_E2H;
+	else
+		pv_write(HCR_EL2, HCR_RW | HCR_E2H);
+	pv_write(TLBI_ALLE1IS, 0);
+	if (vncr & VNCR_MEMORY)
+		page[SLOT_HCR_EL2] = HCR_RW | HCR_E2H | HCR_TGE;
+	else
+		pv_write(HCR_EL2, HCR_RW | HCR_E2H | HCR_TGE);
+	wild_gprs(gprs);
+	write_snippet(words, 2);
+	watchdog_start(WATCHDOG_US);
+	found = run_snippet(EL2, gprs);
+	expect(found == VECTOR_CURRENT_IRQ, found);
+}
+
 /* CONTEXTIDR is one of the registers that EL2 has and EL1 has; nothing depends on it. */
 static void hosted_round(void)
 {
@@ -98,6 +130,9 @@ static void hosted_round(void)
 	expect(pv_read(CONTEXTIDR_EL2) == ours, pv_read(CONTEXTIDR_EL2));
 	expect(pv_read(CNTKCTL_EL12) == 0x3, pv_read(CNTKCTL_EL12));
 	expect((pv_read(CNTHCTL_EL2) & 0x3ff) == 0x202, pv_read(CNTHCTL_EL2));
+
+	interrupted();
+	use_e2h(HCR_TGE);
 
 	/* EL0 is ours, and comes back to us without the host */
 	execute(SVC, EL0, VECTOR_LOWER_SYNC, EC_SVC64, 0);
