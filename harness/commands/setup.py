@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The setup that commands read from a playbook and from their options."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.build.feasible import refuse_empty, refuse_impossible
 from harness.model.inventory import Inventory
-from harness.model.playbook import Payload, load, narrow, on_host, with_payload
+from harness.model.kernel_choice import choices_of
+from harness.model.playbook import Payload, load, narrow, on_host, with_kernels, with_payload
 from harness.model.setup import Setup, Workload
 
 
@@ -15,6 +17,7 @@ def read_setup(
     host: str | None,
     inventory: Path | None = None,
     *,
+    kernels: Sequence[str] = (),
     payload: Payload | None = None,
     workload: Workload | None = None,
     here: bool = True,
@@ -25,6 +28,8 @@ def read_setup(
     playbook = load(path, lab)
     if host:
         playbook = on_host(playbook, host, lab)
+    if kernels:
+        playbook = with_kernels(playbook, choices_of(kernels))
     if payload:
         playbook = with_payload(playbook, payload)
     if only:

@@ -44,6 +44,10 @@ class KernelImage(BaseModel):
     """Where its source came from."""
     sha256: str = ""
     """The image's hash."""
+    commit: str = ""
+    """Of its source, if that is a git repository's."""
+    without: tuple[str, ...] = ()
+    """Parameters of the patch series whose patches do not apply to it."""
 
 
 class Accounting(BaseModel):

@@ -34,6 +34,7 @@ from harness.model.inventory import (
     TcgHostSpec,
     parse_address,
 )
+from harness.model.kernel_choice import KernelChoice, Level, is_release
 from harness.model.shipped import file_of, shipped
 from harness.model.track import Track, nested, track_names
 from harness.model.version import VERSION
@@ -129,6 +130,8 @@ class Payload(Model):
 class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
+    `kernel` is the Linux of all levels, but for those that `kernels` gives another one: a version,
+    a package, a tarball, a tree, or `repository@revision`.
     Either micro-benchmarks or applications: set-up for applications would disturb
     micro-benchmarks. A cell is measured `repetitions` times, during one boot of L0 and by turns
     with the others, or `boots` times, each in a boot of its own; emulated machines are booted for
@@ -143,6 +146,7 @@ class Playbook(Model):
     name: Name = "run"
     track: str = "upstream"
     kernel: Annotated[str, Form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
+    kernels: Mapping[Level, KernelChoice] = {}
     hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
         TcgHostSpec(),
     )
@@ -185,9 +189,11 @@ class Playbook(Model):
                 "payload: names the image of the benchmark `payload`, and nothing else"
             )
         track = Track.load(self.track)
-        if self.kernel:
+        named = {f"kernels: {level}": choice for level, choice in self.kernels.items()}
+        for what, kernel in {"kernel": self.kernel, **named}.items():
             try:
-                track.check(self.kernel, "kernel")
+                if kernel and is_release(kernel):
+                    track.check(kernel, what)
             except UserError as error:
                 raise ValueError(str(error)) from error
         known = track.modes
@@ -376,6 +382,20 @@ def narrow(playbook: Playbook, only: str) -> Playbook:
             entry for entry, name in zip(present, names, strict=True) if name in values
         )
     return playbook.model_copy(update=changes)
+
+
+def with_kernels(playbook: Playbook, kernels: Mapping[Level, str]) -> Playbook:
+    """`playbook` with other kernels of some levels. Raises UserError if one can't be named so."""
+    mine = validate(
+        {
+            "track": playbook.track,
+            "configurations": playbook.configurations,
+            "benchmarks": ["hypercall"],
+            "kernels": {**playbook.kernels, **kernels},
+        },
+        "--kernel",
+    )
+    return playbook.model_copy(update={"kernels": mine.kernels})
 
 
 def with_payload(playbook: Playbook, payload: Payload) -> Playbook:

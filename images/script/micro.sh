@@ -22,7 +22,7 @@ buffer_kib=8192
 
 # Leave the host as it was.
 restore() {
-	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
 	created
 	rmdir $trace
 	rm -r "$pipes"
@@ -94,7 +94,7 @@ begin() {
 		echo 0 >$trace/tracing_on
 		echo $buffer_kib >$trace/buffer_size_kb
 	fi
-	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
 	create
 	sh -c "exec ${L1:-$VMM}" <"$pipes/in" >"$pipes/out" 2>&1 &
 	vmm=$!
@@ -114,7 +114,7 @@ begin() {
 		await "@MB timer" "@MB error"
 	fi
 	settle
-	if [ -n "$MODE" ] && ! echo "$MODE" >"$MODE_FILE"; then
+	if [ "$MODE" != "$MODE_BOOT" ] && ! echo "$MODE" >"$MODE_FILE"; then
 		fail "virtual EL2 can't be $MODE: $MODE_FILE does not take it"
 	fi
 	echo "@NEVE begun"

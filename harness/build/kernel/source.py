@@ -10,13 +10,15 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.build.kernel.applying import apply_series
 from harness.build.kernel.manifest import Manifest
 from harness.build.kernel.origin import bring
+from harness.build.kernel.patches import Patch
 from harness.cache import Cache, file_sha256, write_atomically
 from harness.errors import UserError
 from harness.model.track import Track
@@ -39,6 +41,28 @@ class Source:
     @property
     def key(self) -> str:
         return self.sha256[:16]
+
+    @property
+    def content(self) -> str:
+        """Names the files that are in it."""
+        return self.sha256
+
+    @property
+    def commit(self) -> str:
+        """None that is known."""
+        return ""
+
+    @property
+    def tree_name(self) -> str:
+        """The folder of its tree."""
+        return f"{self.track}-{self.key}"
+
+    def patched(self, cache: Cache, patches: Sequence[Patch]) -> Path:
+        """Its tree with `patches`, which the caller has locked. Raises UserError naming the patch
+        that does not apply, or if the archive is damaged."""
+        tree = unpack(cache, self)
+        apply_series(tree, self.version, patches)
+        return tree
 
     def verify(self) -> None:
         """Raise UserError if the archive is no longer what was verified."""
@@ -213,22 +237,28 @@ def _version_of(archive: Path, path: Path) -> str:
                 "--occurrence=1",
                 "*/Makefile",
             ]
-        )[:_MAKEFILE_HEAD]
+        )
     except ProcessError as error:
         raise UserError(f"{path} is not a kernel source: it has no Makefile") from error
+    return version_of_makefile(head, str(path))
+
+
+def version_of_makefile(text: str, what: str) -> str:
+    """What the top Makefile of `what` says: `7.3.4`, or `7.3.0-rc1`."""
+    head = text[:_MAKEFILE_HEAD]
     numbers = [
         re.search(rf"^{name} = (\d+)$", head, re.M)
         for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")
     ]
     if not all(numbers):
-        raise UserError(f"{path} is not a kernel source: its Makefile names no version")
+        raise UserError(f"{what} is not a kernel source: its Makefile names no version")
     extra = re.search(r"^EXTRAVERSION = (-rc\d+)$", head, re.M)
     return ".".join(match[1] for match in numbers if match) + (extra[1] if extra else "")
 
 
 def unpack(cache: Cache, source: Source) -> Path:
     """The pristine source tree of `source`, unpacked once."""
-    tree = cache.trees / f"{source.track}-{source.key}" / "src"
+    tree = cache.trees / source.tree_name / "src"
     if tree.is_dir():
         return tree
     parent = _folder(tree.parent)
