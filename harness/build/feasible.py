@@ -98,6 +98,8 @@ def _files(playbook: Playbook) -> Iterator[str]:
         yield f"specjvm: no file {playbook.specjvm.jar}"
     if playbook.payload and not playbook.payload.image.is_file():
         yield f"payload: no file {playbook.payload.image}"
+    if playbook.kernel_config and not playbook.kernel_config.is_file():
+        yield f"kernel_config: no file {playbook.kernel_config}"
     for host in playbook.hosts:
         config = host.kernel_config if isinstance(host, SshHostSpec) else None
         if config and not config.is_file():

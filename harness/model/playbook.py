@@ -131,7 +131,8 @@ class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
     `kernel` is the Linux of all levels, but for those that `kernels` gives another one: a version,
-    a package, a tarball, a tree, or `repository@revision`.
+    a package, a tarball, a tree, or `repository@revision`. `kernel_config` is a file of options
+    that all of them are built with.
     Either micro-benchmarks or applications: set-up for applications would disturb
     micro-benchmarks. A cell is measured `repetitions` times, during one boot of L0 and by turns
     with the others, or `boots` times, each in a boot of its own; emulated machines are booted for
@@ -147,6 +148,7 @@ class Playbook(Model):
     track: str = "upstream"
     kernel: Annotated[str, Form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
     kernels: Mapping[Level, KernelChoice] = {}
+    kernel_config: Path | None = None
     hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
         TcgHostSpec(),
     )

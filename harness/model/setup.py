@@ -67,6 +67,8 @@ class Setup:
             )
         if workload is Workload.APPLICATIONS:
             track = track.with_options(*track.applications)
+        if playbook.kernel_config:
+            track = track.with_options(playbook.kernel_config)
         return cls(playbook, track, workload)
 
     def on(self, hosts: Iterable[HostSpec]) -> "Setup":

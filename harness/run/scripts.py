@@ -86,11 +86,13 @@ class Scripts(CellQueue):
                 self._record(guests)
                 script = Script(program, BOOT_SECONDS)
                 with self.stage(f"{configuration}: boot"):
-                    script.begun()
+                    booted = wanted.verify(script.begun())
+                name = f"{self.spec.name}/{configuration}"
+                self.journal.record(Facts({"booted": {name: booted}}))
                 for under_way in cells:
                     started = time.monotonic()
                     with self.stage(f"{configuration}: {under_way.benchmark}"):
-                        outcome = UnderWay(wanted, script).measure(under_way)
+                        outcome = UnderWay(wanted, script, booted).measure(under_way)
                     self.ended(under_way, outcome, time.monotonic() - started)
                 script.ended()
         except GuestError as error:

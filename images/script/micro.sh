@@ -9,9 +9,10 @@
 #   EVENT       the tracepoint of KVM's that sees exits
 #   TRIGGER     what makes a histogram of it, where it does not see all of an exit; or empty
 #   MORE        times as many operations are counted the second time by that
+#   PROOF       a line that tells of the kernel of the level $level
 # Whoever reads our output gets the guests' consoles as they are, and lines of ours: "@NEVE ...".
 : "${VMM?} ${L1?} ${MODE?} ${MODE_BOOT?} ${MODE_FILE?} ${IMPLIED_EL2?} ${TIMER?} ${EVENT?}" \
-	"${TRIGGER?} ${MORE?}"
+	"${TRIGGER?} ${MORE?} ${PROOF?}"
 tracing=/sys/kernel/tracing
 trace=$tracing/instances/neve
 event=$tracing/events/kvm/$EVENT
@@ -96,6 +97,8 @@ begin() {
 	fi
 	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
 	create
+	level=l0
+	eval "$PROOF"
 	sh -c "exec ${L1:-$VMM}" <"$pipes/in" >"$pipes/out" 2>&1 &
 	vmm=$!
 	exec 3>"$pipes/in" 4<"$pipes/out"
@@ -104,8 +107,10 @@ begin() {
 		created
 		if [ "$TIMER" = cycles ]; then
 			VMM="[ -e $cycle_counter ] && echo Y >$cycle_counter; exec $VMM"
+		else
+			VMM="exec $VMM"
 		fi
-		say "$VMM"
+		say "level=l1; $PROOF; $VMM"
 	fi
 	await "@MB ready"
 	created

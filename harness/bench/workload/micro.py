@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from harness.bench import proof
 from harness.bench.outcome import Outcome
+from harness.bench.proof import Booted
 from harness.bench.script import Effort, Script, Step, outcome, script
 from harness.bench.traps import Event, Histogram
 from harness.build.artifacts import Artifacts
 from harness.build.image.emulator import Emulator
+from harness.build.kernel.build import Kernel
+from harness.errors import GuestError
 from harness.machine import levels
 from harness.machine.console import Program, Shelf
 from harness.machine.guest.vmm import pinned_argv
@@ -88,6 +92,27 @@ class MicroScript:
         placed[0] = replace(placed[0], pinned=self.cpus)
         return dict(zip(wanted, placed, strict=True))
 
+    def kernel(self, level: str) -> Kernel | None:
+        """What is to be booted there; None where that is not ours."""
+        artifacts = self.artifacts
+        if level == "l1":
+            return artifacts.kernels[artifacts.setup.track.hypervisor(self.configuration)]
+        ours = isinstance(self.spec, TcgHostSpec) or self.spec.boots_ours
+        return artifacts.l0(self.spec.name) if ours else None
+
+    def verify(self, said: Sequence[Booted]) -> dict[str, Any]:
+        """What each level has `said` that it booted, for the metadata. Raises GuestError if a level
+        booted something else, or says nothing."""
+        wanted = ["l0", *(["l1"] if self.configuration.nested else [])]
+        if (levels := [booted.level for booted in said]) != wanted:
+            raise GuestError(f"{levels} tell of their kernels, in place of {wanted}")
+        found = {}
+        for booted in said:
+            if kernel := self.kernel(booted.level):
+                booted.verify(kernel)
+            found[booted.level] = booted.record(kernel)
+        return found
+
     def step(self, benchmark: str) -> Step:
         playbook = self.artifacts.setup.playbook
         effort = Effort(
@@ -118,6 +143,7 @@ class MicroScript:
             "EVENT": self.event.name,
             "TRIGGER": "" if self.event.complete else self.event.trigger,
             "MORE": str(Histogram.MORE),
+            "PROOF": proof.SCRIPT,
         }
         return script(variables, [self.step(benchmark) for benchmark in benchmarks])
 
@@ -174,9 +200,12 @@ class UnderWay:
 
     wanted: MicroScript
     script: Script
+    booted: Mapping[str, Any]
 
     def measure(self, cell: Cell) -> Outcome:
         step = self.wanted.step(cell.benchmark)
         pinned = self.wanted.cpus or tuple(range(self.wanted.artifacts.setup.guest_cpus))
         found = self.script.measure(step, self.wanted.event, pinned)
-        return outcome(found, icount=isinstance(self.wanted.spec, TcgHostSpec))
+        told = outcome(found, icount=isinstance(self.wanted.spec, TcgHostSpec))
+        samples = [{**sample, "booted": self.booted} for sample in told.samples]
+        return replace(told, samples=samples)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""`neve ab`: is it worse, and where?"""
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import (
+    AS_JSON,
+    HOST,
+    INVENTORY,
+    KERNELS,
+    ONLY,
+    RUNS,
+    WAIT,
+    Command,
+    print_json,
+)
+
+
+@click.command(cls=Command)
+@click.argument("before")
+@click.argument("after")
+@click.argument("playbook", type=Path, default=Path("fallback.yaml"))
+@click.option(
+    "--vary",
+    type=click.Choice(["kernel", "l0", "l1", "l2", "cpu", "gic", "config"]),
+    default="kernel",
+    show_default=True,
+    help="What BEFORE and AFTER are: kernels of all levels or of one, or what else differs.",
+)
+@click.option(
+    "--effect",
+    type=click.FloatRange(min=0, max=100),
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="The least change that matters, where figures have noise.",
+)
+@ONLY
+@HOST
+@INVENTORY
+@KERNELS
+@WAIT
+@click.option("--resume", metavar="RUN", help="Go on with one that was cut off.")
+@AS_JSON
+def ab(
+    before: str,
+    after: str,
+    playbook: Path,
+    vary: str,
+    effect: float,
+    only: str | None,
+    host: str | None,
+    inventory: Path | None,
+    kernels: tuple[str, ...],
+    wait: float,
+    resume: str | None,
+    as_json: bool,
+) -> None:
+    """Measure BEFORE and AFTER by turns, and say of each cell whether it is the same, faster or
+    slower. The exit code is 0 for the same or faster, 1 for slower, 75 for unsure."""
+    from harness.commands.setup import read_sides
+    from harness.model.variation import Vary
+
+    values = (before, after)
+    setups = read_sides(playbook, Vary(vary), values, only, host, inventory, kernels)
+    from harness.commands.ab import ab as run_ab
+    from harness.commands.ab import require_no_worse
+
+    folder, found = run_ab(RUNS, setups, vary, values, effect / 100, resume=resume, wait=wait)
+    if as_json:
+        print_json(found.data())
+    else:
+        click.echo(found.text())
+        click.echo(f"report: {folder / 'report.html'}")
+    require_no_worse(found)

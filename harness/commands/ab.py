@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""`neve ab`."""
+
+import json
+import random
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from harness.build.artifacts import build_all
+from harness.cache import Cache, write_atomically
+from harness.commands.run import facts_of, reach, repeat_command
+from harness.commands.session import Session, facts_in_common
+from harness.errors import GuestError, InfrastructureError, UserError
+from harness.model.inventory import TcgHostSpec
+from harness.model.playbook import Cell
+from harness.model.setup import Setup
+from harness.progress import Progress
+from harness.results import report
+from harness.results.measured import Measured
+from harness.results.sides import Answer, answers
+from harness.results.sides_report import Sides
+from harness.results.store import RunFolder, new_folder
+
+_NAMES = ("before", "after")
+
+
+def ab(
+    runs: Path,
+    setups: tuple[Setup, Setup],
+    vary: str,
+    values: tuple[str, str],
+    effect: float,
+    *,
+    resume: str | None = None,
+    wait: float = 0,
+) -> tuple[Path, Sides]:
+    """Measure both sides by turns, each in a run of its own below one folder, and judge them: the
+    folder, and what was found. `resume` names the folder of an experiment that was cut off."""
+    cache, progress = Cache.default(), Progress()
+    folder = _resumed(runs, resume, vary, values) if resume else None
+    reach(setups[1].playbook, runs, wait, progress)
+    artifacts = [build_all(cache, progress, setup) for setup in setups]
+    facts = [facts_of(cache, each) for each in artifacts]
+    if folder is None:
+        folder = new_folder(runs, f"{setups[0].playbook.name}-ab")
+        known = {"vary": vary, "values": values, "repeat": repeat_command()}
+        write_atomically(folder / "ab.json", json.dumps(known, indent=2) + "\n")
+    sessions = [
+        Session(_side(folder, name, known), made, progress, wait=wait)
+        for name, known, made in zip(_NAMES, facts, artifacts, strict=True)
+    ]
+    again = f"{json.loads((folder / 'ab.json').read_text())['repeat']} --resume {folder.name}"
+    with ExitStack() as stack:
+        for session in sessions:
+            session.plan()
+            stack.enter_context(session.kept(again))
+        for session, cells in turns(sessions, zlib.crc32(folder.name.encode())):
+            session.execute(cells)
+    for session in sessions:
+        with suppress(GuestError):  # none has passed: the sides say so
+            report.write(session.folder)
+    found = judged(folder, vary, values, effect)
+    found.write(folder)
+    return folder, found
+
+
+def judged(folder: Path, vary: str, values: tuple[str, str], effect: float) -> Sides:
+    """What both runs below `folder` say together."""
+    before, after = (
+        Measured.of(RunFolder.open(folder, f"{folder.name}-{name}")) for name in _NAMES
+    )
+    steady = [
+        str(host.get("name"))
+        for host in before.metadata.playbook.get("hosts", ())
+        if host.get("kind") == "tcg" and before.of_operations
+    ]
+    cells = answers(before, after, effect, steady=steady)
+    return Sides(vary, values, effect, before, after, cells)
+
+
+def turns(sessions: Sequence[Session], seed: int) -> Iterator[tuple[Session, list[Cell]]]:
+    """What is left of both sides, boot by boot: the sides take turns, and where two boots differ,
+    chance says which is first."""
+    chance = random.Random(seed)
+    left = [session.left for session in sessions]
+    for boot in dict.fromkeys(_boot(sessions[0], cell) for cells in left for cell in cells):
+        order = list(zip(sessions, left, strict=True))
+        if not _steady(sessions[0]):
+            chance.shuffle(order)
+        for session, cells in order:
+            mine = [cell for cell in cells if _boot(session, cell) == boot]
+            if mine:
+                yield session, mine
+
+
+def _steady(session: Session) -> bool:
+    """Whether two boots of each host are the same."""
+    playbook = session.artifacts.setup.playbook
+    return all(playbook.exact(host) for host in playbook.hosts)
+
+
+def _boot(session: Session, cell: Cell) -> tuple[Any, ...]:
+    """Names the boot that a cell is in: of a repetition or, on an emulated machine, which is booted
+    for each of them, of a configuration."""
+    hosts = session.artifacts.setup.playbook.hosts
+    alone = all(isinstance(host, TcgHostSpec) for host in hosts)
+    return (cell.repetition, cell.configuration) if alone else (cell.repetition,)
+
+
+def _side(folder: Path, name: str, facts: dict[str, Any]) -> RunFolder:
+    """The run of a side, new or as it was left. Raises UserError if that is of something else."""
+    path = folder / f"{folder.name}-{name}"
+    if not path.exists():
+        return RunFolder.at(path, {**facts, "repeat": repeat_command()})
+    run = RunFolder.open(folder, path.name)
+    if changed := facts_in_common(run.metadata.written(), facts):
+        raise UserError(
+            f"--resume {folder.name}: the {changed} of the side {name} is not the one that it "
+            "began with; start anew"
+        )
+    return run
+
+
+def _resumed(runs: Path, name: str, vary: str, values: tuple[str, str]) -> Path:
+    folder = runs / name
+    try:
+        known = json.loads((folder / "ab.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--resume {name}: {folder} is no experiment of `neve ab`") from error
+    if (known.get("vary"), tuple(known.get("values", ()))) != (vary, values):
+        raise UserError(f"--resume {name}: it compares something else: {known.get('repeat')}")
+    return folder
+
+
+def require_no_worse(found: Sides) -> None:
+    """Raise GuestError if the second side is slower or failed, InfrastructureError if nobody can
+    say so yet."""
+    if found.answer in (Answer.SLOWER, Answer.FAILED):
+        raise GuestError(found.headline)
+    if found.answer is Answer.UNSURE:
+        raise InfrastructureError(
+            f"{found.headline}: more boots, or a larger --effect, may decide it"
+        )
