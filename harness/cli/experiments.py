@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`neve ab`: is it worse, and where?"""
+"""`neve ab` and `bisect`: is it worse, where, and since when?"""
 
 from pathlib import Path
 
@@ -75,3 +75,80 @@ def ab(
         click.echo(found.text())
         click.echo(f"report: {folder / 'report.html'}")
     require_no_worse(found)
+
+
+@click.command(cls=Command)
+@click.argument("good", required=False)
+@click.argument("bad", required=False)
+@click.argument("playbook", type=Path, default=Path("fallback.yaml"))
+@click.option(
+    "--level",
+    "levels",
+    type=click.Choice(["l0", "l1", "l2"]),
+    multiple=True,
+    help="Whose kernel it is; default all.",
+)
+@click.option(
+    "--expect",
+    "expectations",
+    multiple=True,
+    metavar="WHAT",
+    help=(
+        "What a good revision does: 'hypercall/nested-neve-vhe/traps <= 8', or "
+        "'hypercall/nested-neve-vhe passes', if bad ones hang."
+    ),
+)
+@ONLY
+@HOST
+@INVENTORY
+@KERNELS
+@WAIT
+@click.option("--payload", type=Path, help="Boot this flat arm64 image: payload/… passes.")
+@click.option("--payload-arguments", default="", help="Its command line.")
+@click.option("--resume", metavar="RUN", help="Go on with one that was cut off.")
+@AS_JSON
+def bisect(
+    good: str | None,
+    bad: str | None,
+    playbook: Path,
+    levels: tuple[str, ...],
+    expectations: tuple[str, ...],
+    only: str | None,
+    host: str | None,
+    inventory: Path | None,
+    kernels: tuple[str, ...],
+    wait: float,
+    payload: Path | None,
+    payload_arguments: str,
+    resume: str | None,
+    as_json: bool,
+) -> None:
+    """Find the commit between GOOD (repository@revision) and BAD (a revision of the same
+    repository) that changed what is expected. Revisions that do not build or boot are skipped."""
+    from harness.commands import bisect as commands
+    from harness.model.playbook import Payload
+
+    if resume:
+        folder, book = commands.reopened(RUNS, resume)
+    elif good is None or bad is None:
+        raise click.UsageError("GOOD and BAD are missing (or --resume RUN)")
+    else:
+        from harness.commands.setup import read_setup
+        from harness.model.expectation import Expectation
+        from harness.model.kernel_choice import Level
+
+        image = Payload(image=payload, arguments=payload_arguments) if payload else None
+        setup = read_setup(playbook, only, host, inventory, kernels=kernels, payload=image)
+        book = setup.playbook
+        folder = commands.start(
+            RUNS,
+            book,
+            (good, bad),
+            [Level(level) for level in levels] or list(Level),
+            [Expectation.of(text) for text in expectations],
+        )
+    found = commands.Search(folder, book, wait).run()
+    if as_json:
+        print_json(found.data())
+    else:
+        click.echo(found.text())

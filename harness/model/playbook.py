@@ -166,6 +166,7 @@ class Playbook(Model):
     payload: Payload | None = None
     guest_cpus: Annotated[Integer, Field(ge=1, le=16)] = 4
     benchmark_seconds: Annotated[Number, Field(gt=0)] = 300.0
+    boot_seconds: Annotated[Number, Field(gt=0)] = 480.0
     l1_memory: Annotated[Integer, Field(ge=512, le=65536)] = 1024
     l2_memory: Annotated[Integer, Field(ge=64, le=65536)] = 128
 

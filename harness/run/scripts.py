@@ -28,8 +28,6 @@ from harness.model.journal import Facts
 from harness.model.playbook import Cell
 from harness.run.queue import CellQueue
 
-BOOT_SECONDS = 480.0
-
 
 class Scripts(CellQueue):
     """Micro-benchmarks: a script for the cells of each configuration and repetition."""
@@ -84,7 +82,7 @@ class Scripts(CellQueue):
         try:
             with machine.run(wanted, benchmarks, name) as (program, guests):
                 self._record(guests)
-                script = Script(program, BOOT_SECONDS)
+                script = Script(program, self.job.artifacts.setup.playbook.boot_seconds)
                 with self.stage(f"{configuration}: boot"):
                     booted = wanted.verify(script.begun())
                 name = f"{self.spec.name}/{configuration}"

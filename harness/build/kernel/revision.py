@@ -23,7 +23,7 @@ from harness.model.track import Track
 from harness.process import ProcessError, require, run
 
 # Neither the user's configuration nor that of the machine decides what a file has in it.
-_OWN = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_NO_LAZY_FETCH": "1"}
+OWN = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_NO_LAZY_FETCH": "1"}
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,11 @@ class Revision:
 
         Raises UserError naming the patch that does not apply.
         """
-        own, tree = self._bare(cache), cache.trees / self.tree_name / "src"
+        folder = cache.trees / self.tree_name
+        own, tree = bare(folder / "repository.git", self), folder / "src"
         wanted = apply_to_index(own, self.commit, self.version, patches)
         tree.mkdir(exist_ok=True)
-        env = {**_OWN, "GIT_DIR": str(own.path), "GIT_WORK_TREE": str(tree)}
+        env = {**OWN, "GIT_DIR": str(own.path), "GIT_WORK_TREE": str(tree)}
         # Of a process that was killed; nobody else is here.
         (own.path / "index.lock").unlink(missing_ok=True)
         try:
@@ -73,31 +74,22 @@ class Revision:
             raise InfrastructureError(f"{self.origin}: git: {error.complaint}") from error
         return tree
 
-    def _bare(self, cache: Cache) -> Repository:
-        """The repository of ours that reads the user's objects."""
-        folder = cache.trees / self.tree_name
-        own = Repository(folder / "repository.git")
-        if not (own.path / "HEAD").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(own.path, ignore_errors=True)
-            form = "sha256" if len(self.commit) == 64 else "sha1"
-            run(
-                [
-                    require("git", "git"),
-                    "init",
-                    "-q",
-                    "--bare",
-                    f"--object-format={form}",
-                    str(own.path),
-                ],
-                env=_OWN,
-            )
-            own.git("config", "core.autocrlf", "false", env=_OWN)
-            own.git("config", "gc.auto", "0", env=_OWN)
-        alternates = own.path / "objects" / "info" / "alternates"
-        alternates.parent.mkdir(exist_ok=True)
-        alternates.write_text(f"{self.objects}\n", encoding="utf-8")
-        return own
+
+def bare(path: Path, revision: Revision) -> Repository:
+    """The bare repository of ours in `path`, which reads the objects of that of `revision`."""
+    own = Repository(path)
+    if not (path / "HEAD").exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+        form = "sha256" if len(revision.commit) == 64 else "sha1"
+        options = ["-q", "--bare", f"--object-format={form}"]
+        run([require("git", "git"), "init", *options, str(path)], env=OWN)
+        own.git("config", "core.autocrlf", "false", env=OWN)
+        own.git("config", "gc.auto", "0", env=OWN)
+    alternates = path / "objects" / "info" / "alternates"
+    alternates.parent.mkdir(exist_ok=True)
+    alternates.write_text(f"{revision.objects}\n", encoding="utf-8")
+    return own
 
 
 def find_revision(track: Track, path: Path, revision: str) -> Revision:

@@ -22,6 +22,7 @@ _NO_SETTING = {
     "check",
     "spread_limit",
     "benchmark_seconds",
+    "boot_seconds",
     "kind",
     "cpu",
     "gic",
