@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from harness import __version__
-from harness.cli.experiments import ab, bisect
+from harness.cli.experiments import ab, bisect, matrix
 from harness.cli.kernels import kernel
 from harness.cli.lab import deploy, doctor, undeploy
 from harness.cli.measure import plan, run, shell
@@ -35,6 +35,7 @@ for _command in (
     run,
     ab,
     bisect,
+    matrix,
     report,
     compare,
     runs,

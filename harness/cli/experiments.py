@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`neve ab` and `bisect`: is it worse, where, and since when?"""
+"""`neve ab`, `bisect` and `matrix`: is it worse, where, and since when?"""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import click
 
 from harness.cli.options import (
     AS_JSON,
+    DATABASE,
     HOST,
     INVENTORY,
     KERNELS,
@@ -152,3 +153,46 @@ def bisect(
         print_json(found.data())
     else:
         click.echo(found.text())
+
+
+@click.command(cls=Command)
+@click.argument("playbook", type=Path)
+@click.option(
+    "--kernel",
+    "kernels",
+    multiple=True,
+    required=True,
+    metavar="[LEVEL=]K",
+    help="One of the kernels side by side, of all levels or of one.",
+)
+@ONLY
+@HOST
+@INVENTORY
+@WAIT
+@DATABASE
+@AS_JSON
+def matrix(
+    playbook: Path,
+    kernels: tuple[str, ...],
+    only: str | None,
+    host: str | None,
+    inventory: Path | None,
+    wait: float,
+    database: str | None,
+    as_json: bool,
+) -> None:
+    """Traps and costs of PLAYBOOK over several kernels. What the history has of the same kernels is
+    not measured again."""
+    from harness.commands.setup import read_setup
+
+    setups = {
+        kernel: read_setup(playbook, only, host, inventory, kernels=[kernel]) for kernel in kernels
+    }
+    from harness.commands.matrix import matrix as run_matrix
+
+    found = run_matrix(RUNS, setups, database, wait=wait)
+    if as_json:
+        print_json(found.data())
+    else:
+        click.echo(found.text())
+        click.echo(f"report: {found.folder / 'report.html'}")

@@ -22,9 +22,11 @@ from harness.errors import GuestError
 from harness.machine import levels
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host import pinning
+from harness.model.faults import faults_of
 from harness.model.guest import Guest
 from harness.model.inventory import TcgHostSpec
 from harness.model.journal import Facts
+from harness.model.kernel_choice import Level
 from harness.model.playbook import Cell
 from harness.run.queue import CellQueue
 
@@ -86,7 +88,7 @@ class Scripts(CellQueue):
                 with self.stage(f"{configuration}: boot"):
                     booted = wanted.verify(script.begun())
                 name = f"{self.spec.name}/{configuration}"
-                self.journal.record(Facts({"booted": {name: booted}}))
+                self._tell(name, booted)
                 for under_way in cells:
                     started = time.monotonic()
                     with self.stage(f"{configuration}: {under_way.benchmark}"):
@@ -99,6 +101,14 @@ class Scripts(CellQueue):
             else:
                 line = str(error).splitlines()[0]
                 self.journal.note(f"after the last benchmark of a guest: {line}")
+
+    def _tell(self, name: str, booted: Mapping[str, Mapping[str, str]]) -> None:
+        """Keep what each level has booted, and warn of the faults that it is known to have."""
+        self.journal.record(Facts({"booted": {name: booted}}))
+        for level, kernel in booted.items():
+            release = kernel["version"].removeprefix("Linux version ").partition(" ")[0]
+            for fault in faults_of(Level(level), release):
+                self.journal.note(f"{name}: {level} is Linux {release}, which has {fault}")
 
     def _record(self, guests: Mapping[str, Guest]) -> None:
         """Keep the exact command lines in the metadata."""
