@@ -113,7 +113,7 @@ def _of_kernel(
             "source": "history" if cell in before else "measured",
         }
         for cell in cells
-        for row in before.get(cell) or new.get(cell, ())
+        for row in before.get(cell) or new.get(cell) or []
     ]
 
 

@@ -46,7 +46,7 @@ def wide(rows: pd.DataFrame, kernels: Sequence[str]) -> pd.DataFrame:
         ]
     )
     table = told.groupby([*keys, "kernel"], sort=False)["text"].first().unstack("kernel")
-    return table.reindex(columns=list(kernels)).fillna("").reset_index()
+    return table.reindex(columns=list(kernels)).astype(object).fillna("").reset_index()
 
 
 def chart(rows: pd.DataFrame, kernels: Sequence[str]) -> Figure:
