@@ -163,6 +163,12 @@ def test_figure_that_should_be_exact_and_is_not_is_judged_by_its_samples(tmp_pat
     assert not by_metric["cost"].exact
 
 
+def test_equal_samples_of_an_emulated_machine_are_the_same(tmp_path):
+    told = found(tmp_path, exact(share=0.5), exact(share=0.5))
+    assert {each.answer for each in told.cells[0].evidence} == {Answer.SAME}
+    assert told.text().count("equal") == 2
+
+
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_cell_that_fails_is_no_verdict_of_speed(tmp_path, side):
     failed = [CellRecord(CELL, "failed", 1.0, error="l1: panic\nmore")]
