@@ -54,9 +54,9 @@ def ab(
     ]
     again = f"{json.loads((folder / 'ab.json').read_text())['repeat']} --resume {folder.name}"
     with ExitStack() as stack:
-        for session in sessions:
+        for session, resumed_by in zip(sessions, (again, ""), strict=True):
             session.plan()
-            stack.enter_context(session.kept(again))
+            stack.enter_context(session.kept(resumed_by))
         for session, cells in turns(sessions, zlib.crc32(folder.name.encode())):
             session.execute(cells)
     for session in sessions:

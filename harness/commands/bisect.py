@@ -237,7 +237,7 @@ class Search:
         folder = RunFolder.at(path, {**facts_of(cache, artifacts), "repeat": repeat_command()})
         session = Session(folder, artifacts, self.progress, wait=self.wait)
         session.plan()
-        with session.kept(f"neve bisect --resume {self.folder.name}"):
+        with session.kept():
             session.execute(session.left)
         with suppress(GuestError):  # none has passed
             report.write(folder)

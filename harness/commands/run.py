@@ -12,6 +12,7 @@ from harness.build.artifacts import Artifacts, build_all
 from harness.build.image.emulator import emulator
 from harness.cache import Cache
 from harness.commands.session import Session, facts_in_common
+from harness.commands.windows import bisect_commands
 from harness.errors import GuestError, HarnessError, UserError
 from harness.machine import levels
 from harness.machine.host.openssh import settings
@@ -153,7 +154,8 @@ def require_success(folder: RunFolder) -> None:
             f"{folder.standing()}: {', '.join(failed)}; again: {resume_command(folder)}"
         )
     if worse := regressions(folder):
-        raise GuestError(f"worse than the history: {'; '.join(worse)}")
+        hints = [f"\nfind the commit: {command}" for command in bisect_commands(folder)]
+        raise GuestError(f"worse than the history: {'; '.join(worse)}{''.join(hints)}")
 
 
 def resume_command(folder: RunFolder) -> str:

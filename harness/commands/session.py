@@ -61,8 +61,9 @@ class Session:
             fleet.execute(jobs, journal, self.scheduler)
 
     @contextmanager
-    def kept(self, resume: str) -> Iterator[None]:
-        """Whatever ends it, the folder says so, and `resume` is the command that goes on."""
+    def kept(self, resume: str = "") -> Iterator[None]:
+        """Whatever ends it, the folder says so, and `resume` is the command that goes on, if it is
+        to be told."""
         try:
             yield
             self.folder.update(state="finished")
@@ -70,7 +71,8 @@ class Session:
             self.folder.update(state="cut off")
             with suppress(GuestError):  # none has passed
                 report.write(self.folder)
-            self.progress.note(f"finished cells are kept; go on: {resume}")
+            if resume:
+                self.progress.note(f"finished cells are kept; go on: {resume}")
             raise
         finally:
             self.folder.update(
