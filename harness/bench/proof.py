@@ -6,10 +6,11 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.bench.outcome import Outcome
 from harness.build.kernel.build import Kernel
 from harness.cache import file_sha256
 from harness.errors import GuestError
@@ -74,6 +75,32 @@ class Booted:
             "build_id": self.build_id,
             "config": config,
         }
+
+
+def verify(said: Sequence[Booted], wanted: Mapping[str, Kernel | None]) -> dict[str, Any]:
+    """What the levels have `said`, for the metadata and the cells. Raises GuestError if they are
+    not those that are `wanted`, or if one booted another kernel; None is not ours to know."""
+    if (levels := [booted.level for booted in said]) != list(wanted):
+        raise GuestError(f"{levels} tell of their kernels, in place of {list(wanted)}")
+    found = {}
+    for booted in said:
+        if kernel := wanted[booted.level]:
+            booted.verify(kernel)
+        found[booted.level] = booted.record(kernel)
+    return found
+
+
+def stamped(outcome: Outcome, booted: Mapping[str, Any]) -> Outcome:
+    """`outcome`, whose samples say what was `booted`."""
+    return replace(outcome, samples=[{**sample, "booted": booted} for sample in outcome.samples])
+
+
+def asked(level: str, run: Callable[[str], str]) -> Booted:
+    """What `level` says, in which `run` runs a line of shell and gives its output. Raises
+    GuestError if that is nothing."""
+    lines = run(f"level={level}; {SCRIPT}").splitlines()
+    line = next((line for line in lines if line.startswith(LINE)), "")
+    return Booted.of(line.strip())
 
 
 def _build_ids(data: bytes) -> Iterator[str]:

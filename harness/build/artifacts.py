@@ -21,7 +21,7 @@ from harness.build.kernel.source import find
 from harness.cache import Cache, file_sha256
 from harness.model.guest import File, kernel_file
 from harness.model.inventory import HostSpec, TcgHostSpec
-from harness.model.playbook import Playbook
+from harness.model.playbook import Configuration, Playbook
 from harness.model.setup import Setup, Workload
 from harness.model.track import Track
 from harness.paths import PINNED, expanded
@@ -46,6 +46,15 @@ class Artifacts:
     def l0(self, host: str) -> Kernel:
         """L0's kernel on `host`."""
         return self.host_kernels.get(host, self.kernels["l0"])
+
+    def below(self, host: HostSpec, configuration: Configuration) -> dict[str, Kernel | None]:
+        """The kernels of the levels below what `configuration` measures, by level; None where L0
+        keeps its own."""
+        ours = isinstance(host, TcgHostSpec) or host.boots_ours
+        found = {"l0": self.l0(host.name) if ours else None}
+        if configuration.nested:
+            found["l1"] = self.kernels[self.setup.track.hypervisor(configuration)]
+        return found
 
     def for_guests(self, host: HostSpec) -> list[Path]:
         """What L0 on `host` gives to its guests."""

@@ -38,6 +38,13 @@ from harness.cli.options import (
     metavar="PERCENT",
     help="The least change that matters, where figures have noise.",
 )
+@click.option(
+    "--boots",
+    type=click.IntRange(min=5, max=1000),
+    default=5,
+    show_default=True,
+    help="Boots of a server, or repetitions, of each side, if the playbook has fewer.",
+)
 @ONLY
 @HOST
 @INVENTORY
@@ -51,6 +58,7 @@ def ab(
     playbook: Path,
     vary: str,
     effect: float,
+    boots: int,
     only: str | None,
     host: str | None,
     inventory: Path | None,
@@ -65,7 +73,7 @@ def ab(
     from harness.model.variation import Vary
 
     values = (before, after)
-    setups = read_sides(playbook, Vary(vary), values, only, host, inventory, kernels)
+    setups = read_sides(playbook, Vary(vary), values, only, host, inventory, kernels, boots)
     from harness.commands.ab import ab as run_ab
     from harness.commands.ab import require_no_worse
 

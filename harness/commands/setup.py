@@ -17,7 +17,7 @@ from harness.model.playbook import (
     with_payload,
 )
 from harness.model.setup import Setup, Workload
-from harness.model.variation import Vary, sides
+from harness.model.variation import BOOTS, Vary, sides
 
 
 def read_setup(
@@ -45,11 +45,12 @@ def read_sides(
     host: str | None = None,
     inventory: Path | None = None,
     kernels: Sequence[str] = (),
+    boots: int = BOOTS,
 ) -> tuple[Setup, Setup]:
     """Those of the playbook at `path` with each of the two `values` of what varies. Raises
     UserError if one of them is known to be in vain."""
     playbook = _read(path, only, host, inventory, kernels, None)
-    before, after = (Setup.of(each) for each in sides(playbook, vary, values))
+    before, after = (Setup.of(each) for each in sides(playbook, vary, values, boots))
     return (
         _checked(before, f"{values[0]}, {path}", here=True),
         _checked(after, f"{values[1]}, {path}", here=True),

@@ -30,19 +30,21 @@ class Vary(StrEnum):
     CONFIG = "config"
 
 
-def sides(playbook: Playbook, vary: Vary, values: tuple[str, str]) -> tuple[Playbook, Playbook]:
-    """`playbook` with each of the two `values` of what varies, booted or repeated often enough
-    where figures have noise. Raises UserError if a value can't be had."""
+def sides(
+    playbook: Playbook, vary: Vary, values: tuple[str, str], boots: int = BOOTS
+) -> tuple[Playbook, Playbook]:
+    """`playbook` with each of the two `values` of what varies, and at least so many `boots` or
+    repetitions where figures have noise. Raises UserError if a value can't be had."""
     make = _MAKERS[vary]
-    before, after = (make(_often_enough(playbook), value) for value in values)
+    before, after = (make(_often_enough(playbook, boots), value) for value in values)
     return before, after
 
 
-def _often_enough(playbook: Playbook) -> Playbook:
-    if all(playbook.exact(host) for host in playbook.hosts) or playbook.rounds >= BOOTS:
+def _often_enough(playbook: Playbook, boots: int) -> Playbook:
+    if all(playbook.exact(host) for host in playbook.hosts) or playbook.rounds >= boots:
         return playbook
     booted = all(isinstance(host, SshHostSpec) and host.boots_ours for host in playbook.hosts)
-    often = {"boots": BOOTS, "repetitions": 1} if booted else {"boots": 1, "repetitions": BOOTS}
+    often = {"boots": boots, "repetitions": 1} if booted else {"boots": 1, "repetitions": boots}
     return playbook.model_copy(update=often)
 
 

@@ -89,7 +89,9 @@ def answers(
             f"{name}: {side[key]}" for name, side in zip(_NAMES, failed, strict=True) if key in side
         ]
         if errors or key not in found:
-            told.append(CellAnswer(key, Answer.FAILED, why="; ".join(errors) or "not measured"))
+            done = all(_passed(side, key) for side in (before, after)) and not errors
+            answer, why = (Answer.SAME, "") if done else (Answer.FAILED, "not measured")
+            told.append(CellAnswer(key, answer, why="; ".join(errors) or why))
         else:
             told.append(_cell(key, found[key], before, after))
     return told
@@ -114,6 +116,11 @@ def _failures(side: Measured) -> dict[CellKey, str]:
         for record in side.records
         if not record.passed
     }
+
+
+def _passed(side: Measured, key: CellKey) -> bool:
+    """Whether the cell has ended well: that of a payload has no figures."""
+    return any(record.passed for record in side.records if _key(record.id) == key)
 
 
 def _cell(

@@ -2,16 +2,20 @@
 """Runs all other workloads: guest by guest and cell by cell, during one boot of L0."""
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
+from harness.bench import proof
 from harness.bench.traps import usable_event
 from harness.bench.workload import WORKLOADS, BootedHost, Target, Workload
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, InfrastructureError
 from harness.machine import levels
+from harness.machine.console import Place
 from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.host import Host, pinning
-from harness.model.playbook import Cell
+from harness.model.playbook import Cell, Configuration
 from harness.run.queue import CellQueue
 
 
@@ -58,6 +62,7 @@ class Boot(CellQueue):
             while self.queue and self._hypervisor(self.queue[0]) == below:
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
+                booted = self._proof(workload, place, configuration)
                 if below:
                     set_nv_mode(workload.booted.host, track, track.modes[configuration].nv)
                 with workload.target(place, configuration) as target:
@@ -65,16 +70,31 @@ class Boot(CellQueue):
                         self.queue[0].configuration,
                         self.queue[0].repetition,
                     ) == (configuration, repetition):
-                        self._cell(workload, target, self.queue[0])
+                        self._cell(workload, target, self.queue[0], booted)
 
-    def _cell(self, workload: Workload, target: Target, cell: Cell) -> None:
+    def _proof(
+        self, workload: Workload, place: Place, configuration: Configuration
+    ) -> dict[str, Any]:
+        """What the levels below what is measured have booted."""
+        host = workload.booted.host
+        said = [proof.asked("l0", lambda line: host.run(line).stdout)]
+        if isinstance(place, levels.GuestPlace):
+            shell = place.shell
+            said.append(proof.asked("l1", lambda line: shell.run(line, timeout=60).output))
+        booted = proof.verify(said, self.job.artifacts.below(self.spec, configuration))
+        self.told(configuration, booted)
+        return booted
+
+    def _cell(
+        self, workload: Workload, target: Target, cell: Cell, booted: Mapping[str, Any]
+    ) -> None:
         started, host = time.monotonic(), workload.booted.host
         pinned = workload.pinned(cell.configuration)
         with self.stage(f"{cell.configuration}: {cell.benchmark}"):
             pinning.verify(host, pinned)
             outcome = target.measure(cell)
             pinning.verify(host, pinned)
-        self.ended(cell, outcome, time.monotonic() - started)
+        self.ended(cell, proof.stamped(outcome, booted), time.monotonic() - started)
 
     def _blame(self, below: str | None, error: HarnessError) -> None:
         """Fail the cell under way; with none left the guest only did not end as it should."""

@@ -22,11 +22,9 @@ from harness.errors import GuestError
 from harness.machine import levels
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host import pinning
-from harness.model.faults import faults_of
 from harness.model.guest import Guest
 from harness.model.inventory import TcgHostSpec
 from harness.model.journal import Facts
-from harness.model.kernel_choice import Level
 from harness.model.playbook import Cell
 from harness.run.queue import CellQueue
 
@@ -39,8 +37,8 @@ class Scripts(CellQueue):
         if isinstance(self.spec, TcgHostSpec):
             machine = levels.machine_of(self.spec, job.artifacts)
             hermetic = HermeticMachine(emulator(Cache.default()), machine, job.consoles)
-            l0 = job.artifacts.l0(self.spec.name)
-            event = next(each for each in events() if not (each.complete and l0.without))
+            patched = "accounting" not in job.artifacts.l0(self.spec.name).without
+            event = next(each for each in events() if patched or not each.complete)
             self._run_all(hermetic, event, ())
             return
         with ExitStack() as stack:
@@ -87,8 +85,7 @@ class Scripts(CellQueue):
                 script = Script(program, self.job.artifacts.setup.playbook.boot_seconds)
                 with self.stage(f"{configuration}: boot"):
                     booted = wanted.verify(script.begun())
-                name = f"{self.spec.name}/{configuration}"
-                self._tell(name, booted)
+                self.told(configuration, booted)
                 for under_way in cells:
                     started = time.monotonic()
                     with self.stage(f"{configuration}: {under_way.benchmark}"):
@@ -101,14 +98,6 @@ class Scripts(CellQueue):
             else:
                 line = str(error).splitlines()[0]
                 self.journal.note(f"after the last benchmark of a guest: {line}")
-
-    def _tell(self, name: str, booted: Mapping[str, Mapping[str, str]]) -> None:
-        """Keep what each level has booted, and warn of the faults that it is known to have."""
-        self.journal.record(Facts({"booted": {name: booted}}))
-        for level, kernel in booted.items():
-            release = kernel["version"].removeprefix("Linux version ").partition(" ")[0]
-            for fault in faults_of(Level(level), release):
-                self.journal.note(f"{name}: {level} is Linux {release}, which has {fault}")
 
     def _record(self, guests: Mapping[str, Guest]) -> None:
         """Keep the exact command lines in the metadata."""

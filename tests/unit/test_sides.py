@@ -152,7 +152,7 @@ def test_figures_with_noise_have_an_interval(tmp_path, factor, effect, answer):
 def test_few_boots_are_unsure(tmp_path):
     told = found(tmp_path, boots([2000, 2001]), boots([4000, 4001]))
     assert told.answer is Answer.UNSURE
-    with pytest.raises(InfrastructureError, match="more boots"):
+    with pytest.raises(InfrastructureError, match="more --boots"):
         require_no_worse(told)
 
 
@@ -178,6 +178,13 @@ def test_cell_that_fails_is_no_verdict_of_speed(tmp_path, side):
     with pytest.raises(GuestError):
         require_no_worse(told)
     told.write(tmp_path)
+
+
+def test_payload_that_passes_is_the_same(tmp_path):
+    passed = [CellRecord("tcg/vm/1/payload", "passed", 1.0, (), ({"status": 0},))]
+    assert found(tmp_path, passed, passed).answer is Answer.SAME
+    failed = [CellRecord("tcg/vm/1/payload", "failed", 1.0, error="status 1")]
+    assert found(tmp_path / "again", passed, failed).answer is Answer.FAILED
 
 
 def test_nothing_is_unsure():
@@ -223,6 +230,7 @@ def test_servers_are_booted_often_enough():
     assert before.boots == after.boots == BOOTS
     own, _ = sides(playbook(hosts=[{**ARM, "boot": "own"}]), Vary.L1, ("7.2", "7.3"))
     assert (own.boots, own.repetitions) == (1, BOOTS)
+    assert sides(playbook(hosts=[ARM]), Vary.L0, ("7.2", "7.3"), 20)[1].boots == 20
     assert sides(playbook(hosts=[ARM], boots=9), Vary.L0, ("7.2", "7.3"))[0].boots == 9
 
 

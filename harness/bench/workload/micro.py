@@ -15,8 +15,6 @@ from harness.bench.script import Effort, Script, Step, outcome, script
 from harness.bench.traps import Event, Histogram
 from harness.build.artifacts import Artifacts
 from harness.build.image.emulator import Emulator
-from harness.build.kernel.build import Kernel
-from harness.errors import GuestError
 from harness.machine import levels
 from harness.machine.console import Program, Shelf
 from harness.machine.guest.vmm import pinned_argv
@@ -92,26 +90,10 @@ class MicroScript:
         placed[0] = replace(placed[0], pinned=self.cpus)
         return dict(zip(wanted, placed, strict=True))
 
-    def kernel(self, level: str) -> Kernel | None:
-        """What is to be booted there; None where that is not ours."""
-        artifacts = self.artifacts
-        if level == "l1":
-            return artifacts.kernels[artifacts.setup.track.hypervisor(self.configuration)]
-        ours = isinstance(self.spec, TcgHostSpec) or self.spec.boots_ours
-        return artifacts.l0(self.spec.name) if ours else None
-
     def verify(self, said: Sequence[Booted]) -> dict[str, Any]:
         """What each level has `said` that it booted, for the metadata. Raises GuestError if a level
         booted something else, or says nothing."""
-        wanted = ["l0", *(["l1"] if self.configuration.nested else [])]
-        if (levels := [booted.level for booted in said]) != wanted:
-            raise GuestError(f"{levels} tell of their kernels, in place of {wanted}")
-        found = {}
-        for booted in said:
-            if kernel := self.kernel(booted.level):
-                booted.verify(kernel)
-            found[booted.level] = booted.record(kernel)
-        return found
+        return proof.verify(said, self.artifacts.below(self.spec, self.configuration))
 
     def step(self, benchmark: str) -> Step:
         playbook = self.artifacts.setup.playbook
@@ -207,5 +189,4 @@ class UnderWay:
         pinned = self.wanted.cpus or tuple(range(self.wanted.artifacts.setup.guest_cpus))
         found = self.script.measure(step, self.wanted.event, pinned)
         told = outcome(found, icount=isinstance(self.wanted.spec, TcgHostSpec))
-        samples = [{**sample, "booted": self.booted} for sample in told.samples]
-        return replace(told, samples=samples)
+        return proof.stamped(told, self.booted)
