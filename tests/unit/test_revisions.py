@@ -201,6 +201,23 @@ def test_repository_without_the_object_is_refused(cache, track, linux):
         chosen(cache, track, f"{linux.path}@main")
 
 
+def test_partial_clone_is_told(cache, track, linux):
+    source = chosen(cache, track, f"{linux.path}@main")
+    blob = linux.git("rev-parse", "main:arch/arm64/kvm/mmu.c")
+    (linux.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(
+        UserError, match=r"lacks objects of .* a partial or a damaged clone"
+    ) as error:
+        build(cache, source, track)
+    assert "\n" not in str(error.value)
+
+
+def test_bare_repository_is_its_head(cache, track, linux, tmp_path):
+    linux.git("clone", "-q", "--bare", str(linux.path), str(tmp_path / "linux.git"))
+    source = chosen(cache, track, str(tmp_path / "linux.git"))
+    assert source.commit == linux.git("rev-parse", "HEAD")
+
+
 def test_patch_that_does_not_apply_is_left_out_where_nobody_needs_it(cache, track, linux):
     linux.commit("other", {SWITCH: "int quite;\nint different;\n"})
     source = chosen(cache, track, f"{linux.path}@main")

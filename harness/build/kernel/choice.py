@@ -10,7 +10,6 @@ from harness.errors import HarnessError, UserError
 from harness.model.kernel_choice import is_release, repository_and_revision
 from harness.model.track import Track
 from harness.paths import expanded
-from harness.process import ProcessError
 
 AnySource = Source | Revision
 
@@ -42,10 +41,13 @@ def looked_up(track: Track, choice: str) -> Path | Revision:
 
 
 def _revision_of_tree(track: Track, path: Path) -> Path | Revision:
-    """HEAD of a work tree without changes; a tree that is none of git's as it is."""
+    """HEAD of a bare repository, or of a work tree without changes; a tree that is none of git's as
+    it is."""
+    if (path / "objects").is_dir():
+        return find_revision(track, path, "HEAD")
     try:
         top = Path(asked(path, "rev-parse", "--show-toplevel"))
-    except (ProcessError, HarnessError):
+    except HarnessError:
         return path
     if top.resolve() != path.resolve():
         return path

@@ -18,7 +18,7 @@ from harness.build.kernel.patches import Patch
 from harness.build.kernel.repository import Repository
 from harness.build.kernel.source import version_of_makefile
 from harness.cache import Cache
-from harness.errors import InfrastructureError, UserError
+from harness.errors import UserError
 from harness.model.track import Track
 from harness.process import ProcessError, require, run
 
@@ -62,16 +62,19 @@ class Revision:
         """
         folder = cache.trees / self.tree_name
         own, tree = bare(folder / "repository.git", self), folder / "src"
-        wanted = apply_to_index(own, self.commit, self.version, patches)
         tree.mkdir(exist_ok=True)
         env = {**OWN, "GIT_DIR": str(own.path), "GIT_WORK_TREE": str(tree)}
         # Of a process that was killed; nobody else is here.
         (own.path / "index.lock").unlink(missing_ok=True)
         try:
+            wanted = apply_to_index(own, self.commit, self.version, patches)
             own.git("read-tree", "--reset", "-u", wanted, env=env)
             own.git("clean", "-ffdxq", env=env)
         except ProcessError as error:
-            raise InfrastructureError(f"{self.origin}: git: {error.complaint}") from error
+            raise UserError(
+                f"{self.repository} lacks objects of {self.commit[:12]}, as a partial or a damaged "
+                f"clone does: {error.complaint}"
+            ) from error
         return tree
 
 
