@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from harness.build.kernel.revision import Revision
 from harness.cache import Cache, write_atomically
 from harness.commands.run import facts_of, reach, repeat_command
 from harness.commands.session import Session
+from harness.commands.steps import Found, Step
 from harness.errors import GuestError, UserError
 from harness.model.expectation import Expectation
 from harness.model.kernel_choice import Level, repository_and_revision
@@ -34,58 +35,6 @@ from harness.results.store import RunFolder, new_folder
 
 _TIMES = 5  # as long as the good end took, a step may take before it hangs
 _LEAST_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Step:
-    """What was found of a commit: the `value` of each expectation, None where there is none, and
-    `why` it was skipped or is bad; `run` is the folder of its run, if it booted."""
-
-    commit: str
-    told: str
-    mark: Mark
-    values: tuple[float | None, ...] = ()
-    why: str = ""
-    seconds: float = 0.0
-    run: str = ""
-
-    def __str__(self) -> str:
-        figures = ", ".join(f"{value:,.6g}" for value in self.values if value is not None)
-        said = "; ".join(filter(None, (figures, self.why)))
-        return f"{self.mark:<4} {self.told}{f' ({said})' if said else ''}, {self.seconds:.0f} s"
-
-
-@dataclass(frozen=True)
-class Found:
-    """Where a bisection ended: the first bad commit, or all that it can be; what it is called; all
-    steps; and a diff of the trap sequences of the newest good step and of the first bad commit."""
-
-    folder: Path
-    suspects: Sequence[str]
-    told: Sequence[str]
-    steps: Sequence[Step]
-    difference: Sequence[str]
-
-    def data(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "folder": str(self.folder),
-            "first_bad": self.suspects[0] if len(self.suspects) == 1 else None,
-            "suspects": list(self.suspects),
-            "steps": [asdict(step) for step in self.steps],
-            "difference": list(self.difference),
-        }
-
-    def text(self) -> str:
-        """For people."""
-        lines = [str(step) for step in self.steps]
-        lines += self.difference
-        if len(self.suspects) == 1:
-            lines.append(f"{self.suspects[0]} is the first bad commit: {self.told[0]}")
-        else:
-            lines.append("the first bad commit is one of these, which could not all be looked at:")
-            lines += [f"  {told}" for told in self.told]
-        return "\n".join([*lines, f"log: {self.folder / 'bisect.log'}"])
 
 
 def start(
