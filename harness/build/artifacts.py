@@ -90,7 +90,7 @@ class Artifacts:
                     "key": kernel.key,
                     "origin": kernel.origin,
                     "commit": kernel.commit,
-                    "without": kernel.without,
+                    "without": list(kernel.without),
                     "sha256": file_sha256(kernel.image),
                 }
                 for level, kernel in kernels.items()

@@ -69,15 +69,15 @@ class CellAnswer:
 def answers(
     before: Measured, after: Measured, effect: float, *, steady: Sequence[str] = ()
 ) -> list[CellAnswer]:
-    """Of each cell that a side was to measure, in their order. `effect` is the least one that
+    """Of each cell that both sides were to measure, in their order. `effect` is the least one that
     matters, 0.01 is 1 %; on the hosts that are `steady` every boot is the same as the first."""
-    planned = dict.fromkeys(
-        _key(cell) for side in (before, after) for cell in side.metadata.planned
-    )
+    plans = [dict.fromkeys(map(_key, side.metadata.planned)) for side in (before, after)]
+    planned = [key for key in plans[0] if key in plans[1]]
     failed = [_failures(side) for side in (before, after)]
     found: dict[CellKey, list[Evidence]] = {}
     if not (before.rows.empty or after.rows.empty):
-        for row in tables.records(tables.comparison(before.rows, after.rows)):
+        frames = [side.rows.assign(**_ONE) for side in (before, after)]
+        for row in tables.records(tables.comparison(*frames)):
             key = (row["host"], row["configuration"], row["benchmark"])
             known = row["before"] == row["before"] and row["after"] == row["after"]  # no NaN
             if known and row["unit"] not in _CONTEXT:
@@ -98,6 +98,8 @@ def answers(
 
 
 _NAMES = ("before", "after")
+# What may differ between the sides of one cell.
+_ONE = dict.fromkeys(("track", "cpu", "gic", "mechanism"), "")
 
 
 def overall(cells: Sequence[CellAnswer]) -> Answer:

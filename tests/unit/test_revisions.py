@@ -275,3 +275,22 @@ def test_setup_says_what_each_kernel_is_made_of():
     with pytest.raises(UserError, match=r"kernels.*6\.1.*upstream needs"):
         with_kernels(playbook, {Level.L0: "6.1"})
     assert replace(setup, playbook=playbook).choice("l1") is None
+
+
+def test_a_run_may_be_resumed_by_what_its_metadata_say(cache, track, linux, tmp_path):
+    """What is written is what is compared, as JSON has it."""
+    from harness.build.artifacts import Artifacts
+    from harness.commands.session import facts_in_common
+    from harness.model.guest import File
+    from harness.model.playbook import validate
+    from harness.results.store import RunFolder
+
+    source = chosen(cache, track, f"{linux.path}@main")
+    kernel = build_what_applies(cache, source, track, {}, {"accounting"})
+    setup = Setup.of(validate({"configurations": ["vm"], "benchmarks": ["hypercall"]}, "p"))
+    files = {File.INITRAMFS: linux.path / "Makefile", File.MICROBENCH: linux.path / "Makefile"}
+    facts = Artifacts(setup, {"l0": kernel}, files, {}, []).describe()
+    folder = RunFolder.create(tmp_path / "runs", "p", facts)
+    known = RunFolder.open(tmp_path / "runs", folder.id).metadata.written()
+    assert facts_in_common(known, facts) is None
+    assert known["kernels"]["l0"]["commit"] == linux.git("rev-parse", "main")

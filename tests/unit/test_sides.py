@@ -2,6 +2,7 @@
 """Two sides of an experiment: what they are said to be, and how their boots take turns."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import junitparser
@@ -178,6 +179,21 @@ def test_cell_that_fails_is_no_verdict_of_speed(tmp_path, side):
     with pytest.raises(GuestError):
         require_no_worse(told)
     told.write(tmp_path)
+
+
+def test_sides_may_have_other_processors(tmp_path):
+    def on(cpu, gic):
+        (record,) = exact()
+        rows = tuple(replace(row, cpu=cpu, gic=gic) for row in record.measurements)
+        return [replace(record, measurements=rows)]
+
+    assert found(tmp_path, on("max", 3), on("neoverse-v1", 2)).answer is Answer.SAME
+
+
+def test_cell_of_one_side_alone_is_not_judged(tmp_path):
+    other = [CellRecord("tcg/vm/1/hypercall", "failed", 1.0, error="no")]
+    told = found(tmp_path, exact(), [*exact(), *other])
+    assert [cell.name for cell in told.cells] == ["tcg/nested-neve-vhe/hypercall"]
 
 
 def test_payload_that_passes_is_the_same(tmp_path):
