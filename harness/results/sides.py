@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import pandas as pd
+
 from harness.model.measurement import Metric
 from harness.model.sequence import difference
 from harness.results import bootstrap, tables
@@ -74,32 +76,51 @@ def answers(
     plans = [dict.fromkeys(map(_key, side.metadata.planned)) for side in (before, after)]
     planned = [key for key in plans[0] if key in plans[1]]
     failed = [_failures(side) for side in (before, after)]
-    found: dict[CellKey, list[Evidence]] = {}
-    if not (before.rows.empty or after.rows.empty):
-        frames = [side.rows.assign(**_ONE) for side in (before, after)]
-        for row in tables.records(tables.comparison(*frames)):
-            key = (row["host"], row["configuration"], row["benchmark"])
-            known = row["before"] == row["before"] and row["after"] == row["after"]  # no NaN
-            if known and row["unit"] not in _CONTEXT:
-                judge = _exact if row["exact"] else _Noisy(before, after, effect, steady)
-                found.setdefault(key, []).append(judge(key, row))
+    found, apart = _compared(before, after, effect, steady)
     told = []
     for key in planned:
         errors = [
             f"{name}: {side[key]}" for name, side in zip(_NAMES, failed, strict=True) if key in side
         ]
-        if errors or key not in found:
-            done = all(_passed(side, key) for side in (before, after)) and not errors
-            answer, why = (Answer.SAME, "") if done else (Answer.FAILED, "not measured")
-            told.append(CellAnswer(key, answer, why="; ".join(errors) or why))
+        if errors:
+            told.append(CellAnswer(key, Answer.FAILED, why="; ".join(errors)))
+        elif key in found:
+            told.append(_cell(key, found[key], before, after, tuple(apart.get(key, ()))))
+        elif key in apart:
+            told.append(CellAnswer(key, Answer.UNSURE, why=_APART.format(", ".join(apart[key]))))
         else:
-            told.append(_cell(key, found[key], before, after))
+            done = all(_passed(side, key) for side in (before, after))
+            answer, why = (Answer.SAME, "") if done else (Answer.FAILED, "not measured")
+            told.append(CellAnswer(key, answer, why=why))
     return told
 
 
 _NAMES = ("before", "after")
+_APART = "{} can't be compared: the sides were not measured alike"
 # What may differ between the sides of one cell.
 _ONE = dict.fromkeys(("track", "cpu", "gic", "mechanism"), "")
+
+
+def _compared(
+    before: Measured, after: Measured, effect: float, steady: Sequence[str]
+) -> tuple[dict[CellKey, list[Evidence]], dict[CellKey, dict[str, None]]]:
+    """By cell, what is to be said of each metric, and the metrics that the sides have measured in
+    other ways."""
+    found: dict[CellKey, list[Evidence]] = {}
+    apart: dict[CellKey, dict[str, None]] = {}
+    if before.rows.empty or after.rows.empty:
+        return found, apart
+    frames = [side.rows.assign(**_ONE) for side in (before, after)]
+    for row in tables.records(tables.comparison(*frames)):
+        key = (row["host"], row["configuration"], row["benchmark"])
+        if row["unit"] in _CONTEXT:
+            continue
+        if pd.isna(row["before"]) or pd.isna(row["after"]):
+            apart.setdefault(key, {})[row["metric"]] = None
+            continue
+        judge = _exact if row["exact"] else _Noisy(before, after, effect, steady)
+        found.setdefault(key, []).append(judge(key, row))
+    return found, apart
 
 
 def overall(cells: Sequence[CellAnswer]) -> Answer:
@@ -126,7 +147,11 @@ def _passed(side: Measured, key: CellKey) -> bool:
 
 
 def _cell(
-    key: CellKey, evidence: Sequence[Evidence], before: Measured, after: Measured
+    key: CellKey,
+    evidence: Sequence[Evidence],
+    before: Measured,
+    after: Measured,
+    apart: Sequence[str],
 ) -> CellAnswer:
     said = {each.answer for each in evidence}
     why = ""
@@ -141,6 +166,8 @@ def _cell(
     answer = min(said, key=list(Answer).index)
     if lines and answer is Answer.SAME:
         why = "as many traps, but other ones"
+    if apart:
+        why = "; ".join(filter(None, (why, _APART.format(", ".join(apart)))))
     return CellAnswer(key, answer, tuple(evidence), tuple(lines), why)
 
 

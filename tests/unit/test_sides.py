@@ -190,6 +190,17 @@ def test_sides_may_have_other_processors(tmp_path):
     assert found(tmp_path, on("max", 3), on("neoverse-v1", 2)).answer is Answer.SAME
 
 
+def test_figures_that_were_counted_in_other_ways_are_told(tmp_path):
+    (record,) = exact()
+    cost, traps = record.measurements
+    mean = replace(traps, statistic="mean", share=None)
+    told = found(tmp_path, [record], [replace(record, measurements=(cost, mean))])
+    assert told.answer is Answer.SAME, "by its cost"
+    assert told.cells[0].why == "traps can't be compared: the sides were not measured alike"
+    pair = ([replace(record, measurements=(each,))] for each in (traps, mean))
+    assert found(tmp_path / "again", *pair).answer is Answer.UNSURE
+
+
 def test_cell_of_one_side_alone_is_not_judged(tmp_path):
     other = [CellRecord("tcg/vm/1/hypercall", "failed", 1.0, error="no")]
     told = found(tmp_path, exact(), [*exact(), *other])
