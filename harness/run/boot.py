@@ -3,14 +3,12 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Any
 
 from harness.bench import proof
 from harness.bench.traps import usable_event
 from harness.bench.workload import WORKLOADS, BootedHost, Target, Workload
-from harness.cache import Cache
-from harness.errors import GuestError, HarnessError, InfrastructureError
+from harness.errors import GuestError, InfrastructureError
 from harness.machine import levels
 from harness.machine.console import Place
 from harness.machine.guest.nv_mode import set_nv_mode
@@ -23,21 +21,14 @@ class Boot(CellQueue):
     """The cells of a job during one boot of its host."""
 
     def execute(self) -> None:
-        job = self.job
-        with ExitStack() as stack:
-            with self.stage("boot L0"):
-                host = stack.enter_context(
-                    levels.l0(
-                        Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
-                    )
-                )
+        with self.host() as host:
             workload = self._workload(host)
             while self.queue:
                 below = self._hypervisor(self.queue[0])
                 try:
                     self._at_level(workload, below)
                 except GuestError as error:
-                    self._blame(below, error)
+                    self.failed(self._under_way(below), error)
                     if not _alive(host):
                         return
 
@@ -96,13 +87,11 @@ class Boot(CellQueue):
             pinning.verify(host, pinned)
         self.ended(cell, proof.stamped(outcome, booted), time.monotonic() - started)
 
-    def _blame(self, below: str | None, error: HarnessError) -> None:
-        """Fail the cell under way; with none left the guest only did not end as it should."""
-        line = str(error).splitlines()[0]
+    def _under_way(self, below: str | None) -> Cell | None:
+        """The cell that ran; none if the next one needs another guest hypervisor than `below`."""
         if not self.queue or self._hypervisor(self.queue[0]) != below:
-            self.journal.note(f"after the last benchmark of a guest: {line}")
-            return
-        self.failed(self.queue[0], error)
+            return None
+        return self.queue[0]
 
 
 def _alive(host: Host) -> bool:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The cells of a job that are not finished, and what becomes of each."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
 from harness.bench.outcome import Outcome, Value
 from harness.bench.traps import Event
+from harness.cache import Cache
 from harness.errors import HarnessError
+from harness.machine import levels
+from harness.machine.host import Host
 from harness.model.cell import CellRecord
 from harness.model.faults import faults_of
 from harness.model.inventory import HostSpec, SshHostSpec
@@ -32,6 +35,19 @@ class CellQueue:
 
     def stage(self, name: str) -> AbstractContextManager[None]:
         return self.journal.stage(f"{self.spec.name}: {name}")
+
+    @contextmanager
+    def host(self) -> Iterator[Host]:
+        """L0, booted, over SSH."""
+        job = self.job
+        with ExitStack() as stack:
+            with self.stage("boot L0"):
+                host = stack.enter_context(
+                    levels.l0(
+                        Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
+                    )
+                )
+            yield host
 
     def account(self, event: Event) -> None:
         """Say by which tracepoint exits are counted."""
@@ -62,9 +78,14 @@ class CellQueue:
         )
         self.queue.remove(cell)
 
-    def failed(self, cell: Cell, error: HarnessError) -> None:
+    def failed(self, cell: Cell | None, error: HarnessError) -> None:
+        """`cell` has; if there is none any more, the guest only did not end as it should."""
+        line = str(error).splitlines()[0]
+        if cell is None or cell not in self.queue:
+            self.journal.note(f"after the last benchmark of a guest: {line}")
+            return
         self.queue.remove(cell)
-        self.journal.note(f"{cell.id} failed: {str(error).splitlines()[0]}")
+        self.journal.note(f"{cell.id} failed: {line}")
         self.journal.record(CellRecord(cell.id, "failed", 0.0, error=str(error)))
 
     def _measurement(self, cell: Cell, value: Value) -> Measurement:

@@ -3,7 +3,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,16 +40,9 @@ class Scripts(CellQueue):
             event = next(each for each in events() if patched or not each.complete)
             self._run_all(hermetic, event, ())
             return
-        with ExitStack() as stack:
-            with self.stage("boot L0"):
-                host = stack.enter_context(
-                    levels.l0(
-                        Cache.default(), self.spec, job.artifacts, job.consoles, wait=job.wait
-                    )
-                )
-            scratch = Path(stack.enter_context(TemporaryDirectory(prefix="neve-")))
+        with self.host() as host, TemporaryDirectory(prefix="neve-") as scratch:
             cpus = pinning.cpus_for_guests(host, self.spec, job.artifacts.setup.guest_cpus)
-            self._run_all(HostMachine(host, scratch), usable_event(host), cpus)
+            self._run_all(HostMachine(host, Path(scratch)), usable_event(host), cpus)
 
     def _run_all(self, machine: Machine, event: Event, cpus: tuple[int, ...]) -> None:
         self.account(event)
@@ -93,11 +85,7 @@ class Scripts(CellQueue):
                     self.ended(under_way, outcome, time.monotonic() - started)
                 script.ended()
         except GuestError as error:
-            if under_way in self.queue:
-                self.failed(under_way, error)
-            else:
-                line = str(error).splitlines()[0]
-                self.journal.note(f"after the last benchmark of a guest: {line}")
+            self.failed(under_way, error)
 
     def _record(self, guests: Mapping[str, Guest]) -> None:
         """Keep the exact command lines in the metadata."""

@@ -78,8 +78,8 @@ def test_what_ends_an_interrupt_is_told_from_what_times_it(found):
 class OfServer(Batched):
     """The guest is to try the cycle counter, which today's small kernels have no driver of."""
 
-    def text(self, shelf, benchmarks):
-        return super().text(shelf, benchmarks).replace("TIMER=virtual", "TIMER=cycles")
+    def text(self, shelf, guests, benchmarks):
+        return super().text(shelf, guests, benchmarks).replace("TIMER=virtual", "TIMER=cycles")
 
 
 def test_a_guest_without_a_cycle_counter_takes_the_other(artifacts, tmp_path):

@@ -146,8 +146,8 @@ def test_the_emulator_counts_the_same(request, tmp_path, track, gic, configurati
 class ByCycles(MicroScript):
     """As on a server: the guest reads the cycle counter, which both hypervisors give to it."""
 
-    def text(self, shelf, benchmarks):
-        return super().text(shelf, benchmarks).replace("TIMER=virtual", "TIMER=cycles")
+    def text(self, shelf, guests, benchmarks):
+        return super().text(shelf, guests, benchmarks).replace("TIMER=virtual", "TIMER=cycles")
 
 
 @pytest.mark.parametrize("configuration", ["vm", "nested-v8.3", "nested-neve"])

@@ -119,7 +119,7 @@ def test_workers_of_a_lab(playbook, tmp_path, scheduler):
         neve("run", playbook, "--only", only, "--scheduler", scheduler, cwd=tmp_path), tmp_path
     )
     assert done.status == 0, done.output
-    assert (done.folder / "consoles" / f"{HOSTS[0]}-vm.log").stat().st_size
+    assert (done.folder / "consoles" / f"{HOSTS[0]}-vm-1.log").stat().st_size
 
 
 def test_a_scheduler_that_does_not_answer_is_one_clear_line(playbook, tmp_path):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from harness.model.cell import CellRecord
-from harness.model.measurement import Measurement
 from harness.results import bootstrap, report
 from harness.results.bootstrap import Distribution, Times, intervals, ratio
 from harness.results.measured import Measured
 from harness.results.store import RunFolder
+from tests.synthetic import measurement
 
 TRUE = 20.0  # the ratio that simulations have
 
@@ -30,20 +30,15 @@ def cell(configuration, boot, values, *, benchmark="hypercall", statistic="media
         "passed",
         1.0,
         tuple(
-            Measurement(
-                run_id="r",
+            measurement(
+                "r",
+                value,
                 host="arm1",
-                track="upstream",
                 cpu="host",
-                gic=3,
                 configuration=configuration,
-                mechanism="none" if configuration == "vm" else "architected",
                 benchmark=benchmark,
                 metric=metric,
                 unit=unit,
-                value=value,
-                stdev=None,
-                iterations=len(values),
                 repetition=boot,
                 statistic=kind,
             )

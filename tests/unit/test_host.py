@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from harness.commands.run import reach
 from harness.errors import InfrastructureError, UserError
 from harness.machine.host import fabric_host, keys, tcg
+from harness.machine.host.board import initrd_of
 from harness.machine.host.fabric_host import FabricHost
 from harness.machine.host.ssh import connection, ssh_host
 from harness.machine.host.sudo import Sudo
@@ -166,11 +168,7 @@ def test_keys_of_one_boot_are_in_the_archive_with_tight_modes():
 def test_initrd_is_the_image_with_the_keys_behind_it(tmp_path):
     image = tmp_path / "root.cpio"
     image.write_bytes(b"070701" * 256)
-    with (
-        tcg._initrd(image, tcg._Keys.generate()) as descriptor,
-        open(descriptor, "rb", closefd=False) as stream,
-    ):
-        stream.seek(0)
-        whole = stream.read()
+    with initrd_of(image, tcg._Keys.generate().archive_entries()) as initrd:
+        whole = Path(initrd).read_bytes()
     assert whole.startswith(image.read_bytes())
     assert b"authorized_keys" in whole

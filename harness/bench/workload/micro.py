@@ -68,6 +68,15 @@ class MicroScript:
     cpus: tuple[int, ...] = ()
     repetition: int = 1
 
+    @property
+    def emulated(self) -> bool:
+        """Whether the host is a machine of the emulator's, which counts instructions."""
+        return isinstance(self.spec, TcgHostSpec)
+
+    @property
+    def _in_l1(self) -> InL1:
+        return InL1({path: name for name, path in self.artifacts.nested.items()})
+
     def guests(self, shelf: Shelf) -> dict[str, Guest]:
         """The guests by what they are called in plans and in metadata, the one in L0 first; their
         files are put on `shelf`."""
@@ -79,8 +88,7 @@ class MicroScript:
         measured = setup.measured(self.spec, configuration)
         assert measured is not None, f"{configuration} has no guest"
         wanted[f"{configuration}: guest at L{configuration.guest_level}"] = measured
-        in_l1 = InL1({path: name for name, path in self.artifacts.nested.items()})
-        places: list[Shelf] = [shelf, in_l1]
+        places: list[Shelf] = [shelf, self._in_l1]
         placed = [
             replace(
                 levels.placed(guest, place, self.artifacts), seed=guest.seed and self.repetition
@@ -104,24 +112,23 @@ class MicroScript:
             playbook.benchmark_seconds,
         )
         share = playbook.nested_share if self.configuration.nested else 1.0
-        ticks = 0 if isinstance(self.spec, TcgHostSpec) else TICKS
+        ticks = 0 if self.emulated else TICKS
         return Step(benchmark, effort.part(share), ticks)
 
-    def text(self, shelf: Shelf, benchmarks: Sequence[str]) -> str:
-        """What L0 runs to measure `benchmarks`; the files that it needs are put on `shelf`."""
+    def text(self, shelf: Shelf, guests: Sequence[Guest], benchmarks: Sequence[str]) -> str:
+        """What L0 runs to measure `benchmarks` in `guests`, the one in L0 first; the files that it
+        needs are put on `shelf`."""
         track, nested = self.artifacts.setup.track, self.configuration.nested
-        guests = list(self.guests(shelf).values())
-        in_l1 = InL1({path: name for name, path in self.artifacts.nested.items()})
         mode = track.nv_switch if nested else None
         variables = {
             "L1": shlex.join(pinned_argv(shelf, guests[0])) if nested else "",
-            "VMM": shlex.join(pinned_argv(in_l1 if nested else shelf, guests[-1])),
+            "VMM": shlex.join(pinned_argv(self._in_l1 if nested else shelf, guests[-1])),
             "MODE": track.modes[self.configuration].nv or "" if mode else "",
             "MODE_BOOT": mode.boot if mode else "",
             "MODE_FILE": mode.file if mode else "",
             "IMPLIED_EL2": track.implied_el2 or "" if guests[0].device_tree else "",
             # Where instructions are counted, the timer counts them.
-            "TIMER": "virtual" if isinstance(self.spec, TcgHostSpec) else "cycles",
+            "TIMER": "virtual" if self.emulated else "cycles",
             "EVENT": self.event.name,
             "TRIGGER": "" if self.event.complete else self.event.trigger,
             "MORE": str(Histogram.MORE),
@@ -151,7 +158,8 @@ class HermeticMachine:
     @contextmanager
     def run(self, wanted: MicroScript, benchmarks: Sequence[str], name: str) -> Iterator[Running]:
         files = Files(FILES)
-        guests, text = wanted.guests(files), wanted.text(files, benchmarks)
+        guests = wanted.guests(files)
+        text = wanted.text(files, list(guests.values()), benchmarks)
         transcript = self.transcripts / f"{name}.log"
         with hermetic(self.emulator, self.machine, text, files.by_name, transcript) as program:
             yield program, guests
@@ -166,9 +174,9 @@ class HostMachine:
 
     @contextmanager
     def run(self, wanted: MicroScript, benchmarks: Sequence[str], name: str) -> Iterator[Running]:
-        file = self.scratch / f"{name}.sh"
-        file.write_text(wanted.text(self.host, benchmarks), encoding="utf-8")
         guests = wanted.guests(self.host)
+        file = self.scratch / f"{name}.sh"
+        file.write_text(wanted.text(self.host, list(guests.values()), benchmarks), encoding="utf-8")
         program = self.host.start(["sh", self.host.put(file)], name)
         try:
             yield program, guests
@@ -188,5 +196,4 @@ class UnderWay:
         step = self.wanted.step(cell.benchmark)
         pinned = self.wanted.cpus or tuple(range(self.wanted.artifacts.setup.guest_cpus))
         found = self.script.measure(step, self.wanted.event, pinned)
-        told = outcome(found, icount=isinstance(self.wanted.spec, TcgHostSpec))
-        return proof.stamped(told, self.booted)
+        return proof.stamped(outcome(found, icount=self.wanted.emulated), self.booted)

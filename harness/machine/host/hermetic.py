@@ -6,15 +6,15 @@ initrd, and all that it has to say comes out of its serial port. `-icount sleep=
 time in which it idles, so its time is a function of the instructions that it executes.
 """
 
-import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.build.image.cpio import ArchiveMember, write
+from harness.build.image.cpio import ArchiveMember
 from harness.build.image.emulator import Emulator
 from harness.machine.console import Console, Program
+from harness.machine.host.board import board_argv, initrd_of, kernel_argv
 from harness.model.machine import TcgMachine
 from harness.process import mortal
 
@@ -24,25 +24,7 @@ FILES = "/images"  # where its files are
 def hermetic_argv(emulator: Emulator, machine: TcgMachine, initrd: str) -> list[str]:
     """The whole QEMU command line."""
     return [
-        *emulator.argv,
-        "-machine",
-        f"virt,virtualization=on,gic-version={machine.gic},dtb-randomness=off",
-        "-accel",
-        "tcg,tb-size=512",
-        "-cpu",
-        machine.cpu,
-        "-smp",
-        str(machine.cpus),
-        "-m",
-        f"{machine.memory_mib}M",
-        "-icount",
-        "shift=0,sleep=off",
-        "-rtc",
-        "base=2026-01-01T00:00:00,clock=vm",
-        "-seed",
-        "1",
-        "-nodefaults",
-        "-nographic",
+        *board_argv(emulator, machine, sleep="off"),
         "-no-reboot",
         "-monitor",
         "none",
@@ -50,12 +32,7 @@ def hermetic_argv(emulator: Emulator, machine: TcgMachine, initrd: str) -> list[
         "stdio",
         "-nic",
         "none",
-        "-kernel",
-        machine.kernel,
-        "-initrd",
-        initrd,
-        "-append",
-        " ".join(machine.kernel_arguments),
+        *kernel_argv(machine, initrd),
     ]
 
 
@@ -71,19 +48,13 @@ def hermetic(
 
     The machine ends with the script, or with the context.
     """
-    descriptor = os.memfd_create("initrd")
-    try:
-        with os.fdopen(os.dup(descriptor), "wb") as stream:
-            stream.write(Path(machine.initramfs).read_bytes())
-            write(stream, _entries(script, files))
-        argv = hermetic_argv(emulator, machine, f"/proc/{os.getpid()}/fd/{descriptor}")
+    with initrd_of(Path(machine.initramfs), _entries(script, files)) as initrd:
+        argv = hermetic_argv(emulator, machine, initrd)
         console = Console.of_process(mortal(argv, "KILL"), "l0", transcript)
         try:
             yield Program(console)
         finally:
             console.close()
-    finally:
-        os.close(descriptor)
 
 
 def _entries(script: str, files: Mapping[str, Path]) -> Iterator[ArchiveMember]:

@@ -6,7 +6,6 @@ counter in it counts instructions. Seeds and clocks are pinned, so that a repeti
 the same path.
 """
 
-import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -16,12 +15,13 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from harness.build.image.cpio import ArchiveMember, write
+from harness.build.image.cpio import ArchiveMember
 from harness.build.image.emulator import Emulator
 from harness.build.qemu import quoted
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError
 from harness.machine.console import Console, Shell
+from harness.machine.host.board import board_argv, initrd_of, kernel_argv
 from harness.machine.host.connection import SshConnection
 from harness.machine.host.fabric_host import FabricHost
 from harness.machine.host.identities import Identities
@@ -71,34 +71,12 @@ def machine_argv(
 ) -> list[str]:
     """The whole QEMU command line of L0's machine."""
     return [
-        *emulator.argv,
-        "-machine",
-        f"virt,virtualization=on,gic-version={machine.gic},dtb-randomness=off",
-        "-accel",
-        "tcg,tb-size=512",
-        "-cpu",
-        machine.cpu,
-        "-smp",
-        str(machine.cpus),
-        "-m",
-        f"{machine.memory_mib}M",
-        *(("-icount", "shift=0,sleep=on") if machine.icount else ()),
-        "-rtc",
-        "base=2026-01-01T00:00:00,clock=vm",
-        "-seed",
-        "1",
-        "-nodefaults",
-        "-nographic",
+        *board_argv(emulator, machine, sleep="on"),
         "-monitor",
         "none",
         "-serial",
         "mon:stdio",
-        "-kernel",
-        machine.kernel,
-        "-initrd",
-        initrd,
-        "-append",
-        " ".join(machine.kernel_arguments),
+        *kernel_argv(machine, initrd),
         "-device",
         "virtio-rng-device",
         "-nic",
@@ -180,10 +158,8 @@ def _boot(
 ) -> tuple[Console, int]:
     for attempt in range(1, _PORT_TRIES + 1):
         port = _free_port()
-        with _initrd(Path(machine.initramfs), keys) as initrd:
-            argv = machine_argv(
-                emulator, machine, share=share, initrd=f"/proc/{os.getpid()}/fd/{initrd}", port=port
-            )
+        with initrd_of(Path(machine.initramfs), keys.archive_entries()) as initrd:
+            argv = machine_argv(emulator, machine, share=share, initrd=initrd, port=port)
             serial = Console.of_process(mortal(argv, "KILL"), "l0", transcripts / f"{name}-l0.log")
             try:
                 Shell(serial, _PROMPT).ready(Deadline(_BOOT_SECONDS, "L0 to boot"))
@@ -204,25 +180,6 @@ def _connection(keys: _Keys, port: int) -> SshConnection:
     there = Settings.of_machine("127.0.0.1", port)
     known = KnownKeys(there.names[0]).plus(paramiko_key(keys.host))
     return SshConnection.to(there, known, Identities(there, paramiko_key(keys.user)))
-
-
-@contextmanager
-def _initrd(image: Path, keys: _Keys) -> Iterator[int]:
-    """A file in memory: the image, and behind it an archive with this boot's keys.
-
-    It is opened by QEMU through our /proc entry, so nothing is left when we are killed.
-    """
-    descriptor = os.memfd_create("initrd")
-    try:
-        with image.open("rb") as source:
-            left = image.stat().st_size
-            while left:
-                left -= os.sendfile(descriptor, source.fileno(), None, left)
-        with os.fdopen(os.dup(descriptor), "ab") as stream:
-            write(stream, keys.archive_entries())
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _free_port() -> int:
