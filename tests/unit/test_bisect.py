@@ -123,8 +123,14 @@ def test_hang_is_bad_only_if_that_is_asked_for(linux, tmp_path):
     told = found(linux, tmp_path, "c8", "c12", PASSES)
     assert told.suspects == [linux.git("rev-parse", "c11")]
     assert any("the guest hangs" in step.why for step in told.steps)
-    with pytest.raises(GuestError, match=r"the bad end is not bad: skip .*the guest hangs"):
-        found(linux, tmp_path, "c8", "c12", TRAPS.replace("8", "9"))
+    with pytest.raises(GuestError, match=r"the good end is not good: skip .*the guest hangs"):
+        found(linux, tmp_path, "c11", "c12", TRAPS)
+
+
+def test_bad_end_that_hangs_is_believed_to_be_bad(linux, tmp_path):
+    told = found(linux, tmp_path, "main~12", "c12", TRAPS)
+    assert told.suspects == [linux.git("rev-parse", "c5")]
+    assert told.steps[1].mark == "skip"
 
 
 def test_what_can_not_be_told_apart_is_all_told(linux, tmp_path):
