@@ -114,7 +114,7 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
     with progress.stage("images"):
         debian = Debian.load()
         tools = server_tools(cache, debian) if setup.servers else None
-        roots = rootfs(cache, debian)
+        roots = rootfs(cache, debian, playbook.vmm)
         files = {
             **{kernel_file(name): kernel.image for name, kernel in kernels.items()},
             File.INITRAMFS: roots.hypervisor,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from harness.build.debian import Debian
+from harness.build.image import elf
 from harness.build.image.emulator import Emulator, emulator_at_hand
 from harness.build.kernel.choice import looked_up
 from harness.build.qemu import quoted
@@ -100,6 +102,12 @@ def _files(playbook: Playbook) -> Iterator[str]:
         yield f"payload: no file {playbook.payload.image}"
     if playbook.kernel_config and not playbook.kernel_config.is_file():
         yield f"kernel_config: no file {playbook.kernel_config}"
+    if playbook.vmm and playbook.vmm not in (suites := Debian.load().suites):
+        program = expanded(Path(playbook.vmm), "vmm")
+        if not program.is_file():
+            yield f"vmm: no file {playbook.vmm}, and no suite of Debian's ({', '.join(suites)})"
+        elif not elf.is_arm64(program):
+            yield f"vmm: {playbook.vmm} is no program for arm64"
     for host in playbook.hosts:
         config = host.kernel_config if isinstance(host, SshHostSpec) else None
         if config and not config.is_file():

@@ -25,7 +25,7 @@ from harness.cli.options import (
 @click.argument("playbook", type=Path, default=Path("fallback.yaml"))
 @click.option(
     "--vary",
-    type=click.Choice(["kernel", "l0", "l1", "l2", "cpu", "gic", "config"]),
+    type=click.Choice(["kernel", "l0", "l1", "l2", "vmm", "cpu", "gic", "config"]),
     default="kernel",
     show_default=True,
     help="What BEFORE and AFTER are: kernels of all levels or of one, or what else differs.",

@@ -152,6 +152,10 @@ def _known(measured: pd.DataFrame, facts: Mapping[str, Any]) -> Found:
     microbench = facts["microbench"]["sha256"] if facts.get("microbench") else ""
     hosts = {str(host["name"]): host for host in facts["playbook"]["hosts"]}
     chosen = {name: _of_others(text) for name, text in settings.by_host(facts["playbook"]).items()}
+    around = {
+        "rootfs": (facts.get("rootfs") or {}).get("sha256", ""),  # has the VMM
+        "emulator": facts.get("emulator") or "",
+    }
     found: Found = {}
     exact = (measured["statistic"] == Statistic.MODE) & (measured["share"] >= USUAL)
     totals = measured[exact & (measured["reason"] == "")]
@@ -163,6 +167,7 @@ def _known(measured: pd.DataFrame, facts: Mapping[str, Any]) -> Found:
             and row["cpu"] == host.get("cpu", "host")
             and int(row["gic"]) == host.get("gic")
             and _of_others(str(row["settings"])) == chosen[name]
+            and all(str(row[what] or "") == value for what, value in around.items())
             and row["subject"]
             == subject(kernels, microbench, name, str(facts["track"]), str(row["configuration"]))
         )

@@ -10,16 +10,13 @@ from typing import Annotated
 from pydantic import Field
 
 from harness.errors import UserError
-from harness.model.document import Form
+from harness.model.document import ONE_LINE, Form
 from harness.model.version import VERSION
 
 KernelChoice = Annotated[
     str,
     Field(min_length=1, max_length=4096),
-    Form(
-        r"[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?",
-        "a version of Linux, a path, or repository@revision",
-    ),
+    Form(ONE_LINE, "a version of Linux, a path, or repository@revision"),
 ]
 
 

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -17,6 +17,7 @@ from harness.errors import UserError
 from harness.model.application import Size, applications
 from harness.model.cell import CellName
 from harness.model.document import (
+    ONE_LINE,
     Flag,
     Form,
     Integer,
@@ -111,6 +112,13 @@ class _OrItsName:
         }
 
 
+Vmm = Annotated[
+    str,
+    Field(min_length=1, max_length=4096),
+    Form(ONE_LINE, "the path of an arm64 QEMU, or a suite of Debian's"),
+]
+
+
 class SpecJvm(Model):
     """The user's copy of SPECjvm2008: the jar in the folder that its installer made."""
 
@@ -132,7 +140,8 @@ class Playbook(Model):
 
     `kernel` is the Linux of all levels, but for those that `kernels` gives another one: a version,
     a package, a tarball, a tree, or `repository@revision`. `kernel_config` is a file of options
-    that all of them are built with.
+    that all of them are built with. `vmm` is the QEMU that runs guests in L0 and in L1: the path
+    of an arm64 program, or a suite of Debian's, as trixie.
     Either micro-benchmarks or applications: set-up for applications would disturb
     micro-benchmarks. A cell is measured `repetitions` times, during one boot of L0 and by turns
     with the others, or `boots` times, each in a boot of its own; emulated machines are booted for
@@ -149,6 +158,7 @@ class Playbook(Model):
     kernel: Annotated[str, Form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
     kernels: Mapping[Level, KernelChoice] = {}
     kernel_config: Path | None = None
+    vmm: Vmm | None = None
     hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
         TcgHostSpec(),
     )
@@ -399,6 +409,14 @@ def with_kernels(playbook: Playbook, kernels: Mapping[Level, str]) -> Playbook:
         "--kernel",
     )
     return playbook.model_copy(update={"kernels": mine.kernels})
+
+
+def with_vmm(playbook: Playbook, vmm: str) -> Playbook:
+    """`playbook` with another QEMU for its guests. Raises UserError if none can be named so."""
+    try:
+        return playbook.model_copy(update={"vmm": TypeAdapter(Vmm).validate_python(vmm)})
+    except ValidationError as error:
+        raise UserError(f"vmm: {complaints(error)}") from error
 
 
 def with_payload(playbook: Playbook, payload: Payload) -> Playbook:

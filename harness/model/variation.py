@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.model.document import complaints
 from harness.model.inventory import SshHostSpec
 from harness.model.kernel_choice import Level
-from harness.model.playbook import Playbook, with_kernels
+from harness.model.playbook import Playbook, with_kernels, with_vmm
 
 BOOTS = 5  # of fewer, no interval of a ratio means anything
 
@@ -25,6 +25,7 @@ class Vary(StrEnum):
     L0 = "l0"
     L1 = "l1"
     L2 = "l2"
+    VMM = "vmm"
     CPU = "cpu"
     GIC = "gic"
     CONFIG = "config"
@@ -77,6 +78,7 @@ _MAKERS: dict[Vary, Callable[[Playbook, str], Playbook]] = {
     Vary.L0: partial(_kernel, [Level.L0]),
     Vary.L1: partial(_kernel, [Level.L1]),
     Vary.L2: partial(_kernel, [Level.L2]),
+    Vary.VMM: with_vmm,
     Vary.CPU: partial(_machine, "cpu"),
     Vary.GIC: partial(_machine, "gic"),
     Vary.CONFIG: _config,

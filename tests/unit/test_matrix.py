@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +29,7 @@ def setup(kernel, **more):
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """Runs that take no machine: their cells, and a history."""
-    ran = []
+    ran, roots = [], ["1" * 64]
 
     def facts(_cache, setup):
         choice = setup.choice("l1")
@@ -44,6 +45,8 @@ def machine(tmp_path, monkeypatch):
             "playbook": setup.playbook.model_dump(mode="json"),
             "kernels": kernels,
             "microbench": {"sha256": "f" * 64},
+            "rootfs": {"sha256": roots[-1], "packages": []},
+            "emulator": "11.1.3",
         }
 
     def run(runs, setup, *_, database=None, **__):
@@ -73,7 +76,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "build_all", lambda _cache, _progress, setup: setup)
     monkeypatch.setattr(command, "facts_of", facts)
     monkeypatch.setattr(command, "run_setup", run)
-    return ran
+    return SimpleNamespace(ran=ran, roots=roots)
 
 
 def test_kernels_are_side_by_side(machine, tmp_path):
@@ -93,18 +96,21 @@ def test_what_the_history_has_is_not_measured_again(machine, tmp_path):
     runs = tmp_path / "runs"
     few = setup("x@old", configurations=["nested-neve-vhe"])
     matrix(runs, {"x@old": few}, None)
-    assert len(machine) == 1
+    assert len(machine.ran) == 1
     elsewhere = {"y@old": setup("y@old"), "x@new": setup("x@new")}  # the same key
     found = matrix(runs, elsewhere, None)
-    assert machine[1:] == [
+    assert machine.ran[1:] == [
         ["tcg/nested-v8.3-vhe/1/hypercall"],
         ["tcg/nested-v8.3-vhe/1/hypercall", "tcg/nested-neve-vhe/1/hypercall"],
     ]
     assert "8*" in found.text() and "measured before" in found.text()
     matrix(runs, elsewhere, None)
-    assert len(machine) == 3, "all is known"
+    assert len(machine.ran) == 3, "all is known"
     matrix(runs, {"x@old": setup("x@old", iterations=500)}, None)
-    assert len(machine) == 4, "of other settings it is another figure"
+    assert len(machine.ran) == 4, "of other settings it is another figure"
+    machine.roots.append("2" * 64)
+    matrix(runs, elsewhere, None)
+    assert len(machine.ran) == 6, "beside another VMM it is another figure"
 
 
 def test_kernel_that_does_not_build_is_a_note(machine, tmp_path):

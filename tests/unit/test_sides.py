@@ -244,6 +244,10 @@ def test_what_varies():
     before, after = sides(fallback, Vary.CPU, ("max", "neoverse-v1"))
     assert after.hosts[0].cpu == "neoverse-v1"
     assert sides(playbook(), Vary.GIC, ("2", "3"))[0].hosts[0].gic == 2
+    before, after = sides(fallback, Vary.VMM, ("trixie", "./qemu"))
+    assert (before.vmm, after.vmm) == ("trixie", "./qemu")
+    with pytest.raises(UserError, match=r"vmm: .* is not the path of an arm64 QEMU"):
+        sides(fallback, Vary.VMM, ("trixie", " "))
     with pytest.raises(UserError, match="--vary gic"):
         sides(fallback, Vary.GIC, ("4", "3"))
     with pytest.raises(UserError, match="arm1 is a server"):
