@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Kernels of revisions of git repositories, with real git and a small kernel that make builds."""
 
+import os
 import shutil
+import subprocess
 import tarfile
 from dataclasses import replace
 
@@ -20,6 +22,7 @@ from harness.model.playbook import with_kernels
 from harness.model.series import Parameter, PatchEntry, PatchSeries
 from harness.model.setup import Setup
 from harness.model.track import Fragment, Track
+from harness.process import explain
 from tests.repositories import FILES, SmallKernel, fake_compiler
 
 SWITCH = "arch/arm64/kvm/switch.c"
@@ -210,6 +213,23 @@ def test_partial_clone_is_told(cache, track, linux):
     ) as error:
         build(cache, source, track)
     assert "\n" not in str(error.value)
+
+
+def test_full_disk_is_told_as_such(track, linux, tmp_path):
+    """git says that it is unable to write, but not why."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", small]).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        noise = os.urandom(3 << 20).hex()
+        linux.commit("big", {"Documentation/big": noise, "Documentation/next": noise})
+        cache = Cache(small / "cache")
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            build(cache, chosen(cache, track, f"{linux.path}@main"), track)
+        assert explain(caught.value).exit_code == 2
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def test_bare_repository_is_its_head(cache, track, linux, tmp_path):

@@ -16,7 +16,7 @@ from harness.build.toolchain import Toolchain
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import InfrastructureError
 from harness.model.track import Track
-from harness.process import ProcessError, mortal, require, run
+from harness.process import ProcessError, mortal, refuse_full, require, run
 
 # Nothing of the machine, the user or the hour goes into the image.
 _REPRODUCIBLE = {
@@ -211,6 +211,7 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
         config.verify(wanted, (objects / ".config").read_text(encoding="utf-8"))
         make("Image")
     except ProcessError as error:
+        refuse_full(objects)
         raise DoesNotBuildError(
             f"Linux {source.version} did not build: {error.tail}\nlog: {log}"
         ) from error

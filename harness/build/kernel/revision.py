@@ -20,7 +20,7 @@ from harness.build.kernel.source import version_of_makefile
 from harness.cache import Cache
 from harness.errors import UserError
 from harness.model.track import Track
-from harness.process import ProcessError, require, run
+from harness.process import ProcessError, refuse_full, require, run
 
 # Neither the user's configuration nor that of the machine decides what a file has in it.
 OWN = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_NO_LAZY_FETCH": "1"}
@@ -58,7 +58,8 @@ class Revision:
         """Its files with `patches`, in the work tree that the caller has locked: only those that
         differ from what is there are written, so that `make` builds what follows from them.
 
-        Raises UserError naming the patch that does not apply.
+        Raises UserError naming the patch that does not apply, or if the repository lacks objects,
+        OSError if the disk is full.
         """
         folder = cache.trees / self.tree_name
         own, tree = bare(folder / "repository.git", self), folder / "src"
@@ -71,6 +72,7 @@ class Revision:
             own.git("read-tree", "--reset", "-u", wanted, env=env)
             own.git("clean", "-ffdxq", env=env)
         except ProcessError as error:
+            refuse_full(folder)
             raise UserError(
                 f"{self.repository} lacks objects of {self.commit[:12]}, as a partial or a damaged "
                 f"clone does: {error.complaint}"
