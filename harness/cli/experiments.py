@@ -138,7 +138,9 @@ def bisect(
     from harness.model.playbook import Payload
 
     if resume:
-        folder, book = commands.reopened(RUNS, resume)
+        from harness.results.experiment import Experiment
+
+        experiment = Experiment.open(RUNS, resume, "bisect")
     elif good is None or bad is None:
         raise click.UsageError("GOOD and BAD are missing (or --resume RUN)")
     else:
@@ -148,15 +150,14 @@ def bisect(
 
         image = Payload(image=payload, arguments=payload_arguments) if payload else None
         setup = read_setup(playbook, only, host, inventory, kernels=kernels, payload=image)
-        book = setup.playbook
-        folder = commands.start(
+        experiment = commands.start(
             RUNS,
-            book,
+            setup.playbook,
             (good, bad),
             [Level(level) for level in levels] or list(Level),
             [Expectation.of(text) for text in expectations],
         )
-    found = commands.Search(folder, book, wait).run()
+    found = commands.Search(experiment, wait).run()
     if as_json:
         print_json(found.data())
     else:

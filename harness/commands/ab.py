@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`neve ab`."""
 
-import json
 import random
 import zlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.build.artifacts import build_all
-from harness.cache import Cache, write_atomically
+from harness.cache import Cache
 from harness.commands.run import facts_of, reach, repeat_command
 from harness.commands.session import Session, facts_in_common
 from harness.errors import GuestError, InfrastructureError, UserError
@@ -19,10 +18,11 @@ from harness.model.playbook import Cell
 from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import report
+from harness.results.experiment import Experiment
 from harness.results.measured import Measured
 from harness.results.sides import Answer, answers
 from harness.results.sides_report import Sides
-from harness.results.store import RunFolder, new_folder
+from harness.results.store import RunFolder
 
 _NAMES = ("before", "after")
 
@@ -40,7 +40,7 @@ def ab(
     """Measure both sides by turns, each in a run of its own below one folder, and judge them: the
     folder, and what was found. `resume` names the folder of an experiment that was cut off."""
     cache, progress = Cache.default(), Progress()
-    folder = _resumed(runs, resume, vary, values) if resume else None
+    experiment = _resumed(runs, resume, vary, values) if resume else None
     if len(setups[1].playbook.hosts) > 1:
         from harness.run import fleet
 
@@ -48,17 +48,17 @@ def ab(
     reach(setups[1].playbook, runs, wait, progress)
     artifacts = [build_all(cache, progress, setup) for setup in setups]
     facts = [facts_of(cache, each) for each in artifacts]
-    if folder is None:
-        folder = new_folder(runs, f"{setups[0].playbook.name}-ab")
-        known = {"vary": vary, "values": values, "repeat": repeat_command()}
-        write_atomically(folder / "ab.json", json.dumps(known, indent=2) + "\n")
+    if experiment is None:
+        asked = {"vary": vary, "values": values, "repeat": repeat_command()}
+        experiment = Experiment.create(runs, "ab", setups[0].playbook.name, asked)
+    folder = experiment.path
     sessions = [
         Session(_side(folder, name, known), made, progress, wait=wait)
         for name, known, made in zip(_NAMES, facts, artifacts, strict=True)
     ]
-    again = f"{json.loads((folder / 'ab.json').read_text())['repeat']} --resume {folder.name}"
     with ExitStack() as stack:
-        for session, resumed_by in zip(sessions, (again, ""), strict=True):
+        stack.enter_context(experiment.kept())
+        for session, resumed_by in zip(sessions, (experiment.resume, ""), strict=True):
             session.plan()
             stack.enter_context(session.kept(resumed_by))
         for session, cells in turns(sessions, zlib.crc32(folder.name.encode())):
@@ -68,6 +68,7 @@ def ab(
             report.write(session.folder)
     found = judged(folder, vary, values, effect)
     found.write(folder)
+    experiment.update(told=found.headline)
     return folder, found
 
 
@@ -128,15 +129,11 @@ def _side(folder: Path, name: str, facts: dict[str, Any]) -> RunFolder:
     return run
 
 
-def _resumed(runs: Path, name: str, vary: str, values: tuple[str, str]) -> Path:
-    folder = runs / name
-    try:
-        known = json.loads((folder / "ab.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"--resume {name}: {folder} is no experiment of `neve ab`") from error
-    if (known.get("vary"), tuple(known.get("values", ()))) != (vary, values):
-        raise UserError(f"--resume {name}: it compares something else: {known.get('repeat')}")
-    return folder
+def _resumed(runs: Path, name: str, vary: str, values: tuple[str, str]) -> Experiment:
+    found = Experiment.open(runs, name, "ab")
+    if (found.knows["vary"], tuple(found.knows["values"])) != (vary, values):
+        raise UserError(f"--resume {name}: it compares something else: {found.knows['repeat']}")
+    return found
 
 
 def require_no_worse(found: Sides) -> None:

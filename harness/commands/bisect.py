@@ -2,11 +2,11 @@
 """`neve bisect`."""
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,11 @@ from harness.model.setup import Setup
 from harness.model.track import Track
 from harness.progress import Progress
 from harness.results import report
+from harness.results.experiment import Experiment
 from harness.results.measured import Measured
 from harness.results.store import RunFolder, new_folder
 
+_REPOSITORY = "repository.git"
 _TIMES = 5  # as long as the good end took, a step may take before it hangs
 _LEAST_SECONDS = 60.0
 
@@ -43,17 +45,15 @@ def start(
     ends: tuple[str, str],
     levels: Sequence[Level],
     expectations: Sequence[Expectation],
-) -> Path:
-    """A new folder for a bisection between the good and the bad of `ends`, each
+) -> Experiment:
+    """A new bisection between the good and the bad of `ends`, each
     `repository@revision`, or of the bad one the revision alone. Raises UserError if they are none,
     or if the playbook has not what is expected."""
     if not expectations:
         raise UserError("--expect what? 'hypercall/nested-neve-vhe/traps <= 8', for example")
     narrowed = _narrowed(playbook, expectations)
     good, bad = _ends(Track.load(playbook.track), ends)
-    folder = new_folder(runs, f"{playbook.name}-bisect")
-    Bisection.start(folder / "repository.git", good, bad)
-    known = {
+    asked = {
         "good": good.commit,
         "bad": bad.commit,
         "repository": str(_repository(ends[0])),
@@ -62,8 +62,13 @@ def start(
         "playbook": narrowed.model_dump(mode="json"),
         "repeat": repeat_command(),
     }
-    write_atomically(folder / "bisect.json", json.dumps(known, indent=2) + "\n")
-    return folder
+    found = Experiment.create(runs, "bisect", playbook.name, asked)
+    try:
+        Bisection.start(found.path / _REPOSITORY, good, bad)
+    except BaseException:
+        shutil.rmtree(found.path)
+        raise
+    return found
 
 
 def _narrowed(playbook: Playbook, expectations: Sequence[Expectation]) -> Playbook:
@@ -108,20 +113,16 @@ def _ends(track: Track, ends: tuple[str, str]) -> tuple[Revision, Revision]:
 
 
 class Search:
-    """The bisection in `folder`, new or cut off."""
+    """The bisection `experiment`, new or cut off."""
 
-    def __init__(self, folder: Path, playbook: Playbook, wait: float) -> None:
-        self.folder = folder
-        self.playbook = playbook.model_copy(update=_cells_of(known(folder)["expect"]))
+    def __init__(self, experiment: Experiment, wait: float) -> None:
+        self.experiment = experiment
+        self.folder, self.known = experiment.path, experiment.knows
+        self.playbook = validate(self.known["playbook"], experiment.name)
         self.wait = wait
         self.progress = Progress()
-        self.bisection = Bisection(folder / "repository.git")
+        self.bisection = Bisection(self.folder / _REPOSITORY)
         self.expectations = [Expectation.of(text) for text in self.known["expect"]]
-
-    @cached_property
-    def known(self) -> dict[str, Any]:
-        """What was asked for."""
-        return known(self.folder)
 
     @property
     def steps(self) -> list[Step]:
@@ -135,23 +136,29 @@ class Search:
         said to be, GuestError if nobody can say what the good one is."""
         reach(self.playbook, self.folder, self.wait, self.progress)
         try:
-            self._check_end("good")
-            self._check_end("bad")
-            while not self.bisection.suspects:
-                commit = self.bisection.current
-                told = self.bisection.told(commit)
-                left = self.bisection.estimate
-                self.progress.note(f"about {left} step{'' if left == 1 else 's'} left: {told}")
-                step = self._look(commit)
-                self.bisection.mark(commit, step.mark)
-                write_atomically(self.folder / "bisect.log", self.bisection.log + "\n")
+            with self.experiment.kept():
+                self._narrow_down()
         except BaseException:
             self.progress.note(f"go on: neve bisect --resume {self.folder.name}")
             raise
         write_atomically(self.folder / "bisect.log", self.bisection.log + "\n")
         suspects = self.bisection.suspects
         names = [self.bisection.told(commit) for commit in suspects]
-        return Found(self.folder, suspects, names, self.steps, self._difference(suspects))
+        found = Found(self.folder, suspects, names, self.steps, self._difference(suspects))
+        self.experiment.update(told=found.headline)
+        return found
+
+    def _narrow_down(self) -> None:
+        self._check_end("good")
+        self._check_end("bad")
+        while not self.bisection.suspects:
+            commit = self.bisection.current
+            told = self.bisection.told(commit)
+            left = self.bisection.estimate
+            self.progress.note(f"about {left} step{'' if left == 1 else 's'} left: {told}")
+            step = self._look(commit)
+            self.bisection.mark(commit, step.mark)
+            write_atomically(self.folder / "bisect.log", self.bisection.log + "\n")
 
     def _check_end(self, wanted: Mark) -> None:
         """The bad end may hide its figure, as one does that hangs; then its user is believed."""
@@ -239,21 +246,6 @@ class Search:
             if cell in after
             for line in difference(before[cell], after[cell])
         ]
-
-
-def reopened(runs: Path, name: str) -> tuple[Path, Playbook]:
-    """The folder of a bisection that was cut off, and its playbook."""
-    folder = runs / name
-    return folder, validate(known(folder)["playbook"], str(folder / "bisect.json"))
-
-
-def known(folder: Path) -> dict[str, Any]:
-    """What was asked for in `folder`. Raises UserError if it is no bisection."""
-    try:
-        found: dict[str, Any] = json.loads((folder / "bisect.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"--resume {folder.name}: {folder} is no bisection of neve's") from error
-    return found
 
 
 def _line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from harness.build.kernel.build import DoesNotBuildError
 from harness.build.kernel.config import LostOptionsError
 from harness.cache import Cache
 from harness.commands import history
-from harness.commands.run import facts_of
+from harness.commands.run import facts_of, repeat_command
 from harness.commands.run import run as run_setup
 from harness.errors import GuestError
 from harness.model.measurement import USUAL, Metric, Statistic
@@ -23,10 +23,10 @@ from harness.model.metadata import KernelImage
 from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import kernels_table, tables
+from harness.results.experiment import Experiment
 from harness.results.history import settings
 from harness.results.history.subject import subject, written
 from harness.results.measured import Measured
-from harness.results.store import new_folder
 
 _METRICS = (Metric.TRAPS, Metric.COST)
 Found = dict[tuple[str, str, str], list[dict[str, Any]]]  # rows by host, configuration, benchmark
@@ -77,9 +77,13 @@ def matrix(
         raise GuestError("; ".join(notes))
     table = pd.DataFrame(rows, columns=kernels_table.COLUMNS)
     notes += list(_missing(table, setups))
-    folder = new_folder(runs, f"{next(iter(setups.values())).playbook.name}-matrix")
-    kernels_table.write(folder, table, list(setups), notes)
-    return Matrix(folder, table, list(setups), notes)
+    name = next(iter(setups.values())).playbook.name
+    asked = {"kernels": list(setups), "repeat": repeat_command()}
+    experiment = Experiment.create(runs, "matrix", name, asked)
+    kernels_table.write(experiment.path, table, list(setups), notes)
+    cells = len(table.drop_duplicates(kernels_table.CELL))
+    experiment.update(state="finished", told=f"{cells} cells over {', '.join(setups)}")
+    return Matrix(experiment.path, table, list(setups), notes)
 
 
 def _missing(table: pd.DataFrame, setups: Mapping[str, Setup]) -> Iterator[str]:

@@ -49,13 +49,18 @@ class Found:
             "difference": list(self.difference),
         }
 
+    @property
+    def headline(self) -> str:
+        """What was found, in a line."""
+        if len(self.suspects) == 1:
+            return f"{self.suspects[0]} is the first bad commit: {self.told[0]}"
+        return "the first bad commit is one of these, which could not all be looked at:"
+
     def text(self) -> str:
         """For people."""
         lines = [str(step) for step in self.steps]
         lines += self.difference
-        if len(self.suspects) == 1:
-            lines.append(f"{self.suspects[0]} is the first bad commit: {self.told[0]}")
-        else:
-            lines.append("the first bad commit is one of these, which could not all be looked at:")
+        lines.append(self.headline)
+        if len(self.suspects) > 1:
             lines += [f"  {told}" for told in self.told]
         return "\n".join([*lines, f"log: {self.folder / 'bisect.log'}"])

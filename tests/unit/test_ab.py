@@ -10,6 +10,7 @@ import pytest
 
 from harness.commands import ab as command
 from harness.commands.ab import ab
+from harness.commands.runs import listed
 from harness.commands.session import Session
 from harness.commands.setup import read_sides
 from harness.errors import UserError
@@ -74,7 +75,7 @@ def test_both_sides_are_runs_below_one_folder(machine, tmp_path):
     assert found.answer == "slower"
     assert [side for side, _ in machine.ran] == ["before", "before", "after", "after"]
     assert {path.name for path in folder.iterdir()} == {
-        "ab.json",
+        "experiment.json",
         "junit.xml",
         "report.html",
         "report.md",
@@ -93,10 +94,16 @@ def test_it_goes_on_where_it_was_cut_off(machine, tmp_path, capfd):
         run(tmp_path, ("7.2", "7.3"))
     (folder,) = (tmp_path / "runs").iterdir()
     assert f"--resume {folder.name}" in capfd.readouterr().err
+    assert [entry["standing"] for entry in listed(tmp_path / "runs")] == ["cut off"]
     machine.stop = 0
     _, found = run(tmp_path, ("7.2", "7.3"), resume=folder.name)
     assert found.answer == "slower"
     assert len(machine.ran) == 5, "what had passed is not measured again"
+    (entry,) = listed(tmp_path / "runs")
+    assert (entry["run"], entry["kind"]) == (folder.name, "ab")
+    assert entry["standing"] == "finished: slower: 2 slower"
+    (folder / "experiment.json").write_text("{")
+    assert listed(tmp_path / "runs")[0]["state"] == "damaged"
 
 
 @pytest.mark.parametrize(

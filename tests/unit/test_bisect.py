@@ -11,7 +11,7 @@ from harness.build.kernel.build import build_what_applies
 from harness.build.kernel.choice import chosen
 from harness.cache import Cache
 from harness.commands import bisect
-from harness.commands.bisect import Search, reopened, start
+from harness.commands.bisect import Search, start
 from harness.commands.session import Session
 from harness.errors import GuestError, UserError
 from harness.model.cell import CellRecord
@@ -20,6 +20,7 @@ from harness.model.kernel_choice import Level
 from harness.model.playbook import load
 from harness.model.setup import Setup
 from harness.paths import PLAYBOOKS
+from harness.results.experiment import Experiment
 from tests.repositories import SmallKernel, fake_compiler
 from tests.synthetic import measurement
 from tests.unit.test_revisions import track  # noqa: F401
@@ -92,8 +93,8 @@ def begun(linux, tmp_path, good, bad, *expected):
 
 
 def found(linux, tmp_path, good, bad, *expected):
-    folder = begun(linux, tmp_path, good, bad, *expected)
-    return Search(*reopened(tmp_path / "runs", folder.name), 0).run()
+    experiment = begun(linux, tmp_path, good, bad, *expected)
+    return Search(Experiment.open(tmp_path / "runs", experiment.name, "bisect"), 0).run()
 
 
 def test_planted_trap_is_found(linux, tmp_path):
@@ -150,7 +151,7 @@ def test_ends_are_looked_at_first(linux, tmp_path):
 
 
 def test_it_goes_on_where_it_was_cut_off(linux, tmp_path, monkeypatch):
-    folder = begun(linux, tmp_path, "main~12", "c10", TRAPS)
+    experiment = begun(linux, tmp_path, "main~12", "c10", TRAPS)
     calls, execute = [], Session.execute
 
     def cut_off(session, cells):
@@ -162,12 +163,12 @@ def test_it_goes_on_where_it_was_cut_off(linux, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Session, "execute", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            Search(*reopened(tmp_path / "runs", folder.name), 0).run()
+            Search(Experiment.open(tmp_path / "runs", experiment.name, "bisect"), 0).run()
     before = len(calls)
-    told = Search(*reopened(tmp_path / "runs", folder.name), 0).run()
+    told = Search(Experiment.open(tmp_path / "runs", experiment.name, "bisect"), 0).run()
     assert told.suspects == [linux.git("rev-parse", "c5")]
     assert before == 3 and len(told.steps) <= 6
-    again = Search(*reopened(tmp_path / "runs", folder.name), 0).run()
+    again = Search(Experiment.open(tmp_path / "runs", experiment.name, "bisect"), 0).run()
     assert again.steps == told.steps, "nothing is measured twice"
 
 
@@ -217,8 +218,8 @@ def test_expectations():
 
 def test_limits_follow_the_good_end(linux, tmp_path, monkeypatch):
     took = {"tcg: nested-neve-vhe: boot": 20.0, "tcg: nested-neve-vhe: hypercall": 1.0}
-    folder = begun(linux, tmp_path, "c8", "c12", PASSES)
-    search = Search(*reopened(tmp_path / "runs", folder.name), 0)
+    experiment = begun(linux, tmp_path, "c8", "c12", PASSES)
+    search = Search(Experiment.open(tmp_path / "runs", experiment.name, "bisect"), 0)
     search.progress.durations.update(took)
     search.run()
     assert linux.limits[0] == 300.0 and set(linux.limits[1:]) == {60.0}
