@@ -47,13 +47,15 @@ class Artifacts:
         """L0's kernel on `host`."""
         return self.host_kernels.get(host, self.kernels["l0"])
 
-    def below(self, host: HostSpec, configuration: Configuration) -> dict[str, Kernel | None]:
-        """The kernels of the levels below what `configuration` measures, by level; None where L0
-        keeps its own."""
+    def booted_by(self, host: HostSpec, configuration: Configuration) -> dict[str, Kernel | None]:
+        """The kernels that boot in `configuration`, by level, that of a guest which is measured as
+        l2; None where L0 keeps its own."""
         ours = isinstance(host, TcgHostSpec) or host.boots_ours
         found = {"l0": self.l0(host.name) if ours else None}
         if configuration.nested:
             found["l1"] = self.kernels[self.setup.track.hypervisor(configuration)]
+        if self.setup.linux_guest and configuration is not Configuration.NATIVE:
+            found["l2"] = self.kernels["l2"]
         return found
 
     def for_guests(self, host: HostSpec) -> list[Path]:

@@ -2,7 +2,7 @@
 """Runs all other workloads: guest by guest and cell by cell, during one boot of L0."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.bench import proof
@@ -10,7 +10,7 @@ from harness.bench.traps import usable_event
 from harness.bench.workload import WORKLOADS, BootedHost, Target, Workload
 from harness.errors import GuestError, InfrastructureError
 from harness.machine import levels
-from harness.machine.console import Place
+from harness.machine.console import Place, Shell
 from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.host import Host, pinning
 from harness.model.playbook import Cell, Configuration
@@ -53,10 +53,10 @@ class Boot(CellQueue):
             while self.queue and self._hypervisor(self.queue[0]) == below:
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
-                booted = self._proof(workload, place, configuration)
                 if below:
                     set_nv_mode(workload.booted.host, track, track.modes[configuration].nv)
                 with workload.target(place, configuration) as target:
+                    booted = self._proof(workload, place, target, configuration)
                     while self.queue and (
                         self.queue[0].configuration,
                         self.queue[0].repetition,
@@ -64,15 +64,17 @@ class Boot(CellQueue):
                         self._cell(workload, target, self.queue[0], booted)
 
     def _proof(
-        self, workload: Workload, place: Place, configuration: Configuration
+        self, workload: Workload, place: Place, target: Target, configuration: Configuration
     ) -> dict[str, Any]:
-        """What the levels below what is measured have booted."""
+        """What the levels have booted."""
         host = workload.booted.host
         said = [proof.asked("l0", lambda line: host.run(line).stdout)]
-        if isinstance(place, levels.GuestPlace):
-            shell = place.shell
-            said.append(proof.asked("l1", lambda line: shell.run(line, timeout=60).output))
-        booted = proof.verify(said, self.job.artifacts.below(self.spec, configuration))
+        shells = {
+            "l1": place.shell if isinstance(place, levels.GuestPlace) else None,
+            "l2": target.shell,
+        }
+        said += [proof.asked(level, _in(shell)) for level, shell in shells.items() if shell]
+        booted = proof.verify(said, self.job.artifacts.booted_by(self.spec, configuration))
         self.told(configuration, booted)
         return booted
 
@@ -92,6 +94,11 @@ class Boot(CellQueue):
         if not self.queue or self._hypervisor(self.queue[0]) != below:
             return None
         return self.queue[0]
+
+
+def _in(shell: Shell) -> Callable[[str], str]:
+    """What runs a line in `shell`."""
+    return lambda line: shell.run(line, timeout=60).output
 
 
 def _alive(host: Host) -> bool:

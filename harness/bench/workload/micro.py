@@ -101,7 +101,7 @@ class MicroScript:
     def verify(self, said: Sequence[Booted]) -> dict[str, Any]:
         """What each level has `said` that it booted, for the metadata. Raises GuestError if a level
         booted something else, or says nothing."""
-        return proof.verify(said, self.artifacts.below(self.spec, self.configuration))
+        return proof.verify(said, self.artifacts.booted_by(self.spec, self.configuration))
 
     def step(self, benchmark: str) -> Step:
         playbook = self.artifacts.setup.playbook
