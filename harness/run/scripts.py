@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.bench.script import Script
-from harness.bench.traps import Event, events, usable_event
+from harness.bench.traps import Event, event_of, usable_event
 from harness.bench.workload.micro import (
     HermeticMachine,
     HostMachine,
@@ -36,8 +36,8 @@ class Scripts(CellQueue):
         if isinstance(self.spec, TcgHostSpec):
             machine = levels.machine_of(self.spec, job.artifacts)
             hermetic = HermeticMachine(emulator(Cache.default()), machine, job.consoles)
-            patched = "accounting" not in job.artifacts.l0(self.spec.name).without
-            event = next(each for each in events() if patched or not each.complete)
+            kernel = job.artifacts.l0(self.spec.name)
+            event = event_of(kernel.version, patched="accounting" not in kernel.without)
             self._run_all(hermetic, event, ())
             return
         with self.host() as host, TemporaryDirectory(prefix="neve-") as scratch:

@@ -293,6 +293,7 @@ def test_setup_says_what_each_kernel_is_made_of():
     assert setup.spare("l0") == {"accounting"}
     few = playbook.model_copy(update={"configurations": ("vm", "nested-neve-vhe")})
     assert Setup.of(few).spare("l0") == {"accounting", "nv_without_nv2"}
+    assert Setup.of(load(PLAYBOOKS / "paper.yaml")).spare("l1-neve") == {"accounting"}
     with pytest.raises(UserError, match=r"kernels.*6\.1.*upstream needs"):
         with_kernels(playbook, {Level.L0: "6.1"})
     assert replace(setup, playbook=playbook).choice("l1") is None
