@@ -14,6 +14,7 @@ from harness.build.kernel.applying import DoesNotApplyError
 from harness.build.kernel.build import DoesNotBuildError, build, build_what_applies
 from harness.build.kernel.choice import chosen
 from harness.build.kernel.revision import Revision
+from harness.build.kernel.source import sources
 from harness.cache import Cache
 from harness.errors import UserError
 from harness.model.kernel_choice import Level, choices_of, repository_and_revision
@@ -161,9 +162,16 @@ def test_tarball_and_tree_are_kernels(cache, track, linux, tmp_path):
     shutil.copytree(linux.path, tree, ignore=shutil.ignore_patterns(".git"))
     with tarfile.open(tmp_path / "linux.tar", "w") as archive:
         archive.add(tree, "linux")
-    for path in (tree, tmp_path / "linux.tar"):
+    shutil.copy(tmp_path / "linux.tar", tmp_path / "copy.tar")
+    found = []
+    for path in (tree, tmp_path / "linux.tar", tmp_path / "copy.tar"):
         source = chosen(cache, track, str(path))
+        assert source.origin == f"imported from {path}"
         assert "int trace;" in build(cache, source, track).image.read_text()
+        found.append(source)
+    assert found[1].key == found[2].key, "by content, not by name"
+    assert compiled(cache, found[1]) == ["mmu.c", "switch.c"], "once"
+    assert sources(cache, track) == [], "what is named once is no later run's kernel"
 
 
 @pytest.mark.parametrize(

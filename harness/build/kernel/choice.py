@@ -22,7 +22,7 @@ def chosen(cache: Cache, track: Track, choice: str | None) -> AnySource:
     if choice is None or is_release(choice):
         return find(cache, track, wanted=choice)
     found = looked_up(track, choice)
-    return import_source(cache, track, found) if isinstance(found, Path) else found
+    return import_source(cache, track, found, named=True) if isinstance(found, Path) else found
 
 
 def looked_up(track: Track, choice: str) -> Path | Revision:
