@@ -13,6 +13,7 @@ from harness.build.image.disk import disk
 from harness.build.image.emulator import emulator
 from harness.build.image.kernbench import kernbench
 from harness.build.image.microbench import microbench
+from harness.build.image.payloads import payload
 from harness.build.image.rootfs import l1_initramfs, rootfs
 from harness.build.image.server_tools import server_tools
 from harness.build.kernel.build import Kernel, build_what_applies
@@ -124,7 +125,7 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
             File.MICROBENCH: microbench(cache),
         }
         if playbook.payload:
-            files[File.PAYLOAD] = playbook.payload.image
+            files[File.PAYLOAD] = payload(cache, playbook.payload.image)
         nested = {name: files[symbol] for symbol, name in setup.l1_files.items()}
         nested[PINNED.name] = PINNED
         if any(name.startswith("l1") for name in kernels):

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from harness.build.debian import Debian
-from harness.build.image import elf
+from harness.build.image import elf, payloads
 from harness.build.image.emulator import Emulator, emulator_at_hand
 from harness.build.kernel.choice import looked_up
 from harness.build.qemu import quoted
@@ -98,8 +98,9 @@ def _files(playbook: Playbook) -> Iterator[str]:
     """Files of the user's that are missing."""
     if playbook.specjvm and not expanded(playbook.specjvm.jar, "specjvm").is_file():
         yield f"specjvm: no file {playbook.specjvm.jar}"
-    if playbook.payload and not playbook.payload.image.is_file():
-        yield f"payload: no file {playbook.payload.image}"
+    if playbook.payload and not payloads.is_there(playbook.payload.image):
+        ours = ", ".join(payloads.OURS)
+        yield f"payload: no file {playbook.payload.image}, and none of ours ({ours})"
     if playbook.kernel_config and not playbook.kernel_config.is_file():
         yield f"kernel_config: no file {playbook.kernel_config}"
     if playbook.vmm and playbook.vmm not in (suites := Debian.load().suites):

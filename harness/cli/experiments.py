@@ -112,7 +112,9 @@ def ab(
 @INVENTORY
 @KERNELS
 @WAIT
-@click.option("--payload", type=Path, help="Boot this flat arm64 image: payload/… passes.")
+@click.option(
+    "--payload", type=Path, help="Boot this flat arm64 image, or readback: payload/… passes."
+)
 @click.option("--payload-arguments", default="", help="Its command line.")
 @click.option("--resume", metavar="RUN", help="Go on with one that was cut off.")
 @AS_JSON

@@ -81,7 +81,9 @@ def plan(
     ),
 )
 @DATABASE
-@click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
+@click.option(
+    "--payload", type=Path, help="Boot this flat arm64 image, or readback, in place of benchmarks."
+)
 @click.option("--payload-arguments", default="", help="Its command line.")
 @click.option(
     "--payload-seconds",

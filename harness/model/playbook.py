@@ -127,8 +127,9 @@ class SpecJvm(Model):
 
 
 class Payload(Model):
-    """A flat arm64 image of the user's, booted in place of benchmarks: `arguments` are its command
-    line, `seconds` how long it may run. It passes if it powers off, or ends with status 0."""
+    """A flat arm64 image of the user's, or `readback`, which fails if it reads other bytes than it
+    wrote: it is booted in place of benchmarks. `arguments` are its command line, `seconds` how long
+    it may run. It passes if it powers off, or ends with status 0."""
 
     image: Path
     arguments: str = ""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Two sides of an experiment on one machine; and a repository of Debian's source and twelve commits:
-one plants an access that traps, one does not build, one hangs L2. The first kernel of the
+"""Two sides of an experiment on one machine; and a repository of Debian's source with twelve
+commits: one plants an access that traps, one does not build, one hangs L2. The first kernel of the
 repository takes minutes, each further one seconds."""
 
 import json
