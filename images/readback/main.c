@@ -90,6 +90,18 @@ static bool round_differs(uint64_t round)
 	return registers_differ(round);
 }
 
+void __wrap_unexpected_exception(uint64_t esr, uint64_t elr, uint64_t far)
+{
+	line_start("panic");
+	line_hex("esr", esr);
+	line_hex("elr", elr);
+	line_hex("far", far);
+	line_end();
+	leave(false);
+	for (;;)
+		asm volatile("wfi");
+}
+
 void handle_irq(void)
 {
 	gic_end(gic_acknowledge());
