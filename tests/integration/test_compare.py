@@ -6,12 +6,14 @@ repository takes minutes, each further one seconds."""
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
+from harness.build.kernel.revision import find_revision
 from harness.build.kernel.source import extracted, find
 from harness.cache import Cache
 from harness.model.track import Track
@@ -48,7 +50,7 @@ def git(folder, *words):
 
 @pytest.fixture(scope="module")
 def linux(tmp_path_factory):
-    """Tags c0 to c12."""
+    """Tags c0 to c12; what was built of them goes with the repository."""
     parent = tmp_path_factory.mktemp("repository")
     source = find(Cache.default(), Track.load("upstream"))
     with extracted(source, parent, ".linux-") as tree:
@@ -68,7 +70,9 @@ def linux(tmp_path_factory):
         (folder / name).write_text(text)
         git(folder, "commit", "-q", "-a", "-m", f"commit {number}")
         git(folder, "tag", f"c{number}")
-    return folder
+    yield folder
+    built = find_revision(Track.load("upstream"), folder, "c0").tree_name
+    shutil.rmtree(Cache.default().trees / built, ignore_errors=True)
 
 
 def bisected(linux, cwd, *words):

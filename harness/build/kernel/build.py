@@ -185,6 +185,13 @@ def kbuild(
     )
 
 
+def _first(tail: str, tree: Path) -> str:
+    """The last lines of a build of `tree`, from the first error on."""
+    lines = [line.replace(f"{tree}/", "") for line in tail.splitlines()]
+    start = next((place for place, line in enumerate(lines) if "error:" in line.lower()), 0)
+    return "\n".join(lines[start:])
+
+
 def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     source, wanted = made_of.source, made_of.options
     tree = source.patched(cache, made_of.patches)
@@ -213,7 +220,7 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     except ProcessError as error:
         refuse_full(objects)
         raise DoesNotBuildError(
-            f"Linux {source.version} did not build: {error.tail}\nlog: {log}"
+            f"Linux {source.version} did not build: {_first(error.tail, tree)}\nlog: {log}"
         ) from error
     for name, kept in (
         ("arch/arm64/boot/Image", "Image"),
