@@ -3,7 +3,9 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from harness.cache import Cache
 from harness.commands import history
 from harness.commands.run import facts_of, repeat_command
 from harness.commands.run import run as run_setup
-from harness.errors import GuestError
+from harness.errors import GuestError, UserError
 from harness.model.measurement import USUAL, Metric, Statistic
 from harness.model.metadata import KernelImage
+from harness.model.sequence import Exits, difference
 from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import kernels_table, tables
@@ -27,19 +30,22 @@ from harness.results.experiment import Experiment
 from harness.results.history import settings
 from harness.results.history.subject import subject, written
 from harness.results.measured import Measured
+from harness.results.store import RunFolder
 
 _METRICS = (Metric.TRAPS, Metric.COST)
-Found = dict[tuple[str, str, str], list[dict[str, Any]]]  # rows by host, configuration, benchmark
+CellKey = tuple[str, str, str]  # host, configuration, benchmark
+Found = dict[CellKey, list[dict[str, Any]]]  # rows
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """`rows` in the columns of `kernels_table`, of `kernels` as they were named; `notes` say what
-    is missing, and why."""
+    """`rows` in the columns of `kernels_table`, of `kernels` as they were named; `differences` are
+    those of trap sequences from one kernel to the next, `notes` say what is missing, and why."""
 
     folder: Path
     rows: pd.DataFrame
     kernels: Sequence[str]
+    differences: Sequence[str]
     notes: Sequence[str]
 
     def data(self) -> dict[str, Any]:
@@ -48,14 +54,13 @@ class Matrix:
             "folder": str(self.folder),
             "kernels": list(self.kernels),
             "cells": json.loads(self.rows.to_json(orient="records")),
+            "differences": list(self.differences),
             "notes": list(self.notes),
         }
 
     def text(self) -> str:
         """For people."""
-        if self.rows.empty:
-            return "\n".join(self.notes)
-        return kernels_table.text(self.rows, self.kernels, self.notes)
+        return kernels_table.text(self.rows, self.kernels, [*self.differences, *self.notes])
 
 
 def matrix(
@@ -80,10 +85,33 @@ def matrix(
     name = next(iter(setups.values())).playbook.name
     asked = {"kernels": list(setups), "repeat": repeat_command()}
     experiment = Experiment.create(runs, "matrix", name, asked)
-    kernels_table.write(experiment.path, table, list(setups), notes)
+    differences = list(_differences(runs, table, list(setups)))
+    kernels_table.write(experiment.path, table, list(setups), [*differences, *notes])
     cells = len(table.drop_duplicates(kernels_table.CELL))
     experiment.update(state="finished", told=f"{cells} cells over {', '.join(setups)}")
-    return Matrix(experiment.path, table, list(setups), notes)
+    return Matrix(experiment.path, table, list(setups), differences, notes)
+
+
+def _differences(runs: Path, table: pd.DataFrame, kernels: Sequence[str]) -> Iterator[str]:
+    """What tells the trap sequences of a cell apart on kernels that are side by side, as far as
+    the folders of their runs are here."""
+    traps = table[table["exact"] & (table["metric"] == Metric.TRAPS)]
+    known: dict[str, Mapping[CellKey, Exits]] = {}
+    for run in traps["run_id"].unique():
+        with suppress(UserError):  # a history may be a lab's
+            known[run] = Measured.of(RunFolder.open(runs, run)).sequences
+    for names, group in traps.groupby(kernels_table.CELL, sort=False):
+        host, configuration, benchmark = map(str, names)
+        key = (host, configuration, benchmark)
+        mine = {
+            row["kernel"]: known[row["run_id"]][key]
+            for row in tables.records(group)
+            if key in known.get(row["run_id"], {})
+        }
+        there = [kernel for kernel in kernels if kernel in mine]
+        for before, after in pairwise(there):
+            for line in difference(mine[before], mine[after]):
+                yield f"{'/'.join(key)}, {before} → {after}: {line}"
 
 
 def _missing(table: pd.DataFrame, setups: Mapping[str, Setup]) -> Iterator[str]:

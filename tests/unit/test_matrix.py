@@ -68,7 +68,9 @@ def machine(tmp_path, monkeypatch):
                     ("cost", "instructions", 44_000.0),
                 )
             ]
-            folder.append(CellRecord(cell.id, "passed", 1.0, tuple(rows)))
+            exits = ["HVC"] + ["IRQ"] * more
+            sample = {"sequences": [{"operations": 9, "exits": [exits]}]}
+            folder.append(CellRecord(cell.id, "passed", 1.0, tuple(rows), (sample,)))
         folder.update(state="finished")
         Check(database, runs, folder, False).conclude()
         return folder
@@ -87,6 +89,9 @@ def test_kernels_are_side_by_side(machine, tmp_path):
     assert by_cell["x@old", "nested-neve-vhe", "traps"] == 8
     assert by_cell["x@new", "nested-v8.3-vhe", "traps"] == 39
     assert "| 39 " in found.text() and "history" not in found.text()
+    line = "tcg/nested-neve-vhe/hypercall, x@old → x@new: + IRQ after HVC (2 of 2)"
+    assert line in found.differences and line in found.text()
+    assert "+ IRQ after HVC" in (found.folder / "report.html").read_text()
     for name in ("report.html", "report.md", "report.svg", "results.csv"):
         assert (found.folder / name).stat().st_size
     assert json.loads(json.dumps(found.data()))["kernels"] == ["x@old", "x@new"]
