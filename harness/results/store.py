@@ -86,15 +86,20 @@ class RunFolder:
     @classmethod
     def create(cls, runs: Path, name: str, facts: Mapping[str, Any]) -> "RunFolder":
         """A new folder below `runs`, whose metadata begins with `facts`; `latest` points to it."""
-        started = datetime.now(UTC)
-        path = runs / f"{started:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"
-        (path / "consoles").mkdir(parents=True)
-        known = {"schema": SCHEMA, "run_id": path.name, "started": started}
-        folder = cls(path, Metadata.model_validate({**facts, **known}))
-        folder.update()
+        path = new_folder(runs, name)
+        folder = cls.at(path, facts)
         link = runs / f".latest-{secrets.token_hex(4)}"
         link.symlink_to(path.name)
         link.replace(runs / "latest")
+        return folder
+
+    @classmethod
+    def at(cls, path: Path, facts: Mapping[str, Any]) -> "RunFolder":
+        """A run in the folder `path`, whose metadata begins with `facts`."""
+        (path / "consoles").mkdir(parents=True)
+        known = {"schema": SCHEMA, "run_id": path.name, "started": datetime.now(UTC)}
+        folder = cls(path, Metadata.model_validate({**facts, **known}))
+        folder.update()
         return folder
 
     @classmethod
@@ -183,6 +188,13 @@ def _first(error: ValidationError) -> str:
     found = error.errors()[0]
     where = ".".join(map(str, found["loc"]))
     return f"{where}: {found['msg']}" if where else found["msg"]
+
+
+def new_folder(runs: Path, name: str) -> Path:
+    """A new folder below `runs`, named by the time and `name`."""
+    path = runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"
+    path.mkdir(parents=True)
+    return path
 
 
 def run_folders(runs: Path) -> list[Path]:

@@ -46,7 +46,9 @@ def _bundled(folder: Path) -> tuple[str, ...]:
     """The emulator with its own loader and libraries, so the distribution does not matter."""
     root = folder / "root"
     program = root / "usr/bin/qemu-system-aarch64"
-    loader = root / "usr" / elf.interpreter(program).lstrip("/")
+    interpreter = elf.interpreter(program)
+    assert interpreter is not None, f"{program} is static"
+    loader = root / "usr" / interpreter.lstrip("/")
     libraries = next(root.glob("usr/lib/*-linux-gnu*"))
     return (str(loader), "--library-path", str(libraries), str(program))
 
