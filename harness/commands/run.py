@@ -16,6 +16,7 @@ from harness.build.artifacts import Artifacts, build_all
 from harness.build.image.emulator import emulator
 from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, UserError
+from harness.holding import hold
 from harness.machine import levels
 from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
@@ -58,11 +59,7 @@ def run(
         fleet.probe(playbook.hosts, scheduler)
     reach(playbook, runs, wait, progress)
     artifacts = build_all(cache, progress, setup)
-    facts = facts_of(cache, artifacts)
-    if resume:
-        folder = _resumable(RunFolder.open(runs, resume), facts)
-    else:
-        folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
+    folder = _folder(runs, resume, playbook.name, facts_of(cache, artifacts))
     finished = {record.id for record in folder.records() if record.passed}
     ordered = _order(folder, playbook)
     cells = ordered(cell for cell in setup.cells if cell.id not in finished)
@@ -98,6 +95,16 @@ def run(
         judge.conclude()
     finally:
         report.write(folder)
+    return folder
+
+
+def _folder(runs: Path, resume: str | None, name: str, facts: dict[str, Any]) -> RunFolder:
+    """A new one, or that of the run to resume; nobody deletes it meanwhile."""
+    if resume:
+        folder = _resumable(RunFolder.open(runs, resume), facts)
+    else:
+        folder = RunFolder.create(runs, name, {**facts, "repeat": repeat_command()})
+    hold(folder.path)
     return folder
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`neve runs` and `neve compare`: what lies in the folder of runs."""
+"""`neve compare`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,32 +16,9 @@ from harness.results.content import figure, number, signed
 from harness.results.history.subject import differences as subjects_differ
 from harness.results.history.subject import subject, written
 from harness.results.measured import Measured
-from harness.results.store import RunFolder, run_folders
+from harness.results.store import RunFolder
 
 _UNUSUAL = f"? less than {USUAL:.0%} of the operations, or not all repetitions, have this value"
-
-
-def listed(runs: Path) -> list[dict[str, Any]]:
-    """An entry per run, oldest first: run, state, track, and the counts of cells passed, failed
-    and missing; of one that can't be read only its state "damaged" and the error."""
-    return [_entry(runs, folder.name) for folder in run_folders(runs)]
-
-
-def _entry(runs: Path, name: str) -> dict[str, Any]:
-    try:
-        folder = RunFolder.open(runs, name)
-        standing = folder.standing()
-    except UserError as error:
-        return {"run": name, "state": "damaged", "error": str(error)}
-    return {
-        "run": name,
-        "state": standing.state,
-        "track": folder.metadata.track,
-        "passed": standing.passed,
-        "failed": standing.failed,
-        "missing": len(standing.missing),
-        "standing": str(standing),
-    }
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from harness.build.kernel.manifest import Manifest
 from harness.build.kernel.origin import bring
 from harness.cache import Cache, file_sha256, write_atomically
 from harness.errors import UserError
+from harness.holding import hold, hold_new
 from harness.model.track import Track
 from harness.model.version import is_version, parse_version
 from harness.process import ProcessError, require, run
@@ -68,7 +69,7 @@ def find(cache: Cache, track: Track, *, wanted: str | None = None, update: bool 
         track.check(wanted, "the kernel that is asked for")
     with cache.lock(f"source-{track.name}"):
         known = [source for source in sources(cache, track) if is_version(source.version, wanted)]
-        if known and not update:
+        if known and not update and hold(known[-1].archive.parent):
             return known[-1]
         scratch = _folder(cache.downloads)
         with tempfile.TemporaryDirectory(prefix="source-", dir=scratch) as temporary:
@@ -114,6 +115,7 @@ def import_source(
         record = {**asdict(source), "archive": archive.name}
         write_atomically(staged / "source.json", json.dumps(record, indent=2) + "\n")
         staged.replace(source.archive.parent)
+        hold(source.archive.parent)
     return source
 
 
@@ -227,11 +229,11 @@ def _version_of(archive: Path, path: Path) -> str:
 
 
 def unpack(cache: Cache, source: Source) -> Path:
-    """The pristine source tree of `source`, unpacked once."""
-    tree = cache.trees / f"{source.track}-{source.key}" / "src"
+    """The pristine source tree of `source`, unpacked once; its folder is held."""
+    parent = hold_new(cache.trees / f"{source.track}-{source.key}")
+    tree = parent / "src"
     if tree.is_dir():
         return tree
-    parent = _folder(tree.parent)
     for stale in parent.glob(".src-*"):
         shutil.rmtree(stale)
     with extracted(source, parent, ".src-") as temporary:

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""`neve runs`: what lies in the folder of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Busy, UserError
+from harness.holding import remove
+from harness.results.store import RunFolder, link_latest, run_folders
+
+
+def listed(runs: Path) -> list[dict[str, Any]]:
+    """An entry per run, oldest first: run, state, track, and the counts of cells passed, failed
+    and missing; of one that can't be read only its state "damaged" and the error."""
+    return [_entry(runs, folder.name) for folder in run_folders(runs)]
+
+
+def _entry(runs: Path, name: str) -> dict[str, Any]:
+    try:
+        folder = RunFolder.open(runs, name)
+        standing = folder.standing()
+    except UserError as error:
+        return {"run": name, "state": "damaged", "error": str(error)}
+    return {
+        "run": name,
+        "state": standing.state,
+        "track": folder.metadata.track,
+        "passed": standing.passed,
+        "failed": standing.failed,
+        "missing": len(standing.missing),
+        "standing": str(standing),
+    }
+
+
+def deleted(runs: Path, names: Sequence[str]) -> list[Path]:
+    """Remove the folders of the runs `names`; what the history has of them stays.
+
+    Raises UserError, before any is removed, if one of them is no run, and Busy if one is under
+    way.
+    """
+    found = list(dict.fromkeys(RunFolder.find(runs, name) for name in names))
+    for path in found:
+        if not remove(path):
+            raise Busy(f"{path} is under way: it is removed when it has ended")
+        link_latest(runs)
+    return found
