@@ -5,8 +5,8 @@ from typing import Any
 
 from harness.build.image.emulator import Emulator, emulator_at_hand
 from harness.cache import Cache
-from harness.machine import levels
 from harness.machine.guest.vmm import vmm_argv
+from harness.machine.host.board import l0_command
 from harness.model.setup import Setup
 
 
@@ -18,7 +18,7 @@ def describe(setup: Setup) -> dict[str, Any]:
     commands = {}
     for spec in setup.playbook.hosts:
         if machine := setup.machine(spec):
-            commands[f"{spec.name}: L0"] = levels.l0_command(qemu, cache, machine)
+            commands[f"{spec.name}: L0"] = l0_command(qemu, cache, machine)
         for name, guest in setup.guests(spec).items():
             commands[f"{spec.name}: {name}"] = vmm_argv(guest)
     return {

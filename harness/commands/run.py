@@ -18,6 +18,7 @@ from harness.cache import Cache
 from harness.errors import GuestError, HarnessError, UserError
 from harness.holding import hold
 from harness.machine import levels
+from harness.machine.host.board import l0_command
 from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
 from harness.model.inventory import SshHostSpec, TcgHostSpec
@@ -153,7 +154,7 @@ def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
         **artifacts.describe(),
         "emulator": qemu.version if qemu else None,
         "commands": {
-            f"{name}: L0": levels.l0_command(qemu, cache, machine)
+            f"{name}: L0": l0_command(qemu, cache, machine)
             for name, machine in machines.items()
             if qemu
         },

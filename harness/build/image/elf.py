@@ -4,10 +4,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-from elftools.elf.segments import InterpSegment
-
 from harness.errors import InfrastructureError
 
 
@@ -34,19 +30,23 @@ def closure(root: Path, programs: Iterable[str]) -> set[str]:
 
 def interpreter(program: Path) -> str:
     """The absolute path of the dynamic loader that `program` asks for."""
+    from elftools.elf.elffile import ELFFile
+
     with program.open("rb") as stream:
         for segment in ELFFile(stream).iter_segments():
-            if isinstance(segment, InterpSegment):
-                return str(segment.get_interp_name())
+            if segment["p_type"] == "PT_INTERP":
+                return str(segment.get_interp_name())  # type: ignore[attr-defined]
     raise InfrastructureError(f"{program} names no dynamic loader")
 
 
 def _needed(path: Path) -> list[str]:
+    from elftools.elf.elffile import ELFFile
+
     with path.open("rb") as stream:
-        sections = [s for s in ELFFile(stream).iter_sections() if isinstance(s, DynamicSection)]
+        sections = [s for s in ELFFile(stream).iter_sections() if s["sh_type"] == "SHT_DYNAMIC"]
         return [
-            str(tag.needed)  # type: ignore[attr-defined]
+            str(tag.needed)
             for section in sections
-            for tag in section.iter_tags()
+            for tag in section.iter_tags()  # type: ignore[attr-defined]
             if tag.entry.d_tag == "DT_NEEDED"
         ]
