@@ -16,8 +16,9 @@ endif
 # an unpacker.
 TEST_PACKAGES := cpio iproute2 locales openssh-client openssh-server postgresql uidmap
 
-# What is set for other projects must not lead Python or pip elsewhere.
-unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
+# What is set for other projects must not lead Python or pip elsewhere, nor have Python compile our
+# files whenever it starts.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
 .PHONY: reproduce test unit stress lint lock system venv clean
@@ -28,16 +29,19 @@ reproduce: venv
 # The machines of the integration tests have a computer for themselves, one after the other.
 test: PACKAGES += $(TEST_PACKAGES)
 test: venv lint unit
-	$(VENV)/bin/pytest tests/integration
+	$(VENV)/bin/pytest tests/integration $(SLOWEST)
 
 # No machine boots, so tests run side by side: as some of them wait, one more than there are CPUs.
 unit: PACKAGES += $(TEST_PACKAGES)
 unit: venv
-	$(VENV)/bin/pytest tests/unit --numprocesses $$(($$(nproc) + 1)) --maxprocesses 8 --dist worksteal
+	$(VENV)/bin/pytest tests/unit $(SLOWEST) \
+		--numprocesses $$(($$(nproc) + 1)) --maxprocesses 8 --dist worksteal
 
 # Many boots in a row; not a part of `make test`.
 stress: venv
-	$(VENV)/bin/pytest -m stress
+	$(VENV)/bin/pytest -m stress $(SLOWEST)
+
+SLOWEST := --durations 20 --durations-min 1
 
 lint: venv
 	$(VENV)/bin/ruff check .

@@ -39,7 +39,7 @@ def deleted(runs: Path, names: Sequence[str]) -> list[Path]:
     Raises UserError, before any is removed, if one of them is no run, and Busy if one is under
     way.
     """
-    found = list(dict.fromkeys(RunFolder.find(runs, name) for name in names))
+    found = list(dict.fromkeys(RunFolder.find(runs, name).resolve() for name in names))
     for path in found:
         if not remove(path):
             raise Busy(f"{path} is under way: it is removed when it has ended")

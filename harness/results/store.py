@@ -100,14 +100,14 @@ class RunFolder:
         """The run `name` (`latest` too), or the folder at that path. Raises UserError if there is
         none, it is damaged, or a newer harness wrote it."""
         path = cls.find(runs, name)
-        return cls(path, _read_metadata(path / "metadata.json"))
+        return cls(path.resolve(), _read_metadata(path / "metadata.json"))
 
     @staticmethod
     def find(runs: Path, name: str) -> Path:
         """Where the run `name` (`latest` too) is, or that at this path. Raises UserError."""
         for path in (runs / name, Path(name)):
             if (path / "metadata.json").is_file():
-                return path.resolve()
+                return path
         raise UserError(f"no run {name!r} in {runs}: `neve runs` lists them")
 
     def update(self, **entries: Any) -> None:
