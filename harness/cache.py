@@ -45,6 +45,28 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def size_of(folder: Path) -> int:
+    """Bytes on the disk of all that is below `folder`; what several names have counts once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    folders = [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as found:
+                for each in found:
+                    status = each.stat(follow_symlinks=False)
+                    if status.st_nlink > 1 and not each.is_dir(follow_symlinks=False):
+                        if (status.st_dev, status.st_ino) in seen:
+                            continue
+                        seen.add((status.st_dev, status.st_ino))
+                    total += status.st_blocks * 512
+                    if each.is_dir(follow_symlinks=False):
+                        folders.append(each.path)
+        except FileNotFoundError:  # it was removed just now
+            continue
+    return total
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` by `text`; a reader or a crash sees the old or the new, never a part.
 

@@ -2,7 +2,6 @@
 """What is in the cache: how large it is, when it was used last, and what may go."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from harness.cache import Cache
+from harness.cache import Cache, size_of
 from harness.holding import REMOVED, is_held, remove
 
 
@@ -44,26 +43,16 @@ def entries(cache: Cache) -> list[Entry]:
     return sorted(found, key=lambda each: (each.kind, each.track, each.used, each.name))
 
 
-def size_of(folder: Path) -> int:
-    """Bytes on the disk of all that is below `folder`; what several names have counts once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    folders = [str(folder)]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as found:
-                for each in found:
-                    status = each.stat(follow_symlinks=False)
-                    if status.st_nlink > 1 and not each.is_dir(follow_symlinks=False):
-                        if (status.st_dev, status.st_ino) in seen:
-                            continue
-                        seen.add((status.st_dev, status.st_ino))
-                    total += status.st_blocks * 512
-                    if each.is_dir(follow_symlinks=False):
-                        folders.append(each.path)
-        except FileNotFoundError:  # it was removed just now
-            continue
-    return total
+def has_kernel(cache: Cache, track: str) -> bool:
+    """Whether there is a kernel of `track`, whichever."""
+    return any(
+        _record(file).get("track") == track for file in cache.artifacts.glob("kernel/*/kernel.json")
+    )
+
+
+def has_images(cache: Cache) -> bool:
+    """Whether there is something to boot with a kernel."""
+    return any(cache.artifacts.glob("rootfs/*/packages.txt"))
 
 
 def prune(

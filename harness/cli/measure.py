@@ -38,11 +38,12 @@ _PLAYBOOK = (
 def plan(
     playbook: Path, only: str | None, host: str | None, inventory: Path | None, as_json: bool
 ) -> None:
-    """Print the matrix and the command lines of PLAYBOOK, and run nothing."""
+    """Print the matrix and the command lines of PLAYBOOK, with the time and disk that are expected,
+    and run nothing."""
     from harness.commands.setup import read_setup
 
     setup = read_setup(playbook, only, host, inventory)
-    from harness.commands.plan import describe
+    from harness.commands.plan import describe, expectation
 
     described = describe(setup)
     if as_json:
@@ -54,6 +55,7 @@ def plan(
         click.echo(f"skipped: {line}")
     for name, argv in described["commands"].items():
         click.echo(f"\n{name}:\n  {shlex.join(argv)}")
+    click.echo(f"\n{expectation(described['expected'])}")
 
 
 @click.command(cls=Command, epilog=_PLAYBOOK)

@@ -43,7 +43,7 @@ def report(name: str, as_json: bool) -> None:
 def compare(before: str, after: str, as_json: bool) -> None:
     """Compare two runs: medians in per cent, exact figures by equality, with what is new and what
     is gone in their trap sequences."""
-    from harness.commands.runs import compared
+    from harness.commands.compare import compared
 
     comparison = compared(RUNS, before, after)
     if as_json:
@@ -69,7 +69,7 @@ def compare(before: str, after: str, as_json: bool) -> None:
 @AS_JSON
 def runs(doomed: tuple[str, ...], as_json: bool) -> None:
     """List the runs in ./runs, oldest first."""
-    from harness.commands.folders import deleted, listed
+    from harness.commands.runs import deleted, listed
 
     if doomed:
         removed = [str(path) for path in deleted(RUNS, doomed)]

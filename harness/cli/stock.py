@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import click
 
+from harness.amounts import size
 from harness.cli.options import AS_JSON, Age, Command, Group, print_json
 from harness.errors import UserError
 
@@ -48,4 +49,4 @@ def cache_prune(older: timedelta | None, keep_last: bool, as_json: bool) -> None
         click.echo(f"removed {commands.line(entry)}")
     for entry in pruned["in_use"]:
         click.echo(f"in use, so it stays: {commands.line(entry)}")
-    click.echo(f"{commands.amount(pruned['freed'])} freed")
+    click.echo(f"{size(pruned['freed'])} freed")

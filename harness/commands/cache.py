@@ -4,10 +4,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from rich.filesize import decimal
-
-from harness.build.stock import Entry, entries, prune, size_of
-from harness.cache import Cache
+from harness.amounts import size
+from harness.build.stock import Entry, entries, prune
+from harness.cache import Cache, size_of
 
 
 def listed() -> dict[str, Any]:
@@ -43,7 +42,7 @@ def _described(entry: Entry) -> dict[str, Any]:
 def readable(listed: dict[str, Any]) -> str:
     """A line for each entry, and one for the whole."""
     lines = [line(entry) for entry in listed["entries"]]
-    return "\n".join([*lines, f"{amount(listed['size'])} in {listed['cache']}"])
+    return "\n".join([*lines, f"{size(listed['size'])} in {listed['cache']}"])
 
 
 def line(entry: dict[str, Any]) -> str:
@@ -51,10 +50,5 @@ def line(entry: dict[str, Any]) -> str:
     used = datetime.fromisoformat(entry["used"]).astimezone()
     about = "; ".join(filter(None, (entry["about"], "in use" if entry["held"] else "")))
     kind = f"{entry['kind']} {entry['track']}".rstrip()
-    words = f"{kind:<17} {entry['name']:<16} {amount(entry['size']):>9}  {used:%F %H:%M}  {about}"
+    words = f"{kind:<17} {entry['name']:<16} {size(entry['size']):>9}  {used:%F %H:%M}  {about}"
     return words.rstrip()
-
-
-def amount(size: int) -> str:
-    """`size` bytes, for people: 1.2 GB."""
-    return decimal(size)

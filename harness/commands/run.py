@@ -31,6 +31,7 @@ from harness.results.store import RunFolder
 from harness.run.execution import execute as execute_job
 from harness.run.folder_journal import FolderJournal
 from harness.run.job import jobs_of
+from harness.run.pace import Pace, stage_of
 from harness.version import harness_version
 
 
@@ -46,14 +47,40 @@ def run(
 ) -> RunFolder:
     """Run all cells of `setup`, or what is left of a run, and write the reports; the history has
     it then. `check` overrides the playbook's; `wait` is for how many seconds another run may have
-    a server."""
+    a server. What it took is remembered: the next one says what to expect."""
+    progress, pace = Progress(), Pace.of(Cache.default(), setup)
+    if scheduler is None:  # other machines take other times
+        progress.expect(pace.stage, pace.seconds)
+    try:
+        folder = _run(
+            runs, setup, resume, scheduler, progress, check=check, database=database, wait=wait
+        )
+        if scheduler is None:
+            pace.keep_whole(progress, folder.path)
+        return folder
+    finally:
+        if scheduler is None:
+            pace.keep(progress)
+
+
+def _run(
+    runs: Path,
+    setup: Setup,
+    resume: str | None,
+    scheduler: str | None,
+    progress: Progress,
+    *,
+    check: bool | None,
+    database: str | None,
+    wait: float,
+) -> RunFolder:
     playbook = setup.playbook
     if resume:
         _resumable(RunFolder.open(runs, resume), {"playbook": playbook.model_dump(mode="json")})
     from harness.commands import history
 
     history.probe(database, runs)
-    cache, progress = Cache.default(), Progress()
+    cache = Cache.default()
     if len(playbook.hosts) > 1 or scheduler:
         from harness.run import fleet
 
@@ -68,6 +95,7 @@ def run(
     folder.update(state="unfinished", planned=[cell.id for cell in ordered(setup.cells)])
 
     def execute(cells: Sequence[Cell]) -> None:
+        progress.measure(stage_of(cell) for cell in cells)
         journal = FolderJournal(folder, progress)
         jobs = jobs_of(folder.id, artifacts, folder.consoles, cells, wait)
         if len(jobs) == 1 and scheduler is None:

@@ -67,7 +67,7 @@ def loaded(command, folder):
         ("plan playbooks/fallback.yaml", MODEL),
         ("runs", MODEL),
         ("schema playbook", MODEL),
-        ("cache", {"rich"}),
+        ("cache", set()),
     ],
 )
 def test_quick_commands_load_nothing_slow(command, allowed):

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harness.build.kernel.source import find
-from harness.build.stock import entries, prune, size_of
-from harness.cache import Cache, write_atomically
+from harness.build.stock import entries, prune
+from harness.cache import Cache, size_of, write_atomically
 from harness.holding import hold, one_use
 from harness.model.track import Track
 from harness.paths import ROOT
@@ -98,7 +98,7 @@ def test_it_is_listed_with_size_and_last_use(cache, neve):
 
 
 def test_an_empty_cache_is_listed(neve):
-    assert neve("cache").stdout.startswith("0 bytes in ")
+    assert neve("cache").stdout.startswith("0 B in ")
 
 
 def test_a_sparse_file_counts_what_it_takes_and_a_file_with_two_names_once(tmp_path):
