@@ -21,7 +21,7 @@ TEST_PACKAGES := cpio iproute2 locales openssh-client openssh-server postgresql 
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
-.PHONY: reproduce test unit stress lint lock system venv clean
+.PHONY: reproduce test unit stress bench lint lock system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
@@ -42,6 +42,11 @@ stress: venv
 	$(VENV)/bin/pytest -m stress $(SLOWEST)
 
 SLOWEST := --durations 20 --durations-min 1
+
+# How long we take ourselves, as medians in bench.json: make bench WHAT='plan report unit' TIMES=5
+bench: PACKAGES += $(TEST_PACKAGES)
+bench: venv
+	$(VENV)/bin/python -m tests.bench $(if $(TIMES),--times $(TIMES)) $(WHAT)
 
 lint: venv
 	$(VENV)/bin/ruff check .
