@@ -75,7 +75,7 @@ def prune(
             if (older is None or now - entry.used > older)
             and not (keep_last and entry.used == last[entry.kind, entry.track])
         ]
-        gone = [entry for entry in doomed if remove(entry.path)]
+        gone = [entry for entry in doomed if _removed(cache, entry)]
         return gone, [entry for entry in doomed if entry not in gone]
 
 
@@ -98,10 +98,11 @@ def _artifacts(cache: Cache) -> Iterator[Entry]:
 
 
 def _sources(cache: Cache) -> Iterator[Entry]:
-    for path in _folders((cache.trees / "sources").glob("*/*")):
-        said = _record(path / "source.json")
-        about = f"Linux {said['version']}, {said['origin']}" if said else "damaged"
-        yield _entry("source", path, track=path.parent.name, about=about)
+    sources = cache.trees / "sources"
+    for path in _folders(file.parent for file in sources.glob("*/**/source.json")):
+        said, track = _record(path / "source.json"), path.relative_to(sources).parts[0]
+        about = f"Linux {said['version']}, {said['origin']}"
+        yield _entry("source", path, track=track, about=about)
 
 
 def _trees(cache: Cache) -> Iterator[Entry]:
@@ -121,6 +122,17 @@ def _record(file: Path) -> dict[str, str]:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
+
+
+def _removed(cache: Cache, entry: Entry) -> bool:
+    """Whether it could be removed. Who builds in a tree has its lock."""
+    if entry.kind != "tree":
+        return remove(entry.path)
+    try:
+        with cache.lock(f"tree-{entry.path.name}", wait=0):
+            return remove(entry.path)
+    except Timeout:
+        return False
 
 
 def _sweep(cache: Cache) -> None:

@@ -218,6 +218,15 @@ def test_a_source_that_was_found_is_held(cache):
     assert len(prune(cache, older=timedelta(0), keep_last=False)[0]) == 1
 
 
+def test_a_tree_in_which_somebody_builds_stays(cache):
+    tree = cache.trees / "upstream-key"
+    (tree / "src").mkdir(parents=True)
+    with cache.lock("tree-upstream-key"):
+        gone, kept = prune(cache, older=timedelta(0), keep_last=False)
+    assert (gone, [entry.path for entry in kept]) == ([], [tree])
+    assert [entry.path for entry in prune(cache, older=timedelta(0), keep_last=False)[0]] == [tree]
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

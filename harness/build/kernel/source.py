@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from harness.model.version import is_version, parse_version
 from harness.process import ProcessError, require, run
 
 _MAKEFILE_HEAD = 2000
+# Half a gigabyte of registers of graphics cards, which no kernel of ours drives.
+_LARGE = ("drivers/gpu/drm/amd/include/asic_reg",)
 
 
 @dataclass(frozen=True)
@@ -236,19 +238,32 @@ def unpack(cache: Cache, source: Source) -> Path:
         return tree
     for stale in parent.glob(".src-*"):
         shutil.rmtree(stale)
-    with extracted(source, parent, ".src-") as temporary:
+    with extracted(source, parent, ".src-", without=_LARGE) as temporary:
         temporary.replace(tree)
     return tree
 
 
 @contextmanager
-def extracted(source: Source, parent: Path, prefix: str) -> Iterator[Path]:
+def extracted(
+    source: Source, parent: Path, prefix: str, *, without: Sequence[str] = ()
+) -> Iterator[Path]:
     """The pristine source tree in a new folder in `parent`, to be renamed to where it belongs; it
-    is removed if that fails. Raises UserError if the archive is damaged."""
+    is removed if that fails. `without` are folders that are left out. Raises UserError if the
+    archive is damaged."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         source.verify()
-        run(["tar", "-xf", str(source.archive), "-C", str(folder), "--strip-components=1"])
+        run(
+            [
+                "tar",
+                "-xf",
+                str(source.archive),
+                "-C",
+                str(folder),
+                "--strip-components=1",
+                *(f"--exclude=*/{name}" for name in without),
+            ]
+        )
         _make_scripts_executable(folder)
         folder.chmod(0o755)
         yield folder
