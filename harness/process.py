@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ _OF_THE_LAB = (
     "XAUTHORITY",
 )
 _CLEAN_UP_SECONDS = 10
+_LITTLE = 1 << 20
 _SHOWN = 200  # letters of a path in an error
 # What only the user can change: no repetition gets past it.
 _USERS = {
@@ -174,6 +176,14 @@ def explain(error: HarnessError | OSError) -> HarnessError:
     if reason:
         return UserError(f"{shortened(str(error.filename))}: {reason}")
     return InfrastructureError(f"{error.filename}: {error.strerror or error}")
+
+
+def refuse_full(folder: Path) -> None:
+    """Raise OSError if no more than a little can be written into `folder`: not all programs say
+    that this is why they failed."""
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(os.urandom(_LITTLE))
+        probe.flush()
 
 
 def shortened(path: str) -> str:

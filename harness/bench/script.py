@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.bench import proof
 from harness.bench.outcome import Outcome, Value
+from harness.bench.proof import Booted
 from harness.bench.sequence import Sequences, as_text, cut, parse
 from harness.bench.traps import Event, Histogram, parse_histogram
 from harness.deadline import Deadline
@@ -98,11 +100,15 @@ class Script:
     program: Program
     boot_seconds: float
 
-    def begun(self) -> None:
-        """Wait until the guest that is measured is up. Raises GuestError if it does not get so."""
+    def begun(self) -> list[Booted]:
+        """Wait until the guest that is measured is up: what the levels below say that they booted.
+        Raises GuestError if it does not get so."""
         deadline = Deadline(self.boot_seconds, "the benchmark guest to start")
-        while self._line(deadline) != "@NEVE begun":
-            pass  # L1, the guest, and which timer it has
+        found = []
+        while (line := self._line(deadline)) != "@NEVE begun":
+            if line.startswith(proof.LINE):  # others are of the guest, and which timer it has
+                found.append(Booted.of(line))
+        return found
 
     def measure(self, step: Step, event: Event, cpus: Sequence[int]) -> Found:
         """What the guest and L0's tracepoint say of `step`, which is the next one, with the vCPUs

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from harness.errors import InfrastructureError
 from harness.machine.host import Host
 from harness.model import operations, registers
+from harness.model.version import ALL_VERSIONS, VersionRange
 
 _EVENTS = "/sys/kernel/tracing/events/kvm"
 _ROW = re.compile(r"^\{\s*(?P<keys>[^}]*)\}\s*hitcount:\s*(?P<count>\d+)", re.M)
@@ -41,6 +42,7 @@ class Event:
     keys: tuple[str, str]
     complete: bool
     line: str = ""  # of the ring buffer, as a pattern; of a complete one only
+    versions: VersionRange = ALL_VERSIONS
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -98,9 +100,22 @@ def _names() -> list[dict[int, str]]:
 def events() -> list[Event]:
     """The tracepoints that can be used, the best first."""
     return [
-        Event(item["name"], tuple(item["keys"]), item["complete"], item.get("line", ""))
+        Event(
+            item["name"],
+            tuple(item["keys"]),
+            item["complete"],
+            item.get("line", ""),
+            VersionRange.of(item),
+        )
         for item in exits_data()["events"]
     ]
+
+
+def event_of(version: str, *, patched: bool) -> Event:
+    """The best tracepoint of a kernel of ours, with or without our patch for it."""
+    return next(
+        each for each in events() if (patched or not each.complete) and version in each.versions
+    )
 
 
 def parse_histogram(text: str, event: Event) -> Counter[str]:

@@ -13,14 +13,16 @@ from harness.build.image.disk import disk
 from harness.build.image.emulator import emulator
 from harness.build.image.kernbench import kernbench
 from harness.build.image.microbench import microbench
+from harness.build.image.payloads import payload
 from harness.build.image.rootfs import l1_initramfs, rootfs
 from harness.build.image.server_tools import server_tools
-from harness.build.kernel.build import Kernel, build
-from harness.build.kernel.source import Source, find
+from harness.build.kernel.build import Kernel, build_what_applies
+from harness.build.kernel.choice import chosen
+from harness.build.kernel.source import find
 from harness.cache import Cache, file_sha256
 from harness.model.guest import File, kernel_file
 from harness.model.inventory import HostSpec, TcgHostSpec
-from harness.model.playbook import Playbook
+from harness.model.playbook import Configuration, Playbook
 from harness.model.setup import Setup, Workload
 from harness.model.track import Track
 from harness.paths import PINNED, expanded
@@ -45,6 +47,17 @@ class Artifacts:
     def l0(self, host: str) -> Kernel:
         """L0's kernel on `host`."""
         return self.host_kernels.get(host, self.kernels["l0"])
+
+    def booted_by(self, host: HostSpec, configuration: Configuration) -> dict[str, Kernel | None]:
+        """The kernels that boot in `configuration`, by level, that of a guest which is measured as
+        l2; None where L0 keeps its own."""
+        ours = isinstance(host, TcgHostSpec) or host.boots_ours
+        found = {"l0": self.l0(host.name) if ours else None}
+        if configuration.nested:
+            found["l1"] = self.kernels[self.setup.track.hypervisor(configuration)]
+        if self.setup.linux_guest and configuration is not Configuration.NATIVE:
+            found["l2"] = self.kernels["l2"]
+        return found
 
     def for_guests(self, host: HostSpec) -> list[Path]:
         """What L0 on `host` gives to its guests."""
@@ -79,6 +92,8 @@ class Artifacts:
                     "version": kernel.version,
                     "key": kernel.key,
                     "origin": kernel.origin,
+                    "commit": kernel.commit,
+                    "without": list(kernel.without),
                     "sha256": file_sha256(kernel.image),
                 }
                 for level, kernel in kernels.items()
@@ -98,17 +113,11 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
     if machines:
         with progress.stage("emulator"):
             refuse_machines(emulator(cache), machines, track)
-    with progress.stage("kernel source"):
-        source = find(cache, track, wanted=playbook.kernel)
-    kernels = {}
-    for name, settings in setup.kernels.items():
-        with progress.stage(f"kernel {source.version} for {name}"):
-            kernels[name] = build(cache, source, track, settings)
-    host_kernels = _host_kernels(cache, progress, setup, source)
+    kernels, host_kernels = _kernels(cache, progress, setup)
     with progress.stage("images"):
         debian = Debian.load()
         tools = server_tools(cache, debian) if setup.servers else None
-        roots = rootfs(cache, debian)
+        roots = rootfs(cache, debian, playbook.vmm)
         files = {
             **{kernel_file(name): kernel.image for name, kernel in kernels.items()},
             File.INITRAMFS: roots.hypervisor,
@@ -116,7 +125,7 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
             File.MICROBENCH: microbench(cache),
         }
         if playbook.payload:
-            files[File.PAYLOAD] = playbook.payload.image
+            files[File.PAYLOAD] = payload(cache, playbook.payload.image)
         nested = {name: files[symbol] for symbol, name in setup.l1_files.items()}
         nested[PINNED.name] = PINNED
         if any(name.startswith("l1") for name in kernels):
@@ -129,14 +138,34 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
     return Artifacts(setup, kernels, files, nested, roots.packages, host_kernels, tools)
 
 
-def _host_kernels(
-    cache: Cache, progress: Stages, setup: Setup, source: Source
-) -> dict[str, Kernel]:
-    track, built = setup.track, {}
-    for host, options in setup.host_kernels.items():
-        with progress.stage(f"kernel {source.version} for {host}"):
-            built[host] = build(cache, source, track.with_options(*options), track.roles.get("l0"))
-    return built
+def _kernels(
+    cache: Cache, progress: Stages, setup: Setup
+) -> tuple[dict[str, Kernel], dict[str, Kernel]]:
+    """Those of `setup` by name, and L0's by host."""
+    with progress.stage("kernel source"):
+        choices = dict.fromkeys(setup.choice(name) for name in setup.kernels)
+        sources = {choice: chosen(cache, setup.track, choice) for choice in choices}
+
+    def built(
+        name: str, what: str, options: tuple[Path, ...], settings: Mapping[str, str]
+    ) -> Kernel:
+        source, track = sources[setup.choice(name)], setup.track.with_options(*options)
+        with progress.stage(f"kernel {source.version} for {what}"):
+            kernel = build_what_applies(cache, source, track, settings, setup.spare(name))
+        for switch in kernel.without:
+            lost = next(item.spare for item in track.series.parameters if item.name == switch)
+            progress.note(
+                f"{source.origin}, for {what}: built without {switch}, which does not apply: "
+                f"{lost if name == 'l0' else 'a guest hypervisor does not need it'}"
+            )
+        return kernel
+
+    kernels = {name: built(name, name, (), wanted) for name, wanted in setup.kernels.items()}
+    of_hosts = {
+        host: built("l0", host, options, setup.track.roles.get("l0", {}))
+        for host, options in setup.host_kernels.items()
+    }
+    return kernels, of_hosts
 
 
 def _disk(cache: Cache, playbook: Playbook) -> Path:

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import psutil
 
+from harness.build.debian import Debian
+from harness.build.image import elf, payloads
 from harness.build.image.emulator import Emulator, emulator_at_hand
+from harness.build.kernel.choice import looked_up
 from harness.build.qemu import quoted
 from harness.cache import Cache
 from harness.errors import UserError
 from harness.model.document import shown
 from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
+from harness.model.kernel_choice import Level, is_release
 from harness.model.playbook import Playbook
 from harness.model.setup import Setup
 from harness.model.track import Track
@@ -27,7 +31,7 @@ def refuse_impossible(setup: Setup, origin: str, *, here: bool = True) -> None:
     What only the emulator knows is asked of it if it is here already.
     """
     playbook = setup.playbook
-    found = [*_files(playbook), *_sizes(setup, here)]
+    found = [*_files(playbook), *_kernels(setup, here), *_sizes(setup, here)]
     if found:
         raise UserError(f"{origin}: {'; '.join(found)}")
     if any(isinstance(host, TcgHostSpec) for host in playbook.hosts):
@@ -94,12 +98,35 @@ def _files(playbook: Playbook) -> Iterator[str]:
     """Files of the user's that are missing."""
     if playbook.specjvm and not expanded(playbook.specjvm.jar, "specjvm").is_file():
         yield f"specjvm: no file {playbook.specjvm.jar}"
-    if playbook.payload and not playbook.payload.image.is_file():
-        yield f"payload: no file {playbook.payload.image}"
+    if playbook.payload and not payloads.is_there(playbook.payload.image):
+        ours = ", ".join(payloads.OURS)
+        yield f"payload: no file {playbook.payload.image}, and none of ours ({ours})"
+    if playbook.kernel_config and not playbook.kernel_config.is_file():
+        yield f"kernel_config: no file {playbook.kernel_config}"
+    if playbook.vmm and playbook.vmm not in (suites := Debian.load().suites):
+        program = expanded(Path(playbook.vmm), "vmm")
+        if not program.is_file():
+            yield f"vmm: no file {playbook.vmm}, and no suite of Debian's ({', '.join(suites)})"
+        elif not elf.is_arm64(program):
+            yield f"vmm: {playbook.vmm} is no program for arm64"
     for host in playbook.hosts:
         config = host.kernel_config if isinstance(host, SshHostSpec) else None
         if config and not config.is_file():
             yield f"host {host.name}: kernel_config: no file {config}"
+
+
+def _kernels(setup: Setup, here: bool) -> Iterator[str]:
+    """Kernels that are not there, or would not be booted."""
+    playbook = setup.playbook
+    for host in playbook.hosts:
+        if isinstance(host, SshHostSpec) and not host.boots_ours and Level.L0 in playbook.kernels:
+            yield f"host {host.name}: it keeps its own kernel, so `kernels` has no l0 for it"
+    for level, choice in playbook.kernels.items() if here else ():
+        if not is_release(choice):
+            try:
+                looked_up(setup.track, choice)
+            except UserError as error:
+                yield f"kernel of {level}: {error}"
 
 
 def _sizes(setup: Setup, here: bool) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from harness import __version__
+from harness.cli.experiments import ab, bisect, matrix
 from harness.cli.kernels import kernel
 from harness.cli.lab import deploy, doctor, undeploy
 from harness.cli.measure import plan, run, shell
@@ -34,6 +35,9 @@ def cli() -> None:
 for _command in (
     plan,
     run,
+    ab,
+    bisect,
+    matrix,
     report,
     compare,
     runs,

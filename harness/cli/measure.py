@@ -12,6 +12,7 @@ from harness.cli.options import (
     DATABASE,
     HOST,
     INVENTORY,
+    KERNELS,
     ONLY,
     RUNS,
     WAIT,
@@ -34,15 +35,21 @@ _PLAYBOOK = (
 @ONLY
 @HOST
 @INVENTORY
+@KERNELS
 @AS_JSON
 def plan(
-    playbook: Path, only: str | None, host: str | None, inventory: Path | None, as_json: bool
+    playbook: Path,
+    only: str | None,
+    host: str | None,
+    inventory: Path | None,
+    kernels: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Print the matrix and the command lines of PLAYBOOK, with the time and disk that are expected,
     and run nothing."""
     from harness.commands.setup import read_setup
 
-    setup = read_setup(playbook, only, host, inventory)
+    setup = read_setup(playbook, only, host, inventory, kernels=kernels)
     from harness.commands.plan import describe, expectation
 
     described = describe(setup)
@@ -63,6 +70,7 @@ def plan(
 @ONLY
 @HOST
 @INVENTORY
+@KERNELS
 @WAIT
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
 @click.option("--scheduler", metavar="URL", help="Run on the Dask workers of this scheduler.")
@@ -75,7 +83,9 @@ def plan(
     ),
 )
 @DATABASE
-@click.option("--payload", type=Path, help="Boot this flat arm64 image in place of benchmarks.")
+@click.option(
+    "--payload", type=Path, help="Boot this flat arm64 image, or readback, in place of benchmarks."
+)
 @click.option("--payload-arguments", default="", help="Its command line.")
 @click.option(
     "--payload-seconds",
@@ -89,6 +99,7 @@ def run(
     only: str | None,
     host: str | None,
     inventory: Path | None,
+    kernels: tuple[str, ...],
     wait: float,
     resume: str | None,
     scheduler: str | None,
@@ -111,7 +122,9 @@ def run(
     elif payload_arguments or payload_seconds:
         option = "--payload-arguments" if payload_arguments else "--payload-seconds"
         raise UserError(f"{option} needs --payload")
-    setup = read_setup(playbook, only, host, inventory, payload=image, here=scheduler is None)
+    setup = read_setup(
+        playbook, only, host, inventory, kernels=kernels, payload=image, here=scheduler is None
+    )
     from harness.commands.run import conclusion, require_success
     from harness.commands.run import run as run_setup
 
@@ -131,6 +144,7 @@ def run(
 @ONLY
 @HOST
 @INVENTORY
+@KERNELS
 @WAIT
 def shell(
     level: str,
@@ -139,6 +153,7 @@ def shell(
     only: str | None,
     host: str | None,
     inventory: Path | None,
+    kernels: tuple[str, ...],
     wait: float,
 ) -> None:
     """Boot up to a level and hand over its prompt (Ctrl-] leaves)."""
@@ -147,6 +162,11 @@ def shell(
     from harness.model.setup import Workload
 
     setup = read_setup(
-        playbook or PLAYBOOKS / "fallback.yaml", only, host, inventory, workload=Workload.LINUX
+        playbook or PLAYBOOKS / "fallback.yaml",
+        only,
+        host,
+        inventory,
+        kernels=kernels,
+        workload=Workload.LINUX,
     )
     sys.exit(open_shell(setup, level, command, wait))

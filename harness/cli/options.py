@@ -87,6 +87,16 @@ INVENTORY = click.option(
     metavar="FILE",
     help="Servers by name; default ./lab.yaml, if it is there.",
 )
+KERNELS = click.option(
+    "--kernel",
+    "kernels",
+    multiple=True,
+    metavar="[LEVEL=]K",
+    help=(
+        "The kernel of l0, l1 or l2, or of all: a version, a package, a tarball, a tree, or "
+        "repository@revision."
+    ),
+)
 WAIT = click.option(
     "--wait",
     type=Seconds(min=0),

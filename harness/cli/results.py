@@ -82,7 +82,8 @@ def runs(doomed: tuple[str, ...], as_json: bool) -> None:
         print_json(entries)
         return
     for entry in entries:
-        told = entry.get("error") or f"{entry['standing']}  (track {entry['track']})"
+        of = f"track {entry['track']}" if "track" in entry else f"neve {entry.get('kind')}"
+        told = entry.get("error") or f"{entry['standing']}  ({of})"
         click.echo(f"{entry['run']}  {told}")
 
 

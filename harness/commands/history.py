@@ -59,6 +59,12 @@ def table(database: str | None, runs: Path, only: str | None) -> pd.DataFrame:
         return _selected(verdicts.table(_history(archive)), only)
 
 
+def measured(database: str | None, runs: Path) -> pd.DataFrame:
+    """All totals that the history has, as `harness.results.load` gives them."""
+    with _archive(database, runs, writable=True) as archive:
+        return archive.load(reasons=False)
+
+
 def _history(archive: Archive, measured: pd.DataFrame | None = None) -> History:
     """All that the archive knows, or what was `measured` of it."""
     if measured is None:

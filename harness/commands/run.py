@@ -4,17 +4,15 @@
 import re
 import shlex
 import sys
-import zlib
-from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.build.artifacts import Artifacts, build_all
 from harness.build.image.emulator import emulator
 from harness.cache import Cache
+from harness.commands.session import Session, facts_in_common
+from harness.commands.windows import bisect_commands
 from harness.errors import GuestError, HarnessError, UserError
 from harness.holding import hold
 from harness.machine import levels
@@ -23,15 +21,12 @@ from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
 from harness.model.inventory import SshHostSpec, TcgHostSpec
 from harness.model.legend import Legend
-from harness.model.playbook import Cell, Playbook, shuffled
+from harness.model.playbook import Playbook
 from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
-from harness.run.execution import execute as execute_job
-from harness.run.folder_journal import FolderJournal
-from harness.run.job import jobs_of
-from harness.run.pace import Pace, stage_of
+from harness.run.pace import Pace
 from harness.version import harness_version
 
 
@@ -88,38 +83,16 @@ def _run(
     reach(playbook, runs, wait, progress)
     artifacts = build_all(cache, progress, setup)
     folder = _folder(runs, resume, playbook.name, facts_of(cache, artifacts))
-    finished = {record.id for record in folder.records() if record.passed}
-    ordered = _order(folder, playbook)
-    cells = ordered(cell for cell in setup.cells if cell.id not in finished)
+    session = Session(folder, artifacts, progress, scheduler, wait)
+    cells = session.left
     judge = history.Check(database, runs, folder, playbook.check if check is None else check)
-    folder.update(state="unfinished", planned=[cell.id for cell in ordered(setup.cells)])
-
-    def execute(cells: Sequence[Cell]) -> None:
-        progress.measure(stage_of(cell) for cell in cells)
-        journal = FolderJournal(folder, progress)
-        jobs = jobs_of(folder.id, artifacts, folder.consoles, cells, wait)
-        if len(jobs) == 1 and scheduler is None:
-            execute_job(jobs[0], journal)
-        elif jobs:
-            from harness.run import fleet
-
-            fleet.execute(jobs, journal, scheduler)
-
-    try:
-        execute(cells)
-        again = ordered(judge.suspicious(playbook))
+    session.plan()
+    with session.kept(resume_command(folder)):
+        session.execute(cells)
+        again = session.ordered(judge.suspicious(playbook))
         for cell in again:
             progress.note(f"{cell.id}: looks changed, so it is measured again")
-        execute(again)
-        folder.update(state="finished")
-    except BaseException:
-        folder.update(state="cut off")
-        with suppress(GuestError):  # none has passed
-            report.write(folder)
-        progress.note(f"finished cells are kept; go on: {resume_command(folder)}")
-        raise
-    finally:
-        folder.update(durations=progress.durations, ended=datetime.now(UTC).isoformat())
+        session.execute(again)
     try:
         judge.conclude()
     finally:
@@ -135,15 +108,6 @@ def _folder(runs: Path, resume: str | None, name: str, facts: dict[str, Any]) ->
         folder = RunFolder.create(runs, name, {**facts, "repeat": repeat_command()})
     hold(folder.path)
     return folder
-
-
-def _order(folder: RunFolder, playbook: Playbook) -> Callable[[Iterable[Cell]], list[Cell]]:
-    """What puts cells of the run into the order in which they run, also when it is resumed."""
-    seed = folder.metadata.seed
-    if seed is None:
-        seed = zlib.crc32(folder.id.encode())
-        folder.update(seed=seed)
-    return partial(shuffled, playbook, seed=seed)
 
 
 def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress) -> None:
@@ -191,13 +155,11 @@ def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
 
 def _resumable(folder: RunFolder, facts: dict[str, Any]) -> RunFolder:
     """`folder`, whose run went with the same `facts`, as far as they are known already."""
-    known = folder.metadata.written()
-    for key in ("playbook", "kernels", "microbench", "rootfs", "disk", "payload", "emulator"):
-        if key in facts and known.get(key) != facts[key]:
-            raise UserError(
-                f"--resume {folder.id}: the {key} is not the one that the run began with; "
-                "start anew"
-            )
+    if changed := facts_in_common(folder.metadata.written(), facts):
+        raise UserError(
+            f"--resume {folder.id}: the {changed} is not the one that the run began with; "
+            "start anew"
+        )
     return folder
 
 
@@ -227,7 +189,8 @@ def require_success(folder: RunFolder) -> None:
             f"{folder.standing()}: {', '.join(failed)}; again: {resume_command(folder)}"
         )
     if worse := regressions(folder):
-        raise GuestError(f"worse than the history: {'; '.join(worse)}")
+        hints = [f"\nfind the commit: {command}" for command in bisect_commands(folder)]
+        raise GuestError(f"worse than the history: {'; '.join(worse)}{''.join(hints)}")
 
 
 def resume_command(folder: RunFolder) -> str:

@@ -7,13 +7,27 @@ from typing import Any
 
 from harness.errors import Busy, UserError
 from harness.holding import remove
+from harness.results.experiment import Experiment, experiments
 from harness.results.store import RunFolder, link_latest, run_folders
 
 
 def listed(runs: Path) -> list[dict[str, Any]]:
     """An entry per run, oldest first: run, state, track, and the counts of cells passed, failed
-    and missing; of one that can't be read only its state "damaged" and the error."""
-    return [_entry(runs, folder.name) for folder in run_folders(runs)]
+    and missing; of one that can't be read only its state "damaged" and the error. Of what `neve
+    ab`, `bisect` and `matrix` have left: run, kind, state, and what it has told."""
+    entries = [_entry(runs, folder.name) for folder in run_folders(runs)]
+    entries += [_of_experiment(runs, folder.name) for folder in experiments(runs)]
+    return sorted(entries, key=lambda entry: str(entry["run"]))
+
+
+def _of_experiment(runs: Path, name: str) -> dict[str, Any]:
+    try:
+        knows = Experiment.open(runs, name).knows
+        kind, state, told = (str(knows[key]) for key in ("kind", "state", "told"))
+    except (UserError, KeyError) as error:
+        return {"run": name, "state": "damaged", "error": str(error)}
+    standing = f"{state}: {told}" if told else state
+    return {"run": name, "kind": kind, "state": state, "told": told, "standing": standing}
 
 
 def _entry(runs: Path, name: str) -> dict[str, Any]:

@@ -75,6 +75,10 @@ class Form:
         return text
 
 
+# What is neither empty nor of several lines, and neither begins nor ends with a blank.
+ONE_LINE = r"[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?"
+
+
 class NoFileError(UserError):
     """There is no file of that name. Exit code 2."""
 

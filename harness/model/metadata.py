@@ -44,6 +44,25 @@ class KernelImage(BaseModel):
     """Where its source came from."""
     sha256: str = ""
     """The image's hash."""
+    commit: str = ""
+    """Of its source, if that is a git repository's."""
+    without: tuple[str, ...] = ()
+    """Parameters of the patch series whose patches do not apply to it."""
+
+
+class BootedKernel(BaseModel):
+    """What a level said that it had booted."""
+
+    model_config = OPEN
+
+    version: str
+    """Its /proc/version."""
+    arguments: str
+    """Its /proc/cmdline."""
+    build_id: str
+    """Of its kernel, by /sys/kernel/notes; empty if it has none."""
+    config: str
+    """The SHA-256 of its configuration; empty if it is not known."""
 
 
 class Accounting(BaseModel):
@@ -130,6 +149,8 @@ class Metadata(BaseModel):
     kernels: dict[str, KernelImage] = {}
     """By level: l0, l1 and l2; `l1-…` for guest hypervisors of several kinds; `l0 of HOST` for a
     host that has a configuration of its own."""
+    booted: dict[str, dict[str, BootedKernel]] = {}
+    """What each level said that it had booted, by `host/configuration` and level: l0, l1."""
     rootfs: RootImage | None = None
     """The root file system of L0 and L1."""
     microbench: Image | None = None

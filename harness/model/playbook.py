@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -17,6 +17,7 @@ from harness.errors import UserError
 from harness.model.application import Size, applications
 from harness.model.cell import CellName
 from harness.model.document import (
+    ONE_LINE,
     Flag,
     Form,
     Integer,
@@ -34,6 +35,7 @@ from harness.model.inventory import (
     TcgHostSpec,
     parse_address,
 )
+from harness.model.kernel_choice import KernelChoice, Level, is_release
 from harness.model.shipped import file_of, shipped
 from harness.model.track import Track, nested, track_names
 from harness.model.version import VERSION
@@ -110,6 +112,13 @@ class _OrItsName:
         }
 
 
+Vmm = Annotated[
+    str,
+    Field(min_length=1, max_length=4096),
+    Form(ONE_LINE, "the path of an arm64 QEMU, or a suite of Debian's"),
+]
+
+
 class SpecJvm(Model):
     """The user's copy of SPECjvm2008: the jar in the folder that its installer made."""
 
@@ -118,8 +127,9 @@ class SpecJvm(Model):
 
 
 class Payload(Model):
-    """A flat arm64 image of the user's, booted in place of benchmarks: `arguments` are its command
-    line, `seconds` how long it may run. It passes if it powers off, or ends with status 0."""
+    """A flat arm64 image of the user's, or `readback`, which fails if it reads other bytes than it
+    wrote: it is booted in place of benchmarks. `arguments` are its command line, `seconds` how long
+    it may run. It passes if it powers off, or ends with status 0."""
 
     image: Path
     arguments: str = ""
@@ -129,6 +139,10 @@ class Payload(Model):
 class Playbook(Model):
     """What to run. Every key has a default but `configurations` and `benchmarks`.
 
+    `kernel` is the Linux of all levels, but for those that `kernels` gives another one: a version,
+    a package, a tarball, a tree, or `repository@revision`. `kernel_config` is a file of options
+    that all of them are built with. `vmm` is the QEMU that runs guests in L0 and in L1: the path
+    of an arm64 program, or a suite of Debian's, as trixie.
     Either micro-benchmarks or applications: set-up for applications would disturb
     micro-benchmarks. A cell is measured `repetitions` times, during one boot of L0 and by turns
     with the others, or `boots` times, each in a boot of its own; emulated machines are booted for
@@ -143,6 +157,9 @@ class Playbook(Model):
     name: Name = "run"
     track: str = "upstream"
     kernel: Annotated[str, Form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
+    kernels: Mapping[Level, KernelChoice] = {}
+    kernel_config: Path | None = None
+    vmm: Vmm | None = None
     hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
         TcgHostSpec(),
     )
@@ -160,6 +177,7 @@ class Playbook(Model):
     payload: Payload | None = None
     guest_cpus: Annotated[Integer, Field(ge=1, le=16)] = 4
     benchmark_seconds: Annotated[Number, Field(gt=0)] = 300.0
+    boot_seconds: Annotated[Number, Field(gt=0)] = 480.0
     l1_memory: Annotated[Integer, Field(ge=512, le=65536)] = 1024
     l2_memory: Annotated[Integer, Field(ge=64, le=65536)] = 128
 
@@ -185,9 +203,11 @@ class Playbook(Model):
                 "payload: names the image of the benchmark `payload`, and nothing else"
             )
         track = Track.load(self.track)
-        if self.kernel:
+        named = {f"kernels: {level}": choice for level, choice in self.kernels.items()}
+        for what, kernel in {"kernel": self.kernel, **named}.items():
             try:
-                track.check(self.kernel, "kernel")
+                if kernel and is_release(kernel):
+                    track.check(kernel, what)
             except UserError as error:
                 raise ValueError(str(error)) from error
         known = track.modes
@@ -376,6 +396,28 @@ def narrow(playbook: Playbook, only: str) -> Playbook:
             entry for entry, name in zip(present, names, strict=True) if name in values
         )
     return playbook.model_copy(update=changes)
+
+
+def with_kernels(playbook: Playbook, kernels: Mapping[Level, str]) -> Playbook:
+    """`playbook` with other kernels of some levels. Raises UserError if one can't be named so."""
+    mine = validate(
+        {
+            "track": playbook.track,
+            "configurations": playbook.configurations,
+            "benchmarks": ["hypercall"],
+            "kernels": {**playbook.kernels, **kernels},
+        },
+        "--kernel",
+    )
+    return playbook.model_copy(update={"kernels": mine.kernels})
+
+
+def with_vmm(playbook: Playbook, vmm: str) -> Playbook:
+    """`playbook` with another QEMU for its guests. Raises UserError if none can be named so."""
+    try:
+        return playbook.model_copy(update={"vmm": TypeAdapter(Vmm).validate_python(vmm)})
+    except ValidationError as error:
+        raise UserError(f"vmm: {complaints(error)}") from error
 
 
 def with_payload(playbook: Playbook, payload: Payload) -> Playbook:

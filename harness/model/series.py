@@ -24,18 +24,20 @@ FILES = "files"
 class Parameter:
     """A template parameter: a switch, or one of a few words.
 
-    It makes a difference only `when` other parameters have these values.
+    It makes a difference only `when` other parameters have these values. `spare` says what is lost
+    without a switch's patches, where a kernel is of use all the same.
     """
 
     name: str
     values: tuple[ParameterValue, ...]
     default: ParameterValue
     when: Mapping[str, ParameterValue] = field(default_factory=dict)
+    spare: str = ""
 
     @classmethod
     def of(cls, name: str, data: Mapping[str, Any]) -> "Parameter":
         values = (False, True) if data["type"] == "bool" else tuple(data["values"])
-        return cls(name, values, data["default"], data.get("when", {}))
+        return cls(name, values, data["default"], data.get("when", {}), data.get("spare", ""))
 
     def matters(self, values: Mapping[str, ParameterValue]) -> bool:
         """Whether another value than the default makes a difference beside `values`."""
@@ -125,6 +127,11 @@ class PatchSeries:
             name: parameter.parse(chosen[name]) if name in chosen else parameter.default
             for name, parameter in known.items()
         }
+
+    def switch_of(self, patch: str) -> str | None:
+        """The switch without which the patch of that name is not applied; None if it always is."""
+        wanted = next((entry.when for entry in self.entries if entry.name == patch), {})
+        return next((name for name, value in wanted.items() if value is True), None)
 
     def variants(self) -> Iterator[dict[str, ParameterValue]]:
         """Every combination of parameter values that makes a difference."""

@@ -20,6 +20,7 @@ from harness.model.guest import (
     payload_guest,
 )
 from harness.model.inventory import HostSpec, SshHostSpec
+from harness.model.kernel_choice import Level
 from harness.model.machine import TcgMachine, tcg_machine
 from harness.model.playbook import Cell, Configuration, Playbook, plan, skipped
 from harness.model.track import Track
@@ -66,6 +67,8 @@ class Setup:
             )
         if workload is Workload.APPLICATIONS:
             track = track.with_options(*track.applications)
+        if playbook.kernel_config:
+            track = track.with_options(playbook.kernel_config)
         return cls(playbook, track, workload)
 
     def on(self, hosts: Iterable[HostSpec]) -> "Setup":
@@ -100,6 +103,15 @@ class Setup:
         configurations = self.playbook.configurations
         linux = self.linux_guest and bool(configurations)  # a shell in L0 has none
         return self.track.kernels(configurations, linux_guest=linux)
+
+    def choice(self, name: str) -> str | None:
+        """What the kernel of that name is made of: a version, a path, `repository@revision`; None
+        for the track's newest."""
+        return self.playbook.kernels.get(Level.of(name), self.playbook.kernel)
+
+    def spare(self, name: str) -> set[str]:
+        """Parameters of the series that the kernel of that name can do without."""
+        return self.track.spare(name, self.playbook.configurations)
 
     @property
     def host_kernels(self) -> dict[str, tuple[Path, ...]]:

@@ -31,10 +31,12 @@ class Fragment:
 @dataclass(frozen=True)
 class NvSwitch:
     """A parameter of L0's kernel that says what virtual EL2 meets: its file, and the value that a
-    guest hypervisor boots with."""
+    guest hypervisor boots with. The series has it by `parameter`; a kernel without it is always
+    as with `boot`."""
 
     file: str
     boot: str
+    parameter: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,17 @@ class Track:
     def hypervisor(self, configuration: str) -> str:
         """The name of the kernel that is the guest hypervisor of `configuration`."""
         return "-".join(["l1", *self.modes[configuration].l1.values()])
+
+    def spare(self, name: str, configurations: Iterable[str]) -> set[str]:
+        """The parameters of the series that the kernel `name` can do without for these
+        `configurations`: guests need none of what is for L0."""
+        spare = {item.name for item in self.series.parameters if item.spare}
+        switch = self.nv_switch
+        if name == "l0" and switch:
+            modes = {self.modes[each].nv for each in configurations if nested(each)}
+            if modes - {None, switch.boot}:
+                spare.discard(switch.parameter)
+        return spare
 
     def check(self, version: str, what: str) -> None:
         """Raise UserError if a kernel of `version` can't be used on this track."""

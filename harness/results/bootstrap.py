@@ -6,7 +6,7 @@ A sample's error from boot to boot is far larger than within one, so it is boots
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,24 @@ def ratio(
         for row, each in zip(costs, (times, base), strict=True):
             row[here] = each[boot].costs(rng, int(here.sum()))
     above, below = np.median(costs, axis=1)
+    if not (below > 0).all():
+        return None
+    low, high = np.quantile(above / below, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def ratio_of_medians(
+    values: Sequence[float], base: Sequence[float], seed: int
+) -> tuple[float, float] | None:
+    """The interval of the median of `values` to that of `base`, each a value a boot; None if there
+    are none, or if `base` may be 0."""
+    if not values or not base:
+        return None
+    rng = np.random.default_rng(seed)
+    above, below = (
+        np.median(rng.choice(np.array(each, float), (RESAMPLES, len(each))), axis=1)
+        for each in (values, base)
+    )
     if not (below > 0).all():
         return None
     low, high = np.quantile(above / below, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

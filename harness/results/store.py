@@ -86,13 +86,18 @@ class RunFolder:
     @classmethod
     def create(cls, runs: Path, name: str, facts: Mapping[str, Any]) -> "RunFolder":
         """A new folder below `runs`, whose metadata begins with `facts`; `latest` points to it."""
-        started = datetime.now(UTC)
-        path = runs / f"{started:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"
+        path = new_folder(runs, name)
+        folder = cls.at(path, facts)
+        link_latest(runs, path.name)
+        return folder
+
+    @classmethod
+    def at(cls, path: Path, facts: Mapping[str, Any]) -> "RunFolder":
+        """A run in the folder `path`, whose metadata begins with `facts`."""
         (path / "consoles").mkdir(parents=True)
-        known = {"schema": SCHEMA, "run_id": path.name, "started": started}
+        known = {"schema": SCHEMA, "run_id": path.name, "started": datetime.now(UTC)}
         folder = cls(path, Metadata.model_validate({**facts, **known}))
         folder.update()
-        link_latest(runs, path.name)
         return folder
 
     @classmethod
@@ -204,6 +209,13 @@ def link_latest(runs: Path, name: str | None = None) -> None:
     link = runs / f".latest-{secrets.token_hex(4)}"
     link.symlink_to(name)
     link.replace(latest)
+
+
+def new_folder(runs: Path, name: str) -> Path:
+    """A new folder below `runs`, named by the time and `name`."""
+    path = runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}"
+    path.mkdir(parents=True)
+    return path
 
 
 def run_folders(runs: Path) -> list[Path]:

@@ -2,13 +2,18 @@
 """Runs all other workloads: guest by guest and cell by cell, during one boot of L0."""
 
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from harness.bench import proof
 from harness.bench.traps import usable_event
 from harness.bench.workload import WORKLOADS, BootedHost, Target, Workload
 from harness.errors import GuestError, InfrastructureError
+from harness.machine import levels
+from harness.machine.console import Place, Shell
 from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.host import Host, pinning
-from harness.model.playbook import Cell
+from harness.model.playbook import Cell, Configuration
 from harness.run.queue import CellQueue
 
 
@@ -51,26 +56,49 @@ class Boot(CellQueue):
                 if below:
                     set_nv_mode(workload.booted.host, track, track.modes[configuration].nv)
                 with workload.target(place, configuration) as target:
+                    booted = self._proof(workload, place, target, configuration)
                     while self.queue and (
                         self.queue[0].configuration,
                         self.queue[0].repetition,
                     ) == (configuration, repetition):
-                        self._cell(workload, target, self.queue[0])
+                        self._cell(workload, target, self.queue[0], booted)
 
-    def _cell(self, workload: Workload, target: Target, cell: Cell) -> None:
+    def _proof(
+        self, workload: Workload, place: Place, target: Target, configuration: Configuration
+    ) -> dict[str, Any]:
+        """What the levels have booted."""
+        host = workload.booted.host
+        said = [proof.asked("l0", lambda line: host.run(line).stdout)]
+        shells = {
+            "l1": place.shell if isinstance(place, levels.GuestPlace) else None,
+            "l2": target.shell,
+        }
+        said += [proof.asked(level, _in(shell)) for level, shell in shells.items() if shell]
+        booted = proof.verify(said, self.job.artifacts.booted_by(self.spec, configuration))
+        self.told(configuration, booted)
+        return booted
+
+    def _cell(
+        self, workload: Workload, target: Target, cell: Cell, booted: Mapping[str, Any]
+    ) -> None:
         started, host = time.monotonic(), workload.booted.host
         pinned = workload.pinned(cell.configuration)
         with self.stage(f"{cell.configuration}: {cell.benchmark}"):
             pinning.verify(host, pinned)
             outcome = target.measure(cell)
             pinning.verify(host, pinned)
-        self.ended(cell, outcome, time.monotonic() - started)
+        self.ended(cell, proof.stamped(outcome, booted), time.monotonic() - started)
 
     def _under_way(self, below: str | None) -> Cell | None:
         """The cell that ran; none if the next one needs another guest hypervisor than `below`."""
         if not self.queue or self._hypervisor(self.queue[0]) != below:
             return None
         return self.queue[0]
+
+
+def _in(shell: Shell) -> Callable[[str], str]:
+    """What runs a line in `shell`."""
+    return lambda line: shell.run(line, timeout=60).output
 
 
 def _alive(host: Host) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The cells of a job that are not finished, and what becomes of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
@@ -12,8 +12,10 @@ from harness.errors import HarnessError
 from harness.machine import levels
 from harness.machine.host import Host
 from harness.model.cell import CellRecord
+from harness.model.faults import faults_of
 from harness.model.inventory import HostSpec, SshHostSpec
 from harness.model.journal import Facts, Journal
+from harness.model.kernel_choice import Level
 from harness.model.measurement import Measurement, Mechanism
 from harness.model.playbook import Cell
 from harness.run.job import Job
@@ -51,6 +53,15 @@ class CellQueue:
         """Say by which tracepoint exits are counted."""
         seen = {"tracepoint": event.name, "all_exits": event.complete}
         self.journal.record(Facts({"accounting": {self.spec.name: seen}}))
+
+    def told(self, configuration: str, booted: Mapping[str, Mapping[str, str]]) -> None:
+        """Keep what each level has booted, and warn of the faults that it is known to have."""
+        name = f"{self.spec.name}/{configuration}"
+        self.journal.record(Facts({"booted": {name: dict(booted)}}))
+        for level, kernel in booted.items():
+            release = kernel["version"].removeprefix("Linux version ").partition(" ")[0]
+            for fault in faults_of(Level(level), release):
+                self.journal.note(f"{name}: {level} is Linux {release}, which has {fault}")
 
     def ended(self, cell: Cell, outcome: Outcome, seconds: float) -> None:
         if outcome.error:

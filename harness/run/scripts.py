@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.bench.script import Script
-from harness.bench.traps import Event, events, usable_event
+from harness.bench.traps import Event, event_of, usable_event
 from harness.bench.workload.micro import (
     HermeticMachine,
     HostMachine,
@@ -27,8 +27,6 @@ from harness.model.journal import Facts
 from harness.model.playbook import Cell
 from harness.run.queue import CellQueue
 
-BOOT_SECONDS = 480.0
-
 
 class Scripts(CellQueue):
     """Micro-benchmarks: a script for the cells of each configuration and repetition."""
@@ -38,7 +36,9 @@ class Scripts(CellQueue):
         if isinstance(self.spec, TcgHostSpec):
             machine = levels.machine_of(self.spec, job.artifacts)
             hermetic = HermeticMachine(emulator(Cache.default()), machine, job.consoles)
-            self._run_all(hermetic, events()[0], ())
+            kernel = job.artifacts.l0(self.spec.name)
+            event = event_of(kernel.version, patched="accounting" not in kernel.without)
+            self._run_all(hermetic, event, ())
             return
         with self.host() as host, TemporaryDirectory(prefix="neve-") as scratch:
             cpus = pinning.cpus_for_guests(host, self.spec, job.artifacts.setup.guest_cpus)
@@ -74,13 +74,14 @@ class Scripts(CellQueue):
         try:
             with machine.run(wanted, benchmarks, name) as (program, guests):
                 self._record(guests)
-                script = Script(program, BOOT_SECONDS)
+                script = Script(program, self.job.artifacts.setup.playbook.boot_seconds)
                 with self.stage(f"{configuration}: boot"):
-                    script.begun()
+                    booted = wanted.verify(script.begun())
+                self.told(configuration, booted)
                 for under_way in cells:
                     started = time.monotonic()
                     with self.stage(f"{configuration}: {under_way.benchmark}"):
-                        outcome = UnderWay(wanted, script).measure(under_way)
+                        outcome = UnderWay(wanted, script, booted).measure(under_way)
                     self.ended(under_way, outcome, time.monotonic() - started)
                 script.ended()
         except GuestError as error:

@@ -9,9 +9,10 @@
 #   EVENT       the tracepoint of KVM's that sees exits
 #   TRIGGER     what makes a histogram of it, where it does not see all of an exit; or empty
 #   MORE        times as many operations are counted the second time by that
+#   PROOF       a line that tells of the kernel of the level $level
 # Whoever reads our output gets the guests' consoles as they are, and lines of ours: "@NEVE ...".
 : "${VMM?} ${L1?} ${MODE?} ${MODE_BOOT?} ${MODE_FILE?} ${IMPLIED_EL2?} ${TIMER?} ${EVENT?}" \
-	"${TRIGGER?} ${MORE?}"
+	"${TRIGGER?} ${MORE?} ${PROOF?}"
 tracing=/sys/kernel/tracing
 trace=$tracing/instances/neve
 event=$tracing/events/kvm/$EVENT
@@ -22,7 +23,7 @@ buffer_kib=8192
 
 # Leave the host as it was.
 restore() {
-	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
 	created
 	rmdir $trace
 	rm -r "$pipes"
@@ -94,8 +95,10 @@ begin() {
 		echo 0 >$trace/tracing_on
 		echo $buffer_kib >$trace/buffer_size_kb
 	fi
-	[ -n "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
 	create
+	level=l0
+	eval "$PROOF"
 	sh -c "exec ${L1:-$VMM}" <"$pipes/in" >"$pipes/out" 2>&1 &
 	vmm=$!
 	exec 3>"$pipes/in" 4<"$pipes/out"
@@ -104,8 +107,10 @@ begin() {
 		created
 		if [ "$TIMER" = cycles ]; then
 			VMM="[ -e $cycle_counter ] && echo Y >$cycle_counter; exec $VMM"
+		else
+			VMM="exec $VMM"
 		fi
-		say "$VMM"
+		say "level=l1; $PROOF; $VMM"
 	fi
 	await "@MB ready"
 	created
@@ -114,7 +119,7 @@ begin() {
 		await "@MB timer" "@MB error"
 	fi
 	settle
-	if [ -n "$MODE" ] && ! echo "$MODE" >"$MODE_FILE"; then
+	if [ "$MODE" != "$MODE_BOOT" ] && ! echo "$MODE" >"$MODE_FILE"; then
 		fail "virtual EL2 can't be $MODE: $MODE_FILE does not take it"
 	fi
 	echo "@NEVE begun"

@@ -56,6 +56,7 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
         for name, change in broken.items():
             patch.setitem(known, name, replace(known[name], **change))
         folder = go(file, tmp_path)
+    assert {level for booted in folder.metadata.booted.values() for level in booted} == {"l0", "l2"}
     assert statuses(folder) == {
         "hackbench": "failed",
         "memcached": "failed",

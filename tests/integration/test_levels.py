@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The levels themselves: L2 Linux, user payloads, GICv2, and the host layer over real SSH."""
 
+import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -11,6 +14,7 @@ import pexpect
 import pytest
 
 from harness.build.image.selftest import selftest
+from harness.build.toolchain import Toolchain
 from harness.cache import Cache, file_sha256
 from harness.commands import doctor
 from harness.deadline import Deadline
@@ -22,7 +26,7 @@ from harness.machine.host import fabric_host, tcg
 from harness.machine.host.ssh import ssh_host
 from harness.model.guest import File, Guest, payload_guest
 from harness.model.inventory import SshHostSpec, TcgHostSpec, parse_address
-from harness.paths import ROOT
+from harness.paths import IMAGES, ROOT
 from harness.results.frames import read_csv
 from tests.integration import nesting
 from tests.integration.conftest import FALLBACK, finish, neve
@@ -106,6 +110,30 @@ def test_vmm_that_refuses_its_arguments_is_an_error_at_once(machine):
     with pytest.raises(GuestError, match=r"VMM error: qemu-system-aarch64: .*/none"):
         program.expect("never", Deadline(60, "never"))
     program.hang_up()
+
+
+def forgetful(folder):
+    """The image `readback` of one that reads other bytes than it wrote."""
+    for name in ("bare", "readback"):
+        shutil.copytree(IMAGES / name, folder / name)
+    source = folder / "readback" / "main.c"
+    text = source.read_text()
+    assert text.count(" *at))") == 1
+    source.write_text(text.replace(" *at))", " *at + (page == 7)))"))
+    make = ["make", "-s", f"O={folder}", f"CROSS_COMPILE={Toolchain.find().prefix}"]
+    subprocess.run(make, cwd=folder / "readback", check=True)
+    return folder / "readback.bin"
+
+
+def test_what_is_read_back_is_what_was_written(artifacts, tmp_path):
+    """At L2; an image that sees other bytes ends with a status that says so."""
+    words = (FALLBACK, "--only", "configuration=nested-neve-vhe", "--json", "--payload")
+    found = {}
+    for image in ("readback", forgetful(tmp_path)):
+        done = finish(neve("run", *words, image, cwd=tmp_path), tmp_path)
+        told = json.loads(done.output[done.output.index("{\n") :])
+        found[image] = (done.status, *told["status"].values())
+    assert list(found.values()) == [(0, 0), (1, 1)]
 
 
 def test_hanging_up_ends_the_guest(machine, payload, artifacts):

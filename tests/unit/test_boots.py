@@ -12,7 +12,7 @@ import pytest
 from harness.bench.traps import events
 from harness.build.artifacts import Artifacts
 from harness.build.kernel.config import merge
-from harness.commands.run import _order
+from harness.commands.session import Session
 from harness.errors import UserError
 from harness.machine import levels
 from harness.machine.guest.vmm import vmm_argv
@@ -22,6 +22,7 @@ from harness.model.guest import File
 from harness.model.journal import Messages
 from harness.model.playbook import plan, shuffled, skipped, validate
 from harness.model.setup import Setup
+from harness.progress import Progress
 from harness.results.history.archive import Archive
 from harness.results.history.database import Database
 from harness.results.store import RunFolder
@@ -72,14 +73,16 @@ def test_each_boot_has_an_order_of_its_own():
 
 def test_a_run_that_is_resumed_keeps_its_order(tmp_path):
     playbook = book(boots=3)
+    artifacts = Artifacts(Setup.of(playbook), {}, {}, {}, [])
     folder = RunFolder.create(tmp_path, "arms", {"track": "upstream"})
-    cells = _order(folder, playbook)(plan(playbook))
+    cells = Session(folder, artifacts, Progress()).ordered(plan(playbook))
     assert json.loads((folder.path / "metadata.json").read_text())["seed"] is not None
     moved = folder.path.rename(tmp_path / "moved")
     again = RunFolder.open(tmp_path, moved.name)
-    assert _order(again, playbook)(plan(playbook)) == cells
+    session = Session(again, artifacts, Progress())
+    assert session.ordered(plan(playbook)) == cells
     rest = [cell for cell in plan(playbook) if cell not in cells[:7]]
-    assert _order(again, playbook)(rest) == cells[7:]
+    assert session.ordered(rest) == cells[7:]
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ CASES = [
     (f"{NESTED}l1_memory: 2560", "l1_memory: 2560 MiB do not fit into the memory of host tcg"),
     (f"{APPLICATIONS}guest_cpus: 8", "guest_cpus: 8 are more than the 4 cpus of host tcg"),
     (f"{APPLICATIONS}specjvm: {{jar: ~/none.jar}}", "specjvm: no file ~/none.jar"),
+    (f"{VM}vmm: sid", "vmm: no file sid, and no suite of Debian's (trixie, trixie-backports)"),
+    (f"{VM}vmm: p.yaml", "vmm: p.yaml is no program for arm64"),
     (f"{VM}hosts: [arm1]", "host arm1: kernel_config: no file none.config"),
     (f"{APPLICATIONS}hosts: [arm2]", "host arm2: `cpus` isolates 2, but guests have 4 vCPUs"),
     ("configurations: [native]\nbenchmarks: [hypercall]", "nothing is left to run: tcg, native"),

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from datetime import timedelta
 from html.parser import HTMLParser
 from shutil import copytree
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from harness import cli
 from harness.commands import history as commands
 from harness.commands import run as run_command
+from harness.commands import session
 from harness.errors import HarnessError, UserError
 from harness.model.cell import CellRecord
 from harness.model.playbook import load
@@ -281,9 +283,9 @@ def night(runs, tmp_path, monkeypatch, twenty_nights):
             measured.extend(cell.id for cell in cells)
             return [Job(run_id, cells, measure)] if cells else []
 
-        monkeypatch.setattr(run_command, "build_all", lambda *_: None)
-        monkeypatch.setattr(run_command, "jobs_of", jobs_of)
-        monkeypatch.setattr(run_command, "execute_job", Job.execute)
+        monkeypatch.setattr(run_command, "build_all", lambda *of: SimpleNamespace(setup=of[2]))
+        monkeypatch.setattr(session, "jobs_of", jobs_of)
+        monkeypatch.setattr(session, "execute_job", Job.execute)
         monkeypatch.setattr(
             run_command,
             "facts_of",

@@ -104,7 +104,7 @@ def test_tree_is_imported_built_once_and_found_again(cache, tree, track):
     objects = cache.trees / f"upstream-{taken.key}" / "obj"
     assert (objects / "built").read_text() == "run\n", "the second time nothing is built"
     record = json.loads((kernel.folder / "kernel.json").read_text())
-    assert record["source_sha256"] == taken.sha256
+    assert record["source"] == taken.sha256
 
 
 def test_key_follows_configuration_and_compiler(cache, tree, track, monkeypatch):

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from harness.bench.traps import Histogram, events, parse_histogram
+from harness.bench.traps import Histogram, event_of, events, parse_histogram
 from harness.errors import InfrastructureError
 from harness.model import registers
 
@@ -44,6 +44,19 @@ def sys64(op0, op1, crn, crm, op2, read):
 def test_histogram_by_reason():
     counts = parse_histogram(HISTOGRAM % 0, EVENTS["kvm_exit"])
     assert counts == Counter({"IRQ": 2, "HVC": 100, "ERET": 300, "EC_0x3f": 4, "exit_9": 1})
+
+
+@pytest.mark.parametrize(
+    ("version", "patched", "keys"),
+    [
+        ("7.3.4", True, ("code", "syndrome")),
+        ("4.10.0", True, ("code", "syndrome")),
+        ("7.3.0-rc1", False, ("ret", "esr_ec")),
+        ("4.10.0", False, ("idx", "exit_reason")),
+    ],
+)
+def test_kernel_without_our_tracepoint_has_its_own(version, patched, keys):
+    assert event_of(version, patched=patched).keys == keys
 
 
 def test_complete_histogram_names_registers():

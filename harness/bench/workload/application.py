@@ -94,6 +94,11 @@ class _Measured:
     system: _System
     level: int
 
+    @property
+    def shell(self) -> Shell | None:
+        """The guest's; None if it is L0 that is measured."""
+        return self.system.shell if isinstance(self.system, _InGuest) else None
+
     def measure(self, cell: Cell) -> Outcome:
         application = applications()[cell.benchmark]
         size = self.booted.playbook.size or ("small" if self.booted.spec.kind == "tcg" else "paper")

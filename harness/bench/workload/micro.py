@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from harness.bench import proof
 from harness.bench.outcome import Outcome
+from harness.bench.proof import Booted
 from harness.bench.script import Effort, Script, Step, outcome, script
 from harness.bench.traps import Event, Histogram
 from harness.build.artifacts import Artifacts
@@ -96,6 +98,11 @@ class MicroScript:
         placed[0] = replace(placed[0], pinned=self.cpus)
         return dict(zip(wanted, placed, strict=True))
 
+    def verify(self, said: Sequence[Booted]) -> dict[str, Any]:
+        """What each level has `said` that it booted, for the metadata. Raises GuestError if a level
+        booted something else, or says nothing."""
+        return proof.verify(said, self.artifacts.booted_by(self.spec, self.configuration))
+
     def step(self, benchmark: str) -> Step:
         playbook = self.artifacts.setup.playbook
         effort = Effort(
@@ -125,6 +132,7 @@ class MicroScript:
             "EVENT": self.event.name,
             "TRIGGER": "" if self.event.complete else self.event.trigger,
             "MORE": str(Histogram.MORE),
+            "PROOF": proof.SCRIPT,
         }
         return script(variables, [self.step(benchmark) for benchmark in benchmarks])
 
@@ -182,9 +190,10 @@ class UnderWay:
 
     wanted: MicroScript
     script: Script
+    booted: Mapping[str, Any]
 
     def measure(self, cell: Cell) -> Outcome:
         step = self.wanted.step(cell.benchmark)
         pinned = self.wanted.cpus or tuple(range(self.wanted.artifacts.setup.guest_cpus))
         found = self.script.measure(step, self.wanted.event, pinned)
-        return outcome(found, icount=self.wanted.emulated)
+        return proof.stamped(outcome(found, icount=self.wanted.emulated), self.booted)

@@ -25,6 +25,7 @@ class _Image:
     place: Place
     guest: Guest
     payload: Payload
+    shell: None = None
 
     def measure(self, cell: Cell) -> Outcome:
         name = self.payload.image.name

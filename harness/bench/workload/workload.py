@@ -11,7 +11,7 @@ from harness.bench.outcome import Outcome
 from harness.bench.traps import Event
 from harness.build.artifacts import Artifacts
 from harness.machine import levels
-from harness.machine.console import Place
+from harness.machine.console import Place, Shell
 from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host import Host
@@ -23,7 +23,10 @@ from harness.model.setup import Setup
 
 
 class Target(Protocol):
-    """What is measured, up and ready."""
+    """What is measured, up and ready. `shell` is that of a Linux guest."""
+
+    @property
+    def shell(self) -> Shell | None: ...
 
     def measure(self, cell: Cell) -> Outcome:
         """Raises GuestError if the benchmark fails, or what it runs on."""

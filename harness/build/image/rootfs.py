@@ -12,10 +12,11 @@ from typing import Any
 from harness.build.debian import Debian
 from harness.build.image import cpio, elf
 from harness.cache import Cache, content_key, file_sha256
-from harness.errors import InfrastructureError
-from harness.paths import IMAGES
+from harness.errors import InfrastructureError, UserError
+from harness.paths import IMAGES, expanded
 from harness.process import ProcessError, require, run
 
+_VMM = "usr/bin/qemu-system-aarch64"
 _LINKS = {
     "bin": "usr/bin",
     "sbin": "usr/sbin",
@@ -44,14 +45,18 @@ class Roots:
         return (self.hypervisor.parent / "packages.txt").read_text(encoding="utf-8").split()
 
 
-def rootfs(cache: Cache, debian: Debian) -> Roots:
-    """The root file systems, made once per recipe."""
-    recipe = debian.roots["rootfs"]
+def rootfs(cache: Cache, debian: Debian, vmm: str | None = None) -> Roots:
+    """The root file systems, made once per recipe. `vmm` is another QEMU for guests: a suite of
+    Debian's, or the path of a program. Raises UserError if that needs a library that is not in the
+    root."""
+    recipe, own = _recipe(debian, vmm)
     init = IMAGES / "rootfs" / "init"
 
     def make(folder: Path) -> None:
         tree = folder / "tree"
-        (folder / "packages.txt").write_text(extract(cache, debian, recipe, tree), encoding="utf-8")
+        (folder / "packages.txt").write_text(
+            extract(cache, debian, recipe, tree, own), encoding="utf-8"
+        )
         write_files(tree, _FILES)
         for name, target in _LINKS.items():
             (tree / name).symlink_to(target)
@@ -66,9 +71,33 @@ def rootfs(cache: Cache, debian: Debian) -> Roots:
                 cpio.write(stream, iter(entries))
         shutil.rmtree(tree)
 
-    key = content_key([recipe, debian.suites, init.read_text(encoding="utf-8"), _LINKS, _FILES])
+    contents = {name: file_sha256(path) for name, path in own.items()}
+    key = content_key(
+        [
+            recipe,
+            debian.suites,
+            init.read_text(encoding="utf-8"),
+            _LINKS,
+            _FILES,
+            *([contents] if own else []),
+        ]
+    )
     folder = cache.artifact("rootfs", key, make)
     return Roots(folder / "hypervisor.cpio", folder / "guest.cpio")
+
+
+def _recipe(debian: Debian, vmm: str | None) -> tuple[dict[str, Any], dict[str, Path]]:
+    """What the root file system is made of, and the user's own programs by their names there."""
+    recipe = debian.roots["rootfs"]
+    if vmm is None:
+        return recipe, {}
+    if vmm not in debian.suites:
+        return recipe, {_VMM: expanded(Path(vmm), "vmm")}
+    packages = [
+        f"{name.partition('/')[0]}/{vmm}" if name.startswith("qemu-") else name
+        for name in recipe["packages"]
+    ]
+    return {**recipe, "packages": packages}, {}
 
 
 def write_files(tree: Path, files: Mapping[str, str]) -> None:
@@ -127,14 +156,28 @@ def tools_folder(cache: Cache, debian: Debian) -> Path:
     return cache.artifacts / "tools" / content_key([debian.roots["tools"], debian.suites])
 
 
-def extract(cache: Cache, debian: Debian, recipe: dict[str, Any], into: Path) -> str:
-    """Put the recipe's programs and their libraries into `into`; say what was installed."""
+def extract(
+    cache: Cache,
+    debian: Debian,
+    recipe: dict[str, Any],
+    into: Path,
+    own: Mapping[str, Path] | None = None,
+) -> str:
+    """Put the recipe's programs and their libraries into `into`, some of them the user's `own`; say
+    what was installed."""
     with tempfile.TemporaryDirectory(prefix="neve-root-", dir=into.parent) as temporary:
         whole = Path(temporary) / "root"
         packages = unpack(cache, debian, recipe, whole)
-        programs = elf.closure(whole, recipe["programs"])
+        for name, path in (own or {}).items():
+            shutil.copyfile(path, whole / name)
+        try:
+            programs = elf.closure(whole, recipe["programs"])
+        except elf.NoLibraryError as error:
+            if not own:
+                raise
+            raise UserError(f"vmm: {error}: link it statically (./configure --static)") from error
         loaders = {
-            elf.interpreter(whole / name) for name in recipe["programs"] if "busybox" not in name
+            loader for name in recipe["programs"] if (loader := elf.interpreter(whole / name))
         }
         for name in sorted(programs):
             _copy(whole / name, into / name)

@@ -22,7 +22,9 @@ def server_tools(cache: Cache, debian: Debian) -> Path:
     def make(folder: Path) -> None:
         root = folder / "root"
         (folder / "packages.txt").write_text(extract(cache, debian, recipe, root), encoding="utf-8")
-        loader = root / "usr" / elf.interpreter(root / KEXEC).lstrip("/")
+        interpreter = elf.interpreter(root / KEXEC)
+        assert interpreter is not None, f"{KEXEC} is static"
+        loader = root / "usr" / interpreter.lstrip("/")
         (root / LOADER).write_bytes(loader.read_bytes())
         (root / LOADER).chmod(0o755)
         with tarfile.open(folder / "tools.tar", "w") as archive:

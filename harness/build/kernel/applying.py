@@ -4,6 +4,7 @@
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.build.kernel.patches import Patch
@@ -11,7 +12,15 @@ from harness.errors import UserError
 from harness.process import ProcessError, require, run
 
 
-def apply_series(tree: Path, version: str, patches: list[Patch]) -> None:
+class DoesNotApplyError(UserError):
+    """A patch does not apply, `patch` is its name. Exit code 2."""
+
+    def __init__(self, patch: str, message: str) -> None:
+        self.patch = patch
+        super().__init__(message)
+
+
+def apply_series(tree: Path, version: str, patches: Sequence[Patch]) -> None:
     """Make `tree` the pristine source with `patches`, whatever it was patched with before.
 
     Only files whose contents change are written, so make rebuilds only what follows from them.
@@ -67,8 +76,9 @@ def apply_patch(patch: Patch, folder: Path, version: str) -> None:
             for line in error.tail.splitlines()
             if re.search(r"^patching file|FAILED|can't find|malformed", line)
         )
-        raise UserError(
-            f"{patch.name}.patch does not apply to Linux {version}: {said or error.tail}"
+        raise DoesNotApplyError(
+            patch.name,
+            f"{patch.name}.patch does not apply to Linux {version}: {said or error.tail}",
         ) from error
 
 

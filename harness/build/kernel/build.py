@@ -4,19 +4,19 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from harness.build.kernel import config
-from harness.build.kernel.applying import apply_series
+from harness.build.kernel.applying import DoesNotApplyError
 from harness.build.kernel.patches import Patch, render
-from harness.build.kernel.source import Source, unpack
 from harness.build.toolchain import Toolchain
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import InfrastructureError
 from harness.model.track import Track
-from harness.process import ProcessError, mortal, require, run
+from harness.process import ProcessError, mortal, refuse_full, require, run
 
 # Nothing of the machine, the user or the hour goes into the image.
 _REPRODUCIBLE = {
@@ -29,16 +29,38 @@ _REPRODUCIBLE = {
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel that is ready to boot."""
+    """A kernel that is ready to boot. `commit` is that of its source, if it is a repository's;
+    `without` are the series' parameters whose patches do not apply to it."""
 
     version: str
     key: str
     origin: str
     image: Path
+    commit: str = ""
+    without: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
         return self.image.parent
+
+
+class Source(Protocol):
+    """What a kernel is made of. `content` names its files, wherever they came from, `tree_name` the
+    folder that it is built in."""
+
+    @property
+    def track(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def content(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def tree_name(self) -> str: ...
+    @property
+    def commit(self) -> str: ...
+    def patched(self, cache: Cache, patches: Sequence[Patch]) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +76,7 @@ class _Recipe:
     def key(self) -> str:
         return content_key(
             [
-                self.source.sha256,
+                self.source.content,
                 self.options,
                 [patch.text for patch in self.patches],
                 self.toolchain.version,
@@ -82,20 +104,20 @@ def build(
     """The kernel of `source`; built unless one with the same key is in the cache.
 
     Variants of the series share one object tree, so another one costs only what differs.
-    Raises UserError if a patch does not apply, InfrastructureError with the compiler's last
+    Raises DoesNotApplyError if a patch does not apply, DoesNotBuildError with the compiler's last
     lines and the path of the build log.
     """
     made_of = recipe(source, track, Toolchain.find(), chosen)
     key = made_of.key
 
     def make(folder: Path) -> None:
-        with cache.lock(f"tree-{source.track}-{source.key}"):
+        with cache.lock(f"tree-{source.tree_name}"):
             _build_in_tree(cache, made_of, folder)
         record = {
             "track": track.name,
             "version": source.version,
             "key": key,
-            "source_sha256": source.sha256,
+            "source": source.content,
             "origin": source.origin,
             "patches": [patch.name for patch in made_of.patches],
             "parameters": track.series.values(chosen or {}),
@@ -105,7 +127,32 @@ def build(
         write_atomically(folder / "kernel.json", json.dumps(record, indent=2) + "\n")
 
     folder = cache.artifact("kernel", key, make)
-    return Kernel(source.version, key, source.origin, folder / "Image")
+    return Kernel(source.version, key, source.origin, folder / "Image", source.commit)
+
+
+def build_what_applies(
+    cache: Cache,
+    source: Source,
+    track: Track,
+    chosen: Mapping[str, str],
+    spare: Collection[str],
+) -> Kernel:
+    """As `build`, without the patches that do not apply if they belong to parameters of the series
+    that are `spare`."""
+    without: list[str] = []
+    while True:
+        values = {**chosen, **dict.fromkeys(without, "false")}
+        try:
+            return replace(build(cache, source, track, values), without=tuple(without))
+        except DoesNotApplyError as error:
+            switch = track.series.switch_of(error.patch)
+            if switch is None or switch not in spare or switch in without:
+                raise
+            without.append(switch)
+
+
+class DoesNotBuildError(InfrastructureError):
+    """The compiler, or what it calls, ended with an error. Exit code 75."""
 
 
 def kbuild(
@@ -128,6 +175,7 @@ def kbuild(
                 f"O={objects}",
                 "ARCH=arm64",
                 f"CROSS_COMPILE={toolchain.prefix}",
+                *([f"CC=ccache {toolchain.prefix}gcc"] if shutil.which("ccache") else []),
                 *goals,
             ]
         ),
@@ -137,10 +185,16 @@ def kbuild(
     )
 
 
+def _first(tail: str, tree: Path) -> str:
+    """The last lines of a build of `tree`, from the first error on."""
+    lines = [line.replace(f"{tree}/", "") for line in tail.splitlines()]
+    start = next((place for place, line in enumerate(lines) if "error:" in line.lower()), 0)
+    return "\n".join(lines[start:])
+
+
 def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     source, wanted = made_of.source, made_of.options
-    tree = unpack(cache, source)
-    apply_series(tree, source.version, made_of.patches)
+    tree = source.patched(cache, made_of.patches)
     objects = tree.parent / "obj"
     objects.mkdir(exist_ok=True)
     log = cache.log(f"kernel-{source.track}-{source.version}")
@@ -164,8 +218,9 @@ def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
         config.verify(wanted, (objects / ".config").read_text(encoding="utf-8"))
         make("Image")
     except ProcessError as error:
-        raise InfrastructureError(
-            f"Linux {source.version} did not build: {error.tail}\nlog: {log}"
+        refuse_full(objects)
+        raise DoesNotBuildError(
+            f"Linux {source.version} did not build: {_first(error.tail, tree)}\nlog: {log}"
         ) from error
     for name, kept in (
         ("arch/arm64/boot/Image", "Image"),

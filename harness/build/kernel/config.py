@@ -10,6 +10,10 @@ from harness.errors import UserError
 _LINE = re.compile(r"^(?:# )?(CONFIG_\w+)(?:=(\S+)| is not set)$")
 
 
+class LostOptionsError(UserError):
+    """Kconfig did not take options over. Exit code 2."""
+
+
 def options(text: str) -> dict[str, str]:
     """{option: value} of a fragment or a .config; `n` where it says "is not set"."""
     matches = (_LINE.match(line.strip()) for line in text.splitlines())
@@ -33,7 +37,7 @@ def render(wanted: dict[str, str]) -> str:
 
 
 def verify(wanted: dict[str, str], config: str) -> None:
-    """Raise UserError naming every option that Kconfig dropped or changed.
+    """Raise LostOptionsError naming every option that Kconfig dropped or changed.
 
     allnoconfig with a fragment drops an option silently when its menu or a dependency is off.
     """
@@ -44,6 +48,6 @@ def verify(wanted: dict[str, str], config: str) -> None:
         if got.get(name, "n") != value
     ]
     if lost:
-        raise UserError(
+        raise LostOptionsError(
             "kernel options were not taken over, is a menu or a dependency off? " + ", ".join(lost)
         )

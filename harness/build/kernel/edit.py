@@ -7,7 +7,7 @@ way.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +114,27 @@ def lay_out(repository: Repository, base: str, version: str, patches: Sequence[P
     """
     commits: list[str] = []
     user = repository.author(base)
+    for patch, tree in _applied(repository, base, version, patches):
+        parent = commits[-1] if commits else base
+        commits.append(_committed(repository, patch, tree, parent, user))
+    return commits
+
+
+def apply_to_index(
+    repository: Repository, base: str, version: str, patches: Sequence[Patch]
+) -> str:
+    """The tree that `patches` make of the commit `base`; no file of a work tree changes.
+
+    Raises UserError naming the patch that does not apply.
+    """
+    trees = [tree for _, tree in _applied(repository, base, version, patches)]
+    return trees[-1] if trees else f"{base}^{{tree}}"
+
+
+def _applied(
+    repository: Repository, base: str, version: str, patches: Sequence[Patch]
+) -> Iterator[tuple[Patch, str]]:
+    """Each patch, and the tree that it and those before make of `base`."""
     with tempfile.TemporaryDirectory(prefix="neve-patch-") as temporary:
         work = Path(temporary)
         checkout(repository, base, {file for patch in patches for file in patch.files}, work)
@@ -121,10 +142,7 @@ def lay_out(repository: Repository, base: str, version: str, patches: Sequence[P
             for patch in patches:
                 apply_patch(patch, work, version)
                 repository.git("add", "--all", "--force", "--", *patch.files, env=env)
-                tree = repository.git("write-tree", env=env).strip()
-                parent = commits[-1] if commits else base
-                commits.append(_committed(repository, patch, tree, parent, user))
-    return commits
+                yield patch, repository.git("write-tree", env=env).strip()
 
 
 def checkout(repository: Repository, commit: str, files: set[str], into: Path) -> None:

@@ -3,6 +3,7 @@
 
 trees/sources/<track>/<sha256, 16 digits>/linux.tar.*   the archive
 trees/sources/<track>/<sha256, 16 digits>/source.json   version, origin, hash
+trees/sources/<track>/named/…                           those that a playbook or --kernel names
 trees/<track>-<sha256, 16 digits>/src                   the pristine tree
 """
 
@@ -12,11 +13,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from harness.build.kernel.applying import apply_series
 from harness.build.kernel.manifest import Manifest
 from harness.build.kernel.origin import bring
+from harness.build.kernel.patches import Patch
 from harness.cache import Cache, file_sha256, write_atomically
 from harness.errors import UserError
 from harness.holding import hold, hold_new
@@ -43,6 +46,28 @@ class Source:
     def key(self) -> str:
         return self.sha256[:16]
 
+    @property
+    def content(self) -> str:
+        """Names the files that are in it."""
+        return self.sha256
+
+    @property
+    def commit(self) -> str:
+        """None that is known."""
+        return ""
+
+    @property
+    def tree_name(self) -> str:
+        """The folder of its tree."""
+        return f"{self.track}-{self.key}"
+
+    def patched(self, cache: Cache, patches: Sequence[Patch]) -> Path:
+        """Its tree with `patches`, which the caller has locked. Raises UserError naming the patch
+        that does not apply, or if the archive is damaged."""
+        tree = unpack(cache, self)
+        apply_series(tree, self.version, patches)
+        return tree
+
     def verify(self) -> None:
         """Raise UserError if the archive is no longer what was verified."""
         if not self.archive.exists() or file_sha256(self.archive) != self.sha256:
@@ -56,9 +81,9 @@ def sources(cache: Cache, track: Track) -> list[Source]:
     """The track's sources that are in the cache, newest last; not those that it no longer takes."""
     found = []
     for file in (cache.trees / "sources" / track.name).glob("*/source.json"):
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if track.origin.accepts(data["version"]):
-            found.append(Source(**{**data, "archive": file.parent / data["archive"]}))
+        source = _read(file)
+        if track.origin.accepts(source.version):
+            found.append(source)
     return sorted(found, key=lambda source: (parse_version(source.version), source.sha256))
 
 
@@ -86,15 +111,20 @@ def import_source(
     *,
     origin: str | None = None,
     revision: str | None = None,
+    named: bool = False,
 ) -> Source:
-    """Take a source package, a tarball, a tree or a git repository's `revision` into the cache.
+    """Take a source package, a tarball, a tree or a git repository's `revision` into the cache; one
+    that is only `named` for a kernel is none of the track's, of which the newest is the default.
 
     Raises UserError if it is no kernel source, one of the wrong version, or has changes of
     somebody's own in files that the track's series touches.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or directory")
-    parent = _folder(cache.trees / "sources" / track.name)
+    parent = _folder(cache.trees / "sources" / track.name / ("named" if named else ""))
+    told = origin or f"imported from {path}"
+    if named and path.is_file() and (known := _known(parent, file_sha256(path))):
+        return replace(known, origin=told)
     with tempfile.TemporaryDirectory(prefix=".import-", dir=parent) as temporary:
         # tar takes `a:b` for a file of the machine a, and programs take `-a` for an option.
         archive = _archive_of(path.absolute(), Path(temporary), revision)
@@ -103,13 +133,9 @@ def import_source(
         if track.manifest:
             Manifest.load(track.manifest).check(archive, str(path))
         sha256 = file_sha256(archive)
-        source = Source(
-            track.name,
-            version,
-            sha256,
-            origin or f"imported from {path}",
-            parent / sha256[:16] / archive.name,
-        )
+        if named and (known := _known(parent, sha256)):
+            return replace(known, origin=told)
+        source = Source(track.name, version, sha256, told, parent / sha256[:16] / archive.name)
         shutil.rmtree(source.archive.parent, ignore_errors=True)
         staged = Path(temporary) / "staged"
         staged.mkdir()
@@ -119,6 +145,17 @@ def import_source(
         staged.replace(source.archive.parent)
         hold(source.archive.parent)
     return source
+
+
+def _read(file: Path) -> Source:
+    data = json.loads(file.read_text(encoding="utf-8"))
+    return Source(**{**data, "archive": file.parent / data["archive"]})
+
+
+def _known(parent: Path, sha256: str) -> Source | None:
+    """The one in `parent` whose archive has that hash."""
+    file = parent / sha256[:16] / "source.json"
+    return _read(file) if file.exists() else None
 
 
 def _folder(path: Path) -> Path:
@@ -217,22 +254,28 @@ def _version_of(archive: Path, path: Path) -> str:
                 "--occurrence=1",
                 "*/Makefile",
             ]
-        )[:_MAKEFILE_HEAD]
+        )
     except ProcessError as error:
         raise UserError(f"{path} is not a kernel source: it has no Makefile") from error
+    return version_of_makefile(head, str(path))
+
+
+def version_of_makefile(text: str, what: str) -> str:
+    """What the top Makefile of `what` says: `7.3.4`, or `7.3.0-rc1`."""
+    head = text[:_MAKEFILE_HEAD]
     numbers = [
         re.search(rf"^{name} = (\d+)$", head, re.M)
         for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")
     ]
     if not all(numbers):
-        raise UserError(f"{path} is not a kernel source: its Makefile names no version")
+        raise UserError(f"{what} is not a kernel source: its Makefile names no version")
     extra = re.search(r"^EXTRAVERSION = (-rc\d+)$", head, re.M)
     return ".".join(match[1] for match in numbers if match) + (extra[1] if extra else "")
 
 
 def unpack(cache: Cache, source: Source) -> Path:
     """The pristine source tree of `source`, unpacked once; its folder is held."""
-    parent = hold_new(cache.trees / f"{source.track}-{source.key}")
+    parent = hold_new(cache.trees / source.tree_name)
     tree = parent / "src"
     if tree.is_dir():
         return tree

@@ -13,7 +13,9 @@ from harness.machine.host.fabric_host import FabricHost
 from harness.machine.host.folder import STATE, examine
 from harness.machine.host.network import network_of
 from harness.machine.host.pinning import usable_cpus
+from harness.model.faults import faults_of
 from harness.model.inventory import SshHostSpec
+from harness.model.kernel_choice import Level
 
 _DISK_GIB = 0.5
 _INODES = 200
@@ -46,6 +48,7 @@ def server_findings(host: FabricHost, spec: SshHostSpec) -> Iterator[Finding]:
         ("network", True, lambda: _network(host)),
     ]
     own: list[tuple[str, bool, Callable[[], Finding]]] = [
+        ("known faults", False, lambda: _faults(ask)),
         ("VMM", True, lambda: _vmm(ask)),
         ("taskset", True, lambda: _taskset(ask)),
         ("trap counts", False, lambda: _histograms(ask)),
@@ -114,6 +117,18 @@ def _nesting(ask: Callable[[str], str], ours: bool) -> Finding:
         nested,
         mode,
         f"{needs}; our kernel will tell whether the processor has it" if ours else needs,
+        needed=False,
+    )
+
+
+def _faults(ask: _Ask) -> Finding:
+    release = ask("uname -r")
+    found = faults_of(Level.L0, release)
+    return Finding(
+        "known faults",
+        not found,
+        "; ".join(fault.breaks for fault in found) or f"none of nested KVM in Linux {release}",
+        "; ".join(f"{fault.fix} ({fault.sources[0]})" for fault in found),
         needed=False,
     )
 

@@ -45,7 +45,8 @@ def lineage(key: Key) -> Key:
     another kernel that the playbook names. A series whose figures are never exact is by itself."""
     if not may_be_exact(key):
         return key
-    settings = [word for word in key[_SETTINGS].split() if not word.startswith("kernel=")]
+    named = ("kernel=", "kernels=")
+    settings = [word for word in key[_SETTINGS].split() if not word.startswith(named)]
     return _replaced(line(key), _SETTINGS, " ".join(settings))
 
 

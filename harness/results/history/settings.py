@@ -22,6 +22,7 @@ _NO_SETTING = {
     "check",
     "spread_limit",
     "benchmark_seconds",
+    "boot_seconds",
     "kind",
     "cpu",
     "gic",
@@ -57,10 +58,15 @@ def by_host(playbook: Mapping[str, Any]) -> dict[str, str]:
 def _chosen(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, str]:
     defaults = {name: _plain(field.default) for name, field in model.model_fields.items()}
     return {
-        name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        name: value if isinstance(value, str) else _packed(value)
         for name, value in given.items()
         if name not in _NO_SETTING and value is not None and value != defaults.get(name)
     }
+
+
+def _packed(value: Any) -> str:
+    """As JSON without a blank, not even in text: blanks part settings."""
+    return json.dumps(value, separators=(",", ":")).replace(" ", "\\u0020")
 
 
 def _plain(value: Any) -> Any:
