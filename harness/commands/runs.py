@@ -48,12 +48,19 @@ def _entry(runs: Path, name: str) -> dict[str, Any]:
 
 
 def deleted(runs: Path, names: Sequence[str]) -> list[Path]:
-    """Remove the folders of the runs `names`; what the history has of them stays.
+    """Remove the folders of `names`, runs or what `neve ab`, `bisect` and `matrix` have left; what
+    the history has of them stays.
 
     Raises UserError, before any is removed, if one of them is no run, and Busy if one is under
     way.
     """
-    found = list(dict.fromkeys(RunFolder.find(runs, name).resolve() for name in names))
+    of_experiments = {folder.name: folder for folder in experiments(runs)}
+    found = list(
+        dict.fromkeys(
+            (of_experiments.get(Path(name).name) or RunFolder.find(runs, name)).resolve()
+            for name in names
+        )
+    )
     for path in found:
         if not remove(path):
             raise Busy(f"{path} is under way: it is removed when it has ended")

@@ -18,6 +18,7 @@ from harness.cache import Cache, size_of, write_atomically
 from harness.holding import hold, one_use
 from harness.model.track import Track
 from harness.paths import ROOT
+from harness.results.experiment import Experiment
 from harness.results.store import RunFolder
 
 HOLDER = """
@@ -282,3 +283,12 @@ def test_a_run_under_way_is_not_deleted(tmp_path, neve):
         done = neve("runs", "--delete", path.name)
     assert done.returncode == 75
     assert "is under way" in done.stderr and path.is_dir()
+
+
+def test_what_ab_bisect_and_matrix_left_is_deleted_but_not_under_way(tmp_path, neve):
+    (tmp_path / "runs").mkdir()
+    left = Experiment.create(tmp_path / "runs", "ab", "fallback", {})
+    with one_use(), left.kept():
+        assert neve("runs", "--delete", left.name).returncode == 75
+    assert neve("runs", "--delete", f"runs/{left.name}").returncode == 0
+    assert not left.path.exists()

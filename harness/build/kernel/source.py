@@ -153,9 +153,9 @@ def _read(file: Path) -> Source:
 
 
 def _known(parent: Path, sha256: str) -> Source | None:
-    """The one in `parent` whose archive has that hash."""
+    """The one in `parent` whose archive has that hash; it is held."""
     file = parent / sha256[:16] / "source.json"
-    return _read(file) if file.exists() else None
+    return _read(file) if hold(file.parent) and file.exists() else None
 
 
 def _folder(path: Path) -> Path:
