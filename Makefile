@@ -31,11 +31,11 @@ test: PACKAGES += $(TEST_PACKAGES)
 test: venv lint unit
 	$(VENV)/bin/pytest tests/integration $(SLOWEST)
 
-# No machine boots, so tests run side by side: as some of them wait, one more than there are CPUs.
+# No machine boots, so tests run side by side: as some of them wait, two more than there are CPUs.
 unit: PACKAGES += $(TEST_PACKAGES)
 unit: venv
 	$(VENV)/bin/pytest tests/unit $(SLOWEST) \
-		--numprocesses $$(($$(nproc) + 1)) --maxprocesses 8 --dist worksteal
+		--numprocesses $$(($$(nproc) + 2)) --maxprocesses 8 --dist worksteal
 
 # Many boots in a row; not a part of `make test`.
 stress: venv
