@@ -96,14 +96,28 @@ def state(linux):
     )
 
 
-def test_sides_that_are_the_same_and_that_are_not(artifacts, tmp_path):
-    """A machine without FEAT_ECV beside one that has it: the guest hypervisor reads its counter
-    in another way."""
+def compared(cwd, before, after, vary, only):
+    done = finish(neve("ab", before, after, FALLBACK, "--vary", vary, *only, cwd=cwd), cwd)
+    assert "Traceback" not in done.output
+    return done
+
+
+def test_one_kernel_is_the_same_as_itself(artifacts, tmp_path):
+    """Every figure is equal, and `neve runs` says so."""
     version = artifacts.kernels["l1"].version
-    words = (version, version, FALLBACK, "--vary", "l1", *ONLY)
-    same = finish(neve("ab", *words, cwd=tmp_path), tmp_path)
-    assert same.status == 0, same.output
-    assert "same: 1 same" in same.output
+    done = compared(tmp_path, version, version, "l1", ONLY)
+    assert done.status == 0, done.output
+    assert "same: 1 same" in done.output and done.output.count("| equal ") == 2
+    (listed,) = json.loads(finish(neve("runs", "--json", cwd=tmp_path), tmp_path).output)
+    assert (listed["kind"], listed["standing"]) == ("ab", "finished: same: 1 same")
+
+
+def test_another_interrupt_controller_is_told_by_register(artifacts, tmp_path):
+    """An interrupt to another CPU is a write to memory for the one, to a register for the other."""
+    only = ("--only", "configuration=vm,benchmark=virtual-ipi")
+    done = compared(tmp_path, "2", "3", "gic", only)
+    assert done.status in (0, 1), done.output
+    assert "- DABT first" in done.output and "+ ICC_SGI1R_EL1 first" in done.output
 
 
 @pytest.mark.stress
