@@ -69,7 +69,7 @@ def hold_new(folder: Path) -> Path:
 def is_held(folder: Path) -> bool:
     """Whether a process uses `folder`."""
     with _alone(folder) as alone:
-        return not alone
+        return not alone and folder.is_dir()
 
 
 def remove(folder: Path) -> bool:

@@ -100,7 +100,10 @@ def _artifacts(cache: Cache) -> Iterator[Entry]:
 def _sources(cache: Cache) -> Iterator[Entry]:
     sources = cache.trees / "sources"
     for path in _folders(file.parent for file in sources.glob("*/**/source.json")):
-        said, track = _record(path / "source.json"), path.relative_to(sources).parts[0]
+        track, *below = path.relative_to(sources).parts
+        if any(name.startswith(".") for name in below):  # it is being imported
+            continue
+        said = _record(path / "source.json")
         about = f"Linux {said['version']}, {said['origin']}"
         yield _entry("source", path, track=track, about=about)
 

@@ -73,9 +73,10 @@ def runs(doomed: tuple[str, ...], as_json: bool) -> None:
 
     if doomed:
         removed = [str(path) for path in deleted(RUNS, doomed)]
-        print_json({"removed": removed}) if as_json else click.echo(
-            "\n".join(f"removed {path}" for path in removed)
-        )
+        if as_json:
+            print_json({"removed": removed})
+        else:
+            click.echo("\n".join(f"removed {path}" for path in removed))
         return
     entries = listed(RUNS)
     if as_json:

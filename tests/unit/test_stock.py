@@ -170,6 +170,7 @@ def test_what_another_process_uses_stays_until_it_ends_however_it_does(cache, ne
         process.wait()
     said = neve("cache", "prune", "--older", "1d").stdout
     assert "removed rootfs" in said and not path.exists()
+    assert "in use" not in said
 
 
 def test_what_another_process_makes_stays_and_what_a_killed_one_left_goes(cache):
@@ -217,6 +218,15 @@ def test_a_source_that_was_found_is_held(cache):
         find(cache, track)
         assert prune(cache, older=timedelta(0), keep_last=False)[0] == []
     assert len(prune(cache, older=timedelta(0), keep_last=False)[0]) == 1
+
+
+def test_a_source_that_is_being_imported_is_none_yet(cache):
+    staged = cache.trees / "sources" / "upstream" / ".import-abc" / "staged"
+    staged.mkdir(parents=True)
+    write_atomically(staged / "source.json", json.dumps({"version": "7.3.4", "origin": ""}))
+    assert entries(cache) == []
+    prune(cache, older=timedelta(0), keep_last=False)
+    assert staged.is_dir()
 
 
 def test_a_tree_in_which_somebody_builds_stays(cache):
