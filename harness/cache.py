@@ -6,7 +6,8 @@
     trees/                    kernel sources and object directories, changed in place
     apt/                      state of the isolated apt
 
-An artifact appears whole or not at all: it is made in a sibling folder and renamed.
+An artifact appears whole or not at all: it is made in a sibling folder and renamed. Who uses one
+holds it (`harness.holding`), so it can't be removed meanwhile.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from typing import Any
 from filelock import FileLock
 
 from harness.errors import UserError
+from harness.holding import hold
 from harness.paths import expanded
 
 # Make, the shell and QEMU's loader would take these apart; kbuild refuses most of them itself.
@@ -41,6 +43,28 @@ def content_key(parts: Any) -> str:
 def file_sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def size_of(folder: Path) -> int:
+    """Bytes on the disk of all that is below `folder`; what several names have counts once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    folders = [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as found:
+                for each in found:
+                    status = each.stat(follow_symlinks=False)
+                    if status.st_nlink > 1 and not each.is_dir(follow_symlinks=False):
+                        if (status.st_dev, status.st_ino) in seen:
+                            continue
+                        seen.add((status.st_dev, status.st_ino))
+                    total += status.st_blocks * 512
+                    if each.is_dir(follow_symlinks=False):
+                        folders.append(each.path)
+        except FileNotFoundError:  # it was removed just now
+            continue
+    return total
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -122,11 +146,12 @@ class Cache:
         return self.root / "trees"
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """One process at a time; the kernel frees the lock of one that was killed."""
+    def lock(self, name: str, wait: float = -1) -> Iterator[None]:
+        """One process at a time; the kernel frees the lock of one that was killed. Raises
+        filelock.Timeout if another one has it for longer than `wait` seconds, if that is given."""
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        with FileLock(folder / f"{name}.lock", timeout=wait):
             yield
 
     def log(self, name: str) -> Path:
@@ -137,12 +162,12 @@ class Cache:
         return path
 
     def artifact(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """Folder of artifact `kind`/`key`; `make` fills an empty folder if there is none."""
+        """Folder of artifact `kind`/`key`, held; `make` fills an empty one if there is none."""
         final = self.artifacts / kind / key
-        if final.is_dir():
+        if hold(final):
             return final
         with self.lock(f"{kind}-{key}"):
-            if final.is_dir():
+            if hold(final):
                 return final
             final.parent.mkdir(parents=True, exist_ok=True)
             for stale in final.parent.glob(f".{key}-*"):
@@ -155,4 +180,5 @@ class Cache:
             except BaseException:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
+            hold(final)
         return final

@@ -1,79 +1,180 @@
 # SPDX-License-Identifier: MIT
-"""Stages with elapsed time: live on a terminal, plain lines otherwise, and in the metadata."""
+"""Stages with elapsed and expected time: bars on a terminal, a line a stage otherwise, and in the
+metadata."""
 
 import os
 import sys
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from threading import Timer
 
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress as Bars
+from rich.progress import ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from harness.amounts import duration
+from harness.stages import Stages
+from harness.times import Span
+
+_LONG = 10.0  # seconds after which a log says what is under way
+_WIDTH = 24
 
 
-class Stages(ABC):
-    """Interface through which work reports its stages; several may be under way at once."""
+@dataclass
+class _Whole:
+    """How far it is: the stages that measure a cell, how many cells have ended, and the seconds
+    that are expected of all."""
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """A stage that ends well, or whose failure is said with its name."""
-        started = time.monotonic()
-        self.begin(name)
-        try:
-            yield
-        except BaseException:
-            self.end(name, "failed", time.monotonic() - started)
-            raise
-        self.end(name, "ok", time.monotonic() - started)
+    since: float = field(default_factory=time.monotonic)
+    expected: float | None = None
+    cells: list[str] = field(default_factory=list)
+    ended: int = 0
+    preparing: float | None = None
 
-    @abstractmethod
-    def begin(self, name: str) -> None: ...
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.since
 
-    @abstractmethod
-    def end(self, name: str, verdict: str, seconds: float) -> None: ...
-
-    @abstractmethod
-    def note(self, text: str) -> None: ...
+    def standing(self, ended: int) -> str:
+        about = f" of about {duration(self.expected)}" if self.expected else ""
+        return f"{ended} of {len(self.cells)}, {duration(self.elapsed)}{about}"
 
 
 class Progress(Stages):
-    """Shows stages, and remembers how long each took (`durations`, seconds)."""
+    """Shows stages, and remembers how long each took: `durations` all in all, `last` the last time
+    that it went well, in seconds."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(file=sys.stderr, highlight=False)
         self.durations: dict[str, float] = {}
-        self._bar: Bar | None = None
-        self._under_way: dict[str, TaskID] = {}
+        self.last: dict[str, float] = {}
+        self.whole = _Whole()
+        self._expected: Callable[[str], Span | None] = lambda _name: None
+        # Without colours there is no cursor that moves, either.
+        live = self.console.is_terminal and "NO_COLOR" not in os.environ
+        self._display: _Bars | _Lines = _Bars(self.console) if live else _Lines(self._print)
+
+    def expect(self, stage: Callable[[str], Span | None], whole: float | None) -> None:
+        """By earlier runs: what a `stage` takes, by name, and how many seconds the `whole`."""
+        self._expected, self.whole.expected = stage, whole
+
+    def measure(self, stages: Iterable[str]) -> None:
+        """Cells are measured from now on, each in one of `stages`."""
+        if self.whole.preparing is None:
+            self.whole.preparing = self.whole.elapsed
+        self.whole.cells += stages
+
+    def measured(self) -> None:
+        """A cell has ended."""
+        self.whole.ended += 1
 
     def begin(self, name: str) -> None:
-        if not self.console.is_terminal or "NO_COLOR" in os.environ:  # nor a cursor that moves
-            self._print(f"... {name}")
-            return
-        if self._bar is None:
-            self._bar = Bar(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                TimeElapsedColumn(),
-                console=self.console,
-                transient=True,
-            )
-            self._bar.start()
-        self._under_way[name] = self._bar.add_task(name, total=None)
+        self._display.begin(name, self._expected(name), self.whole)
 
     def end(self, name: str, verdict: str, seconds: float) -> None:
-        task = self._under_way.pop(name, None)
-        if self._bar and task is not None:
-            self._bar.remove_task(task)
-        if self._bar and not self._under_way:
-            self._bar.stop()
-            self._bar = None
+        self._display.end(name)
         self.durations[name] = round(self.durations.get(name, 0.0) + seconds, 3)
-        self._print(f"{verdict:>6}  {name}  {seconds:.1f} s")
+        if verdict == "ok":
+            self.last[name] = seconds
+        self._print(f"{verdict:>6}  {name}  {seconds:.1f} s{self._beside(name)}")
+
+    def _beside(self, name: str) -> str:
+        """What was expected of a stage, and how far the whole is."""
+        span, whole = self._expected(name), self.whole
+        expected = f" (expected {_spoken(span)})" if span else ""
+        if not whole.cells:
+            return expected
+        # The cell of this stage ends right after it.
+        return f"{expected}  [{whole.standing(whole.ended + (name in whole.cells))}]"
 
     def note(self, text: str) -> None:
         self._print(f"    {text}")
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False, soft_wrap=True)
+
+
+def _spoken(span: Span) -> str:
+    if span.steady:
+        return duration(span.median)
+    return f"{duration(span.least)} to {duration(span.most)}"
+
+
+class _Lines:
+    """For a log: says what is under way if that takes long."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._timers: dict[str, Timer] = {}
+
+    def begin(self, name: str, span: Span | None, _whole: _Whole) -> None:
+        line = f"... {name}{f', about {_spoken(span)}' if span else ''}"
+        if span and span.least > _LONG:
+            self._tell(line)
+            return
+        timer = self._timers[name] = Timer(_LONG, self._tell, [line])
+        timer.daemon = True
+        timer.start()
+
+    def end(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+
+
+class _Bars:
+    """For a terminal: a line for the whole, and one for each stage that is under way."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: Bars | None = None
+        self._under_way: dict[str, TaskID] = {}
+
+    def begin(self, name: str, span: Span | None, whole: _Whole) -> None:
+        if self._bars is None:
+            self._bars = Bars(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                _Bar(),
+                _Clock(),
+                console=self._console,
+                transient=True,
+            )
+            self._bars.start()
+            if whole.cells:
+                self._bars.add_task("cells", total=None, whole=whole)
+        expected = span.median if span and span.steady else None
+        since = time.monotonic()
+        self._under_way[name] = self._bars.add_task(name, total=None, since=since, took=expected)
+
+    def end(self, name: str) -> None:
+        task = self._under_way.pop(name, None)
+        if self._bars and task is not None:
+            self._bars.remove_task(task)
+        if self._bars and not self._under_way:
+            self._bars.stop()
+            self._bars = None
+
+
+class _Bar(ProgressColumn):
+    """Cells that have ended, or of a stage the time that is expected of it."""
+
+    def render(self, task: Task) -> RenderableType:
+        if whole := task.fields.get("whole"):
+            return ProgressBar(len(whole.cells), whole.ended, _WIDTH)
+        if took := task.fields["took"]:
+            elapsed = time.monotonic() - task.fields["since"]
+            return ProgressBar(took, min(elapsed, took), _WIDTH)
+        return Text("")
+
+
+class _Clock(ProgressColumn):
+    """The time that has passed, and the time that is expected."""
+
+    def render(self, task: Task) -> RenderableType:
+        if whole := task.fields.get("whole"):
+            return Text(whole.standing(whole.ended))
+        elapsed, took = time.monotonic() - task.fields["since"], task.fields["took"]
+        return Text(f"{duration(elapsed)}{f' of about {duration(took)}' if took else ''}")

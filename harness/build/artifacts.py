@@ -26,7 +26,7 @@ from harness.model.playbook import Configuration, Playbook
 from harness.model.setup import Setup, Workload
 from harness.model.track import Track
 from harness.paths import PINNED, expanded
-from harness.progress import Stages
+from harness.stages import Stages
 
 
 @dataclass(frozen=True)

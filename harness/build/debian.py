@@ -12,6 +12,7 @@ from typing import Any
 from harness.build.architecture import architecture
 from harness.cache import Cache
 from harness.errors import InfrastructureError, MissingToolError, UserError
+from harness.holding import hold_new
 from harness.paths import IMAGES
 from harness.process import ProcessError, require, run
 
@@ -61,7 +62,7 @@ class AptRoot:
 
     @classmethod
     def create(cls, cache: Cache, debian: Debian) -> "AptRoot":
-        folder = cache.root / "apt"
+        folder = hold_new(cache.root / "apt")
         for name in ("state/lists/partial", "archives/partial"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()

@@ -17,11 +17,13 @@ from harness.cli.lab import deploy, doctor, undeploy
 from harness.cli.measure import plan, run, shell
 from harness.cli.options import Group
 from harness.cli.results import compare, history, report, runs, schema
+from harness.cli.stock import cache
 from harness.errors import HarnessError
+from harness.holding import one_use
 from harness.paths import refuse_foreign
 from harness.process import explain
 
-__all__ = ["cli", "history", "kernel", "main"]
+__all__ = ["cache", "cli", "history", "kernel", "main"]
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,6 +43,7 @@ for _command in (
     runs,
     history,
     kernel,
+    cache,
     shell,
     deploy,
     undeploy,
@@ -67,7 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")
     try:
         refuse_foreign(Path(sys.argv[0]))
-        cli(arguments, standalone_mode=False)
+        with one_use():
+            cli(arguments, standalone_mode=False)
     except click.exceptions.Abort:
         _leave("interrupted", 130)
     except click.ClickException as error:

@@ -45,11 +45,12 @@ def plan(
     kernels: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print the matrix and the command lines of PLAYBOOK, and run nothing."""
+    """Print the matrix and the command lines of PLAYBOOK, with the time and disk that are expected,
+    and run nothing."""
     from harness.commands.setup import read_setup
 
     setup = read_setup(playbook, only, host, inventory, kernels=kernels)
-    from harness.commands.plan import describe
+    from harness.commands.plan import describe, expectation
 
     described = describe(setup)
     if as_json:
@@ -61,6 +62,7 @@ def plan(
         click.echo(f"skipped: {line}")
     for name, argv in described["commands"].items():
         click.echo(f"\n{name}:\n  {shlex.join(argv)}")
+    click.echo(f"\n{expectation(described['expected'])}")
 
 
 @click.command(cls=Command, epilog=_PLAYBOOK)

@@ -3,6 +3,7 @@
 
 import json
 import math
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,24 @@ class Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"{value!r} is not a time", param, ctx)
         return seconds
+
+
+class Age(click.ParamType[timedelta]):
+    """A span of time: 30d, 12h, 2w."""
+
+    name = "age"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        units = {"h": "hours", "d": "days", "w": "weeks"}
+        number, unit = str(value)[:-1], units.get(str(value)[-1:])
+        if unit is None or not number.isascii() or not number.isdecimal():
+            self.fail(f"{value!r} is no span of time: 12h, 30d or 2w", param, ctx)
+        try:
+            return timedelta(**{unit: int(number)})
+        except OverflowError:
+            self.fail(f"{value!r} is too long", param, ctx)
 
 
 RUNS = Path("runs")

@@ -43,7 +43,7 @@ def report(name: str, as_json: bool) -> None:
 def compare(before: str, after: str, as_json: bool) -> None:
     """Compare two runs: medians in per cent, exact figures by equality, with what is new and what
     is gone in their trap sequences."""
-    from harness.commands.runs import compared
+    from harness.commands.compare import compared
 
     comparison = compared(RUNS, before, after)
     if as_json:
@@ -59,11 +59,25 @@ def compare(before: str, after: str, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
+@click.option(
+    "--delete",
+    "doomed",
+    multiple=True,
+    metavar="RUN",
+    help="Remove its folder; may be given more than once. The history keeps its figures.",
+)
 @AS_JSON
-def runs(as_json: bool) -> None:
+def runs(doomed: tuple[str, ...], as_json: bool) -> None:
     """List the runs in ./runs, oldest first."""
-    from harness.commands.runs import listed
+    from harness.commands.runs import deleted, listed
 
+    if doomed:
+        removed = [str(path) for path in deleted(RUNS, doomed)]
+        if as_json:
+            print_json({"removed": removed})
+        else:
+            click.echo("\n".join(f"removed {path}" for path in removed))
+        return
     entries = listed(RUNS)
     if as_json:
         print_json(entries)

@@ -14,7 +14,9 @@ from harness.cache import Cache
 from harness.commands.session import Session, facts_in_common
 from harness.commands.windows import bisect_commands
 from harness.errors import GuestError, HarnessError, UserError
+from harness.holding import hold
 from harness.machine import levels
+from harness.machine.host.board import l0_command
 from harness.machine.host.openssh import settings
 from harness.machine.host.sudo import Sudo
 from harness.model.inventory import SshHostSpec, TcgHostSpec
@@ -24,6 +26,7 @@ from harness.model.setup import Setup
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
+from harness.run.pace import Pace
 from harness.version import harness_version
 
 
@@ -39,25 +42,47 @@ def run(
 ) -> RunFolder:
     """Run all cells of `setup`, or what is left of a run, and write the reports; the history has
     it then. `check` overrides the playbook's; `wait` is for how many seconds another run may have
-    a server."""
+    a server. What it took is remembered: the next one says what to expect."""
+    progress, pace = Progress(), Pace.of(Cache.default(), setup)
+    if scheduler is None:  # other machines take other times
+        progress.expect(pace.stage, pace.seconds)
+    try:
+        folder = _run(
+            runs, setup, resume, scheduler, progress, check=check, database=database, wait=wait
+        )
+        if scheduler is None:
+            pace.keep_whole(progress, folder.path)
+        return folder
+    finally:
+        if scheduler is None:
+            pace.keep(progress)
+
+
+def _run(
+    runs: Path,
+    setup: Setup,
+    resume: str | None,
+    scheduler: str | None,
+    progress: Progress,
+    *,
+    check: bool | None,
+    database: str | None,
+    wait: float,
+) -> RunFolder:
     playbook = setup.playbook
     if resume:
         _resumable(RunFolder.open(runs, resume), {"playbook": playbook.model_dump(mode="json")})
     from harness.commands import history
 
     history.probe(database, runs)
-    cache, progress = Cache.default(), Progress()
+    cache = Cache.default()
     if len(playbook.hosts) > 1 or scheduler:
         from harness.run import fleet
 
         fleet.probe(playbook.hosts, scheduler)
     reach(playbook, runs, wait, progress)
     artifacts = build_all(cache, progress, setup)
-    facts = facts_of(cache, artifacts)
-    if resume:
-        folder = _resumable(RunFolder.open(runs, resume), facts)
-    else:
-        folder = RunFolder.create(runs, playbook.name, {**facts, "repeat": repeat_command()})
+    folder = _folder(runs, resume, playbook.name, facts_of(cache, artifacts))
     session = Session(folder, artifacts, progress, scheduler, wait)
     cells = session.left
     judge = history.Check(database, runs, folder, playbook.check if check is None else check)
@@ -72,6 +97,16 @@ def run(
         judge.conclude()
     finally:
         report.write(folder)
+    return folder
+
+
+def _folder(runs: Path, resume: str | None, name: str, facts: dict[str, Any]) -> RunFolder:
+    """A new one, or that of the run to resume; nobody deletes it meanwhile."""
+    if resume:
+        folder = _resumable(RunFolder.open(runs, resume), facts)
+    else:
+        folder = RunFolder.create(runs, name, {**facts, "repeat": repeat_command()})
+    hold(folder.path)
     return folder
 
 
@@ -111,7 +146,7 @@ def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
         **artifacts.describe(),
         "emulator": qemu.version if qemu else None,
         "commands": {
-            f"{name}: L0": levels.l0_command(qemu, cache, machine)
+            f"{name}: L0": l0_command(qemu, cache, machine)
             for name, machine in machines.items()
             if qemu
         },

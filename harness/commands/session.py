@@ -17,6 +17,7 @@ from harness.results.store import RunFolder
 from harness.run.execution import execute as execute_job
 from harness.run.folder_journal import FolderJournal
 from harness.run.job import jobs_of
+from harness.run.pace import stage_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Session:
 
     def execute(self, cells: Sequence[Cell]) -> None:
         """Run `cells`; the folder has each when it has ended."""
+        self.progress.measure(stage_of(cell) for cell in cells)
         journal = FolderJournal(self.folder, self.progress)
         jobs = jobs_of(self.folder.id, self.artifacts, self.folder.consoles, cells, self.wait)
         if len(jobs) == 1 and self.scheduler is None:

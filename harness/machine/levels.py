@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.build.artifacts import Artifacts
-from harness.build.image.emulator import Emulator, emulator
+from harness.build.image.emulator import emulator
 from harness.cache import Cache
 from harness.machine.console import Place, Program, Shelf, Shell
 from harness.machine.guest.linux import booted
@@ -15,11 +15,10 @@ from harness.machine.guest.parameters import implied_el2
 from harness.machine.host import Host
 from harness.machine.host.as_it_is import as_it_is
 from harness.machine.host.fabric_host import FabricHost
-from harness.machine.host.hermetic import hermetic_argv
 from harness.machine.host.launch import OneShot
 from harness.machine.host.lock import locked
 from harness.machine.host.server import Server
-from harness.machine.host.tcg import machine_argv, tcg_host
+from harness.machine.host.tcg import tcg_host
 from harness.machine.host.tuning import constant_speed
 from harness.model.guest import File, Guest, kernel_arguments
 from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
@@ -54,13 +53,6 @@ def machine_of(spec: TcgHostSpec, artifacts: Artifacts) -> TcgMachine:
         kernel=str(artifacts.l0(spec.name).image),
         initramfs=str(artifacts.files[File.INITRAMFS]),
     )
-
-
-def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
-    """The QEMU command line of L0's machine; the free port that it will get stands as 0."""
-    if machine.hermetic:
-        return hermetic_argv(qemu, machine, machine.initramfs)
-    return machine_argv(qemu, machine, share=cache.artifacts, initrd=machine.initramfs, port=0)
 
 
 def placed(guest: Guest, place: Shelf, artifacts: Artifacts) -> Guest:

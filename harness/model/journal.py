@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.model.cell import CellRecord
-from harness.progress import Stages
+from harness.stages import Stages
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ class Distribution:
     @classmethod
     def of(cls, counts: Mapping[str, int]) -> "Distribution":
         """Of {value: how often}."""
-        ordered = sorted((int(value), number) for value, number in counts.items())
-        values, numbers = zip(*ordered, strict=True)
-        return cls(np.array(values, float), np.cumsum(numbers))
+        values, numbers = np.array(list(counts), float), np.array(list(counts.values()), int)
+        ordered = values.argsort()
+        return cls(values[ordered], numbers[ordered].cumsum())
 
     def medians(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         """The (lower) medians of `size` resamples, each as large as the samples are, drawn with

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.cache import write_atomically
 from harness.errors import UserError
+from harness.holding import hold
 from harness.results.store import new_folder
 
 _FILE = "experiment.json"
@@ -61,7 +62,8 @@ class Experiment:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Whatever ends it, its folder says so."""
+        """Whatever ends it, its folder says so; nobody deletes it meanwhile."""
+        hold(self.path)
         self.update(state="unfinished")
         try:
             yield

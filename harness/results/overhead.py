@@ -6,7 +6,6 @@ from math import nan
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from harness.model.cell import CellRecord
 from harness.model.legend import ApplicationLegend
@@ -90,6 +89,8 @@ def _mean(repetitions: list[list[float]], *, boots: bool) -> tuple[float, float]
     values = [float(np.mean(runs)) for runs in repetitions] if boots else runs
     if len(values) < 2:
         return float(np.mean(runs)), nan
+    from scipy import special
+
     quantile = float(special.stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2))
     return float(np.mean(runs)), quantile * float(np.std(values, ddof=1)) / len(values) ** 0.5
 

@@ -88,9 +88,7 @@ class RunFolder:
         """A new folder below `runs`, whose metadata begins with `facts`; `latest` points to it."""
         path = new_folder(runs, name)
         folder = cls.at(path, facts)
-        link = runs / f".latest-{secrets.token_hex(4)}"
-        link.symlink_to(path.name)
-        link.replace(runs / "latest")
+        link_latest(runs, path.name)
         return folder
 
     @classmethod
@@ -106,9 +104,15 @@ class RunFolder:
     def open(cls, runs: Path, name: str) -> "RunFolder":
         """The run `name` (`latest` too), or the folder at that path. Raises UserError if there is
         none, it is damaged, or a newer harness wrote it."""
+        path = cls.find(runs, name)
+        return cls(path.resolve(), _read_metadata(path / "metadata.json"))
+
+    @staticmethod
+    def find(runs: Path, name: str) -> Path:
+        """Where the run `name` (`latest` too) is, or that at this path. Raises UserError."""
         for path in (runs / name, Path(name)):
             if (path / "metadata.json").is_file():
-                return cls(path.resolve(), _read_metadata(path / "metadata.json"))
+                return path
         raise UserError(f"no run {name!r} in {runs}: `neve runs` lists them")
 
     def update(self, **entries: Any) -> None:
@@ -188,6 +192,23 @@ def _first(error: ValidationError) -> str:
     found = error.errors()[0]
     where = ".".join(map(str, found["loc"]))
     return f"{where}: {found['msg']}" if where else found["msg"]
+
+
+def link_latest(runs: Path, name: str | None = None) -> None:
+    """Have `latest` point to the run `name`; by default, and if it leads nowhere, to the newest, or
+    be gone where there is none."""
+    latest = runs / "latest"
+    if name is None:
+        if latest.exists() or not latest.is_symlink():
+            return
+        names = [path.name for path in run_folders(runs)]
+        if not names:
+            latest.unlink()
+            return
+        name = names[-1]
+    link = runs / f".latest-{secrets.token_hex(4)}"
+    link.symlink_to(name)
+    link.replace(latest)
 
 
 def new_folder(runs: Path, name: str) -> Path:

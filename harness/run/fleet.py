@@ -28,6 +28,7 @@ from distributed.security import Security
 from harness.build.artifacts import build_all
 from harness.cache import Cache
 from harness.errors import HarnessError, InfrastructureError, UserError, together
+from harness.holding import one_use
 from harness.model.cell import CellRecord
 from harness.model.inventory import HostSpec, SshHostSpec
 from harness.model.journal import Begun, Ended, Journal, Messages, Transcript
@@ -188,7 +189,7 @@ def _work(job: Job, topic: str) -> None:
     journal = Messages(lambda event: worker.log_event(topic, pickle.dumps((job.spec.name, event))))
     error = None
     try:
-        with _at_home(job, journal) as settled:
+        with one_use(), _at_home(job, journal) as settled:
             execute_job(settled, journal)
     except (HarnessError, OSError) as failure:
         error = explain(failure)

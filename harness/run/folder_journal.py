@@ -31,3 +31,4 @@ class FolderJournal(Journal):
                     stream.write(content)
             case CellRecord():
                 self.folder.append(event)
+                self.progress.measured()

@@ -460,6 +460,7 @@ def test_sqlite_is_set_up_to_survive(tmp_path):
 
 
 KILLS = 100
+PART = 20  # kills in one test: tests run side by side
 RUNS = 5
 
 
@@ -499,7 +500,8 @@ def killed_writer(file, versions, seed):
         return len(stream.read())
 
 
-def test_sqlite_survives_kill_9(tmp_path):
+@pytest.mark.parametrize("first", range(0, KILLS, PART))
+def test_sqlite_survives_kill_9(tmp_path, first):
     """Nothing that was acknowledged is lost, no run is half there, the file stays sound."""
     versions = [
         [
@@ -513,7 +515,7 @@ def test_sqlite_survives_kill_9(tmp_path):
         for version in range(2)
     ]
     expected, fresh, acknowledged = {}, 0, 0
-    for seed in range(KILLS):
+    for seed in range(first, first + PART):
         if seed % 10 == 0:
             expected, fresh = {}, fresh + 1
         file = tmp_path / f"{fresh}.sqlite"
@@ -535,4 +537,4 @@ def test_sqlite_survives_kill_9(tmp_path):
         assert (costs.groupby("run_id")["value"].nunique() == 1).all(), "no run mixes versions"
         assert (costs.groupby("run_id").size() == 40).all(), "no run is half there"
         expected = found
-    assert acknowledged > KILLS // 2
+    assert acknowledged > PART // 2

@@ -16,7 +16,7 @@ from harness.build.image.emulator import Emulator
 from harness.cache import Cache, content_key, write_atomically
 from harness.errors import UserError
 from harness.machine.guest.vmm import vmm_argv
-from harness.machine.host.tcg import machine_argv
+from harness.machine.host.board import machine_argv
 from harness.model.guest import Guest
 from harness.model.machine import TcgMachine
 from harness.paths import ROOT

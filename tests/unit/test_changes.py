@@ -7,7 +7,6 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from harness.results.history import evidence, noise
 from harness.results.history.changes import LEARNING, Monitor
@@ -239,6 +238,8 @@ def test_noise_sees_both_of_two_values():
 @pytest.mark.parametrize("old", [5, 20])
 @pytest.mark.parametrize("new", [2, 3, 7])
 def test_ranks_are_those_of_scipy(old, new):
+    from scipy import stats
+
     for lost in (0, 1, 3, 9):
         exact = stats.mannwhitneyu([*range(new)], [*range(new, new + old)], method="exact").pvalue
         assert evidence._chance(old, new, 0) == pytest.approx(exact / 2)

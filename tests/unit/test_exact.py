@@ -448,34 +448,37 @@ def test_a_long_difference_is_told_in_short(runs):
 
 def test_years_of_exact_nights_are_judged_in_seconds(runs):
     """700 nights of 200 series, a new kernel each week."""
-    cells = [(f"configuration-{one}", f"benchmark-{two}") for one in range(10) for two in range(10)]
-    rows = [
+    cells = pd.MultiIndex.from_product(
+        [
+            [f"configuration-{number}" for number in range(10)],
+            [f"benchmark-{number}" for number in range(10)],
+            ["cost", "traps"],
+        ],
+        names=["configuration", "benchmark", "metric"],
+    ).to_frame(index=False)
+    nights = pd.DataFrame(
         {
             "run_id": f"night-{number}",
-            "host": "tcg",
-            "track": "upstream",
-            "cpu": "max",
-            "gic": 3,
-            "configuration": configuration,
-            "mechanism": "architected",
-            "benchmark": benchmark,
-            "metric": metric,
-            "level": "",
-            "unit": "exits",
-            "statistic": "mode",
-            "settings": "",
-            "reason": "",
-            "repeated": False,
             "value": 38.0 + number // 7 % 3,
-            "share": 0.97,
-            "sequence": None,
             "subject": f"L1=k{number // 7}",
         }
         for number in range(700)
-        for configuration, benchmark in cells
-        for metric in ("cost", "traps")
-    ]
-    frame = pd.DataFrame(rows)
+    )
+    frame = nights.merge(cells, how="cross").assign(
+        host="tcg",
+        track="upstream",
+        cpu="max",
+        gic=3,
+        mechanism="architected",
+        level="",
+        unit="exits",
+        statistic="mode",
+        settings="",
+        reason="",
+        repeated=False,
+        share=0.97,
+        sequence=None,
+    )
     facts = ("started", "harness", "emulator", "kernels", "microbench", "rootfs", "playbook")
     frame = frame.assign(**{name: pd.Timestamp("2026-01-01", tz="UTC") for name in facts})
     began = time.process_time()

@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 import sys
+import time
 import xml.etree.ElementTree as ET
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -28,6 +29,7 @@ from harness.results.history.archive import Archive
 from harness.results.history.database import Database
 from harness.results.history.nights import History, worse
 from harness.results.store import RunFolder
+from harness.run.pace import stage_of
 from tests.of_before import of_before
 from tests.synthetic import FIRST, measurement, write_cells, write_run
 
@@ -224,7 +226,8 @@ class Job:
 
     def execute(self, journal):
         for cell in self.cells:
-            value = float(self.measure(cell))
+            with journal.stage(stage_of(cell)):
+                value = float(self.measure(cell))
             sample = {
                 "benchmark": cell.benchmark,
                 "iterations": 1000,
@@ -320,6 +323,19 @@ def test_a_quiet_night_measures_nothing_twice(night):
     assert (status, measured) == (0, [f"tcg/vm/1/{name}" for name in BENCHMARKS])
     assert folder.metadata.changes == ()
     assert len(read().nights) == 21, "a finished run imports itself"
+
+
+def test_a_night_is_expected_to_take_what_the_last_one_took(night, capfd):
+    def expected():
+        return json.loads(neve("plan", "nightly.yaml", "--json").stdout)["expected"]
+
+    assert expected()["seconds"] is None
+    night(lambda cell: time.sleep(0.1) or 1000.0)
+    assert re.search(r"tcg: vm: \S+  0\.1 s  \[3 of 3, ", capfd.readouterr().err)
+    assert expected()["seconds"] == pytest.approx(0.1 * len(BENCHMARKS), abs=2)
+    assert expected()["bytes"] > 4096
+    night(lambda cell: 1000.0)
+    assert re.search(r"0\.0 s \(expected 0\.1 s\)  \[1 of 3, .* of about ", capfd.readouterr().err)
 
 
 def test_a_regression_is_measured_again_and_fails_the_night(night):

@@ -245,6 +245,19 @@ def test_unpacked_files_keep_their_execute_bits(cache, tree, track):
     assert (unpacked / "run.sh").stat().st_mode & stat.S_IXUSR
 
 
+def test_registers_of_graphics_cards_are_for_those_who_edit(cache, tree, track, tmp_path):
+    folder = tree()
+    large = Path("drivers/gpu/drm/amd/include/asic_reg/gc.h")
+    (folder / large).parent.mkdir(parents=True)
+    (folder / large).touch()
+    (folder / large.parts[0] / "Kconfig").touch()
+    taken = source.import_source(cache, track, folder)
+    unpacked = source.unpack(cache, taken)
+    assert (unpacked / "drivers" / "Kconfig").exists() and not (unpacked / large).exists()
+    with source.extracted(taken, tmp_path, "edit-") as whole:
+        assert (whole / large).exists()
+
+
 def test_fragment_for_some_versions(track):
     other = Fragment(
         track.fragments[0].path.with_name("new.config"), VersionRange.of({"since": "7.3"})

@@ -72,20 +72,28 @@ def today(neve, runs):
 
 @pytest.fixture
 def tomorrow(later, runs):
-    """The same, of the project with its changed tables."""
+    """The same, of the project with its changed tables: a process that reports as often as it is
+    asked."""
     both = "; ".join(f"cli.main(['report', {name!r}])" for name in (MICRO, APPLICATIONS))
+    program = f"import sys; from harness import cli\nfor _ in sys.stdin: {both}; print('@done')"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", program],
+        cwd=runs.parent,
+        env={**os.environ, "PYTHONPATH": str(later)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
 
     def report():
-        subprocess.run(
-            [sys.executable, "-c", f"from harness import cli; {both}"],
-            cwd=runs.parent,
-            env={**os.environ, "PYTHONPATH": str(later)},
-            check=True,
-            capture_output=True,
-        )
+        process.stdin.write("again\n")
+        process.stdin.flush()
+        assert "@done\n" in iter(process.stdout.readline, "")
         return written(runs)
 
-    return report
+    with process:
+        yield report
+        process.stdin.close()
 
 
 def test_reports_stay_when_the_tables_change(runs, today, tomorrow):

@@ -159,3 +159,24 @@ def test_what_could_not_be_installed_is_tried_again(newcomer):
     assert status == 2
     assert noted == FIRST[:-1]
     assert newcomer.make("venv")[2] == ["venv", *PIP]
+
+
+@pytest.mark.parametrize("named", [None, "~/a cache", "{folder}/a cache"])
+def test_what_is_left_is_told_with_how_to_remove_it(newcomer, tmp_path, named):
+    home = tmp_path / "home"
+    env = {"HOME": str(home)} | ({"NEVE_CACHE": named.format(folder=home)} if named else {})
+    cache = home / "a cache" if named else home / ".cache" / "neve"
+    cache.mkdir(parents=True)
+    (cache / "kernel").write_bytes(b"x" * 3_000_000)
+    left = [cache, *(newcomer.checkout / name for name in ("runs", "linux-v4.10"))]
+    for folder in left[1:]:
+        folder.mkdir()
+    newcomer.venv.mkdir()
+    status, said, _ = newcomer.make("clean", **env)
+    assert status == 0 and not newcomer.venv.exists()
+    assert f"left: {cache}, 2.9M: kernels, images" in said
+    commands = [line.rpartition("; ")[2] for line in said.splitlines() if line.startswith("left")]
+    for command in commands:
+        subprocess.run(["sh", "-c", command], cwd=newcomer.checkout, check=True)
+    assert not any(folder.exists() for folder in left)
+    assert "left" not in newcomer.make("clean", **env)[1]

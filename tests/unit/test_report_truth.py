@@ -8,7 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from harness.commands.runs import compared, listed
+from harness.commands.compare import compared
+from harness.commands.runs import listed
 from harness.errors import UserError
 from harness.model.cell import CellRecord
 from harness.model.legend import Legend

@@ -7,7 +7,8 @@ from shutil import copytree
 
 import pytest
 
-from harness.commands.runs import compared, listed
+from harness.commands.compare import compared
+from harness.commands.runs import listed
 from harness.errors import UserError
 from harness.model.measurement import SCHEMA
 from harness.results import report

@@ -4,11 +4,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-from elftools.elf.segments import InterpSegment
-
 from harness.errors import InfrastructureError
 
 
@@ -39,6 +34,9 @@ def closure(root: Path, programs: Iterable[str]) -> set[str]:
 
 def is_arm64(program: Path) -> bool:
     """Whether `program` is one for arm64."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
     try:
         with program.open("rb") as stream:
             return bool(ELFFile(stream)["e_machine"] == "EM_AARCH64")
@@ -48,19 +46,23 @@ def is_arm64(program: Path) -> bool:
 
 def interpreter(program: Path) -> str | None:
     """The absolute path of the dynamic loader that `program` asks for; None if it is static."""
+    from elftools.elf.elffile import ELFFile
+
     with program.open("rb") as stream:
         for segment in ELFFile(stream).iter_segments():
-            if isinstance(segment, InterpSegment):
-                return str(segment.get_interp_name())
+            if segment["p_type"] == "PT_INTERP":
+                return str(segment.get_interp_name())  # type: ignore[attr-defined]
     return None
 
 
 def _needed(path: Path) -> list[str]:
+    from elftools.elf.elffile import ELFFile
+
     with path.open("rb") as stream:
-        sections = [s for s in ELFFile(stream).iter_sections() if isinstance(s, DynamicSection)]
+        sections = [s for s in ELFFile(stream).iter_sections() if s["sh_type"] == "SHT_DYNAMIC"]
         return [
-            str(tag.needed)  # type: ignore[attr-defined]
+            str(tag.needed)
             for section in sections
-            for tag in section.iter_tags()
+            for tag in section.iter_tags()  # type: ignore[attr-defined]
             if tag.entry.d_tag == "DT_NEEDED"
         ]

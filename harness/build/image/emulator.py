@@ -4,10 +4,10 @@
 import os
 import re
 from dataclasses import dataclass
+from functools import cache as once
 from pathlib import Path
 
 from harness.build.debian import Debian
-from harness.build.image import elf
 from harness.build.image.rootfs import tools, tools_folder
 from harness.cache import Cache
 from harness.errors import HarnessError, UserError
@@ -46,13 +46,12 @@ def _bundled(folder: Path) -> tuple[str, ...]:
     """The emulator with its own loader and libraries, so the distribution does not matter."""
     root = folder / "root"
     program = root / "usr/bin/qemu-system-aarch64"
-    interpreter = elf.interpreter(program)
-    assert interpreter is not None, f"{program} is static"
-    loader = root / "usr" / interpreter.lstrip("/")
+    loader = next(root.glob("usr/lib*/ld-linux*.so.*"))  # x86-64 has lib64 beside lib
     libraries = next(root.glob("usr/lib/*-linux-gnu*"))
     return (str(loader), "--library-path", str(libraries), str(program))
 
 
+@once
 def _checked(argv: tuple[str, ...], name: str) -> Emulator:
     try:
         said = run([*argv, "--version"], timeout=30).splitlines()[0]

@@ -10,15 +10,15 @@ import difflib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import jinja2
-from unidiff.errors import UnidiffParseError
-from unidiff.patch import PatchSet
+from typing import TYPE_CHECKING
 
 from harness.build.kernel import id_registers
 from harness.errors import UserError
 from harness.model import operations
 from harness.model.series import FILES, TEMPLATE, ParameterValue, PatchSeries, slug_of
+
+if TYPE_CHECKING:
+    from unidiff.patch import PatchSet
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,10 @@ class Patch:
         return [file.path for file in self._diff if not file.is_added_file]
 
     @property
-    def _diff(self) -> PatchSet:
+    def _diff(self) -> "PatchSet":
+        from unidiff.errors import UnidiffParseError
+        from unidiff.patch import PatchSet
+
         try:
             return PatchSet(self.text)
         except UnidiffParseError as error:
@@ -68,6 +71,8 @@ def render(series: PatchSeries, version: str, values: Mapping[str, ParameterValu
 
     Raises UserError on a template that does not render.
     """
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(series.folder),
         undefined=jinja2.StrictUndefined,

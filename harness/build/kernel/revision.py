@@ -19,6 +19,7 @@ from harness.build.kernel.repository import Repository
 from harness.build.kernel.source import version_of_makefile
 from harness.cache import Cache
 from harness.errors import UserError
+from harness.holding import hold_new
 from harness.model.track import Track
 from harness.process import ProcessError, refuse_full, require, run
 
@@ -61,7 +62,7 @@ class Revision:
         Raises UserError naming the patch that does not apply, or if the repository lacks objects,
         OSError if the disk is full.
         """
-        folder = cache.trees / self.tree_name
+        folder = hold_new(cache.trees / self.tree_name)
         own, tree = bare(folder / "repository.git", self), folder / "src"
         tree.mkdir(exist_ok=True)
         env = {**OWN, "GIT_DIR": str(own.path), "GIT_WORK_TREE": str(tree)}

@@ -22,11 +22,14 @@ from harness.build.kernel.origin import bring
 from harness.build.kernel.patches import Patch
 from harness.cache import Cache, file_sha256, write_atomically
 from harness.errors import UserError
+from harness.holding import hold, hold_new
 from harness.model.track import Track
 from harness.model.version import is_version, parse_version
 from harness.process import ProcessError, require, run
 
 _MAKEFILE_HEAD = 2000
+# Half a gigabyte of registers of graphics cards, which no kernel of ours drives.
+_LARGE = ("drivers/gpu/drm/amd/include/asic_reg",)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def find(cache: Cache, track: Track, *, wanted: str | None = None, update: bool 
         track.check(wanted, "the kernel that is asked for")
     with cache.lock(f"source-{track.name}"):
         known = [source for source in sources(cache, track) if is_version(source.version, wanted)]
-        if known and not update:
+        if known and not update and hold(known[-1].archive.parent):
             return known[-1]
         scratch = _folder(cache.downloads)
         with tempfile.TemporaryDirectory(prefix="source-", dir=scratch) as temporary:
@@ -140,6 +143,7 @@ def import_source(
         record = {**asdict(source), "archive": archive.name}
         write_atomically(staged / "source.json", json.dumps(record, indent=2) + "\n")
         staged.replace(source.archive.parent)
+        hold(source.archive.parent)
     return source
 
 
@@ -149,9 +153,9 @@ def _read(file: Path) -> Source:
 
 
 def _known(parent: Path, sha256: str) -> Source | None:
-    """The one in `parent` whose archive has that hash."""
+    """The one in `parent` whose archive has that hash; it is held."""
     file = parent / sha256[:16] / "source.json"
-    return _read(file) if file.exists() else None
+    return _read(file) if hold(file.parent) and file.exists() else None
 
 
 def _folder(path: Path) -> Path:
@@ -270,26 +274,39 @@ def version_of_makefile(text: str, what: str) -> str:
 
 
 def unpack(cache: Cache, source: Source) -> Path:
-    """The pristine source tree of `source`, unpacked once."""
-    tree = cache.trees / source.tree_name / "src"
+    """The pristine source tree of `source`, unpacked once; its folder is held."""
+    parent = hold_new(cache.trees / source.tree_name)
+    tree = parent / "src"
     if tree.is_dir():
         return tree
-    parent = _folder(tree.parent)
     for stale in parent.glob(".src-*"):
         shutil.rmtree(stale)
-    with extracted(source, parent, ".src-") as temporary:
+    with extracted(source, parent, ".src-", without=_LARGE) as temporary:
         temporary.replace(tree)
     return tree
 
 
 @contextmanager
-def extracted(source: Source, parent: Path, prefix: str) -> Iterator[Path]:
+def extracted(
+    source: Source, parent: Path, prefix: str, *, without: Sequence[str] = ()
+) -> Iterator[Path]:
     """The pristine source tree in a new folder in `parent`, to be renamed to where it belongs; it
-    is removed if that fails. Raises UserError if the archive is damaged."""
+    is removed if that fails. `without` are folders that are left out. Raises UserError if the
+    archive is damaged."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         source.verify()
-        run(["tar", "-xf", str(source.archive), "-C", str(folder), "--strip-components=1"])
+        run(
+            [
+                "tar",
+                "-xf",
+                str(source.archive),
+                "-C",
+                str(folder),
+                "--strip-components=1",
+                *(f"--exclude=*/{name}" for name in without),
+            ]
+        )
         _make_scripts_executable(folder)
         folder.chmod(0o755)
         yield folder

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The command line of a stock QEMU as VMM, the same in L0 and in L1."""
 
+from typing import TYPE_CHECKING
+
 from harness.build.qemu import quoted
-from harness.machine.console import Place, Program, Shelf
 from harness.model.guest import Guest
 from harness.paths import PINNED
+
+if TYPE_CHECKING:  # `neve plan` prints command lines, and starts none
+    from harness.machine.console import Place, Program, Shelf
 
 QEMU = "qemu-system-aarch64"
 
@@ -88,12 +92,12 @@ def vmm_argv(guest: Guest) -> list[str]:
     return argv
 
 
-def pinned_argv(place: Shelf, guest: Guest) -> list[str]:
+def pinned_argv(place: "Shelf", guest: Guest) -> list[str]:
     """Arguments that start `guest` in `place`, each of its vCPUs on a CPU of its own."""
     cpus = " ".join(map(str, (guest.pinned or range(guest.cpus))[: guest.cpus]))
     return ["sh", place.put(PINNED), cpus, *vmm_argv(guest)]
 
 
-def start(place: Place, guest: Guest, name: str) -> Program:
+def start(place: "Place", guest: Guest, name: str) -> "Program":
     """Start `guest` in `place`, each of its vCPUs on a CPU of its own."""
     return place.start(pinned_argv(place, guest), name)

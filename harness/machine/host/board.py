@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all QEMU TCG machines have in common: the board that they are, and how its kernel boots."""
+"""QEMU TCG machines, as command lines: the board that all of them are, and what boots on it."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from harness.build.image.cpio import ArchiveMember, write
 from harness.build.image.emulator import Emulator
+from harness.build.qemu import quoted
+from harness.cache import Cache
 from harness.model.machine import TcgMachine
 
 
@@ -46,6 +48,54 @@ def kernel_argv(machine: TcgMachine, initrd: str) -> list[str]:
         "-append",
         " ".join(machine.kernel_arguments),
     ]
+
+
+def machine_argv(
+    emulator: Emulator, machine: TcgMachine, *, share: Path, initrd: str, port: int
+) -> list[str]:
+    """The whole QEMU command line of L0's machine."""
+    return [
+        *board_argv(emulator, machine, sleep="on"),
+        "-monitor",
+        "none",
+        "-serial",
+        "mon:stdio",
+        *kernel_argv(machine, initrd),
+        "-device",
+        "virtio-rng-device",
+        "-nic",
+        "none",
+        "-netdev",
+        f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
+        "-device",
+        "virtio-net-device,netdev=net",
+        "-fsdev",
+        f"local,id=images,path={quoted(share)},security_model=none,readonly=on",
+        "-device",
+        "virtio-9p-device,fsdev=images,mount_tag=images",
+    ]
+
+
+def hermetic_argv(emulator: Emulator, machine: TcgMachine, initrd: str) -> list[str]:
+    """The whole QEMU command line."""
+    return [
+        *board_argv(emulator, machine, sleep="off"),
+        "-no-reboot",
+        "-monitor",
+        "none",
+        "-serial",
+        "stdio",
+        "-nic",
+        "none",
+        *kernel_argv(machine, initrd),
+    ]
+
+
+def l0_command(qemu: Emulator, cache: Cache, machine: TcgMachine) -> list[str]:
+    """The QEMU command line of L0's machine; the free port that it will get stands as 0."""
+    if machine.hermetic:
+        return hermetic_argv(qemu, machine, machine.initramfs)
+    return machine_argv(qemu, machine, share=cache.artifacts, initrd=machine.initramfs, port=0)
 
 
 @contextmanager

@@ -14,26 +14,11 @@ from pathlib import Path
 from harness.build.image.cpio import ArchiveMember
 from harness.build.image.emulator import Emulator
 from harness.machine.console import Console, Program
-from harness.machine.host.board import board_argv, initrd_of, kernel_argv
+from harness.machine.host.board import hermetic_argv, initrd_of
 from harness.model.machine import TcgMachine
 from harness.process import mortal
 
 FILES = "/images"  # where its files are
-
-
-def hermetic_argv(emulator: Emulator, machine: TcgMachine, initrd: str) -> list[str]:
-    """The whole QEMU command line."""
-    return [
-        *board_argv(emulator, machine, sleep="off"),
-        "-no-reboot",
-        "-monitor",
-        "none",
-        "-serial",
-        "stdio",
-        "-nic",
-        "none",
-        *kernel_argv(machine, initrd),
-    ]
 
 
 @contextmanager

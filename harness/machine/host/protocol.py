@@ -5,9 +5,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from harness.machine.console import Program
+if TYPE_CHECKING:  # pexpect and paramiko are not for those who only want a command line
+    from harness.machine.console import Program
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Host(Protocol):
         """Make `local` available on the host; its path there. Nothing is sent twice."""
         ...
 
-    def start(self, argv: Sequence[str], name: str) -> Program:
+    def start(self, argv: Sequence[str], name: str) -> "Program":
         """Start a program in a terminal of its own; it gets SIGHUP when the console closes."""
         ...
 

@@ -17,11 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.build.image.cpio import ArchiveMember
 from harness.build.image.emulator import Emulator
-from harness.build.qemu import quoted
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfrastructureError
 from harness.machine.console import Console, Shell
-from harness.machine.host.board import board_argv, initrd_of, kernel_argv
+from harness.machine.host.board import initrd_of, machine_argv
 from harness.machine.host.connection import SshConnection
 from harness.machine.host.fabric_host import FabricHost
 from harness.machine.host.identities import Identities
@@ -64,32 +63,6 @@ class _Keys:
             stat.S_IFREG | 0o600,
             dropbear_format(self.host),
         )
-
-
-def machine_argv(
-    emulator: Emulator, machine: TcgMachine, *, share: Path, initrd: str, port: int
-) -> list[str]:
-    """The whole QEMU command line of L0's machine."""
-    return [
-        *board_argv(emulator, machine, sleep="on"),
-        "-monitor",
-        "none",
-        "-serial",
-        "mon:stdio",
-        *kernel_argv(machine, initrd),
-        "-device",
-        "virtio-rng-device",
-        "-nic",
-        "none",
-        "-netdev",
-        f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
-        "-device",
-        "virtio-net-device,netdev=net",
-        "-fsdev",
-        f"local,id=images,path={quoted(share)},security_model=none,readonly=on",
-        "-device",
-        "virtio-9p-device,fsdev=images,mount_tag=images",
-    ]
 
 
 class TcgHost(FabricHost):

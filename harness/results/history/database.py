@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def _writing(engine: Engine) -> Iterator[Connection]:
 
 def _migrate(engine: Engine, url: URL) -> None:
     """Bring the schema to the newest revision; several processes may open at once."""
-    if _found(engine, url) == _known()[0]:
+    if _found(engine, url) == _known(_MIGRATIONS)[0]:
         return
     with _writing(engine) as connection:
         config = _config()
@@ -203,7 +204,7 @@ def _found(engine: Engine, url: URL) -> str | None:
     """The revision of the schema; None where there is none. Raises UserError for a newer one."""
     with engine.connect() as connection:
         found = _revision(connection)
-    known = _known()
+    known = _known(_MIGRATIONS)
     if found is not None and found not in known:
         raise UserError(
             f"{_shown(url)} was made by a newer harness (its schema is {found!r}, "
@@ -218,9 +219,10 @@ def _config() -> Config:
     return config
 
 
-def _known() -> list[str]:
+@cache
+def _known(migrations: Path) -> list[str]:
     """All revisions, newest first."""
-    scripts = ScriptDirectory.from_config(_config())
+    scripts = ScriptDirectory(migrations)
     return [script.revision for script in scripts.walk_revisions()]
 
 

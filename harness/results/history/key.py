@@ -37,7 +37,7 @@ def group(key: Key) -> Key:
 
 def line(key: Key) -> Key:
     """Names the series of all subjects that are measured with the same settings."""
-    return _replaced(key, {_SUBJECT: ""})
+    return _replaced(key, _SUBJECT, "")
 
 
 def lineage(key: Key) -> Key:
@@ -47,7 +47,7 @@ def lineage(key: Key) -> Key:
         return key
     named = ("kernel=", "kernels=")
     settings = [word for word in key[_SETTINGS].split() if not word.startswith(named)]
-    return _replaced(line(key), {_SETTINGS: " ".join(settings)})
+    return _replaced(line(key), _SETTINGS, " ".join(settings))
 
 
 def may_be_exact(key: Key) -> bool:
@@ -55,5 +55,5 @@ def may_be_exact(key: Key) -> bool:
     return key[_STATISTIC] == Statistic.MODE
 
 
-def _replaced(key: Key, by: dict[int, str]) -> Key:
-    return tuple(by.get(place, value) for place, value in enumerate(key))
+def _replaced(key: Key, place: int, value: str) -> Key:
+    return (*key[:place], value, *key[place + 1 :])

@@ -245,7 +245,7 @@ def _figures(measured: pd.DataFrame) -> dict[tuple[str, Key], Figure]:
     totals = measured[wanted & ~measured["repeated"]]
     totals = totals.assign(sequence=totals["sequence"].fillna(""), share=totals["share"].fillna(0))
     found: dict[tuple[str, Key], list[Figure]] = {}
-    columns = (totals[name] for name in ("run_id", *KEY, "value", "sequence", "share"))
+    columns = (totals[name].to_list() for name in ("run_id", *KEY, "value", "sequence", "share"))
     for run_id, *names, value, sequence, share in zip(*columns, strict=True):
         repetition = Figure(value, sequence, share >= USUAL)
         found.setdefault((run_id, tuple(map(str, names))), []).append(repetition)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""What a run takes, by earlier ones on this machine."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cache import Cache, content_key, size_of
+from harness.model.playbook import Cell
+from harness.model.setup import Setup
+from harness.times import Span, Times
+
+if TYPE_CHECKING:  # `neve plan` has no display
+    from harness.progress import Progress
+
+# Of a playbook: what says which cells there are, not what one takes.
+_WHICH = {"name", "configurations", "benchmarks", "repetitions", "boots", "check"}
+
+
+def stage_of(cell: Cell) -> str:
+    """The stage in which `cell` is measured."""
+    return f"{cell.host}: {cell.configuration}: {cell.benchmark}"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Of runs of `setup`, by what is `known`; `settings` and `plan` name what must be equal for a
+    stage, and for the whole, to take as long."""
+
+    setup: Setup
+    times: Times
+    known: Mapping[str, Span]
+    settings: str
+    plan: str
+
+    @classmethod
+    def of(cls, cache: Cache, setup: Setup) -> "Pace":
+        """By what the cache remembers."""
+        times, asked = Times(cache), setup.playbook.model_dump(mode="json")
+        settings = {name: value for name, value in asked.items() if name not in _WHICH}
+        plan = content_key([asked, [cell.id for cell in setup.cells]])
+        return cls(setup, times, times.known(), content_key(settings), plan)
+
+    def stage(self, name: str) -> Span | None:
+        """What the stage `name` took; None if it is not known."""
+        return self.known.get(self._stage(name))
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole run, if nothing has to be built; None if that is not known."""
+        measuring = self.known.get(f"{self.plan} measuring")
+        cells = measuring.median if measuring else self._sum()
+        preparing = self.known.get(f"{self.settings} preparing")
+        if cells is None or preparing is None:
+            return None
+        return preparing.least + cells
+
+    @property
+    def size(self) -> int | None:
+        """In bytes, of the run's folder."""
+        found = self.known.get(f"{self.plan} bytes")
+        return int(found.median) if found else None
+
+    def keep(self, progress: "Progress") -> None:
+        """What stages took that went well, and all that came before the first cell."""
+        taken = {self._stage(name): seconds for name, seconds in progress.last.items()}
+        if progress.whole.preparing is not None:
+            taken[f"{self.settings} preparing"] = progress.whole.preparing
+        self.times.add(taken)
+
+    def keep_whole(self, progress: "Progress", folder: Path) -> None:
+        """What the run in `folder` took, and its size, if it was a whole one in which all went well
+        and nothing was measured again."""
+        whole, wanted = progress.whole, [stage_of(cell) for cell in self.setup.cells]
+        if whole.preparing is None or sorted(whole.cells) != sorted(wanted):
+            return
+        if whole.ended == len(wanted) and progress.last.keys() >= set(wanted):
+            self.times.add(
+                {
+                    f"{self.plan} measuring": whole.elapsed - whole.preparing,
+                    f"{self.plan} bytes": size_of(folder),
+                }
+            )
+
+    def _stage(self, name: str) -> str:
+        return f"{self.settings} {name}"
+
+    def _sum(self) -> float | None:
+        """Of the hosts, which run at once, the one whose cells and boots take longest."""
+        sums: dict[str, float] = defaultdict(float)
+        for cell in self.setup.cells:
+            taken = self.stage(stage_of(cell))
+            if taken is None:
+                return None
+            sums[cell.host] += taken.median
+        boots = {(cell.host, cell.configuration, cell.repetition) for cell in self.setup.cells}
+        for host, configuration, _ in boots:
+            if taken := self.stage(f"{host}: {configuration}: boot"):
+                sums[host] += taken.median
+        return max(sums.values())
