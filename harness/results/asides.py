@@ -15,7 +15,9 @@ def beside_paper(
     table: pd.DataFrame, reasons: pd.DataFrame, asides: Sequence[Aside]
 ) -> dict[str, list[str]]:
     """{sentence: reasons in words} of each nested cell of `table` (`tables.summary`) whose traps
-    the paper has, too, and has other ones; `reasons` is `tables.reasons`."""
+    the paper has, too, and has other ones; `reasons` is `tables.reasons`. Nothing without `asides`."""
+    if not asides:
+        return {}
     said = {}
     for row in records(table[table["paper_traps"].notna() & table["traps"].notna()]):
         name, paper = str(row["configuration"]), row["paper_traps"]

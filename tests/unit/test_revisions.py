@@ -238,7 +238,7 @@ def test_full_disk_is_told_as_such(track, linux, tmp_path):
             build(cache, chosen(cache, track, f"{linux.path}@main"), track)
         assert explain(caught.value).exit_code == 2
     finally:
-        subprocess.run(["umount", small], check=True)
+        subprocess.run(["umount", "--lazy", small], check=True)
 
 
 def test_bare_repository_is_its_head(cache, track, linux, tmp_path):
