@@ -9,6 +9,7 @@ import jinja2
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from harness.cache import write_atomically
 from harness.results.chart import svg
@@ -75,7 +76,11 @@ def _bars(axes: Axes, rows: pd.DataFrame, kernels: Sequence[str]) -> None:
     names = ["\n".join(cell if several else cell[1:]) for cell in cells]
     middle = (len(kernels) - 1) * width / 2
     axes.set_xticks([spot + middle for spot in range(len(cells))], names, fontsize=7)
-    axes.set_yscale("log")
+    if (rows["value"] > 0).any():
+        axes.set_yscale("log")
+        # Plain numbers: powers of ten would be set in fonts that not all have.
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     if cells:
         axes.legend(fontsize=8)
 

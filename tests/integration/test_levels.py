@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The levels themselves: L2 Linux, user payloads, GICv2, and the host layer over real SSH."""
 
-import json
 import os
 import shutil
 import signal
@@ -28,6 +27,7 @@ from harness.model.guest import File, Guest, payload_guest
 from harness.model.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import IMAGES, ROOT
 from harness.results.frames import read_csv
+from harness.results.store import RunFolder
 from tests.integration import nesting
 from tests.integration.conftest import FALLBACK, finish, neve
 from tests.integration.flat import flat
@@ -127,13 +127,13 @@ def forgetful(folder):
 
 def test_what_is_read_back_is_what_was_written(artifacts, tmp_path):
     """At L2; an image that sees other bytes ends with a status that says so."""
-    words = (FALLBACK, "--only", "configuration=nested-neve-vhe", "--json", "--payload")
-    found = {}
+    words = (FALLBACK, "--only", "configuration=nested-neve-vhe", "--payload")
+    found = []
     for image in ("readback", forgetful(tmp_path)):
         done = finish(neve("run", *words, image, cwd=tmp_path), tmp_path)
-        told = json.loads(done.output[done.output.index("{\n") :])
-        found[image] = (done.status, *told["status"].values())
-    assert list(found.values()) == [(0, 0), (1, 1)]
+        (record,) = RunFolder.open(tmp_path / "runs", "latest").records()
+        found.append((done.status, record.samples[0]["status"]))
+    assert found == [(0, 0), (1, 1)]
 
 
 def test_hanging_up_ends_the_guest(machine, payload, artifacts):

@@ -151,6 +151,7 @@ def test_ends_are_looked_at_first(linux, tmp_path):
 
 
 def test_it_goes_on_where_it_was_cut_off(linux, tmp_path, monkeypatch):
+    users = linux.state()
     experiment = begun(linux, tmp_path, "main~12", "c10", TRAPS)
     calls, execute = [], Session.execute
 
@@ -164,6 +165,7 @@ def test_it_goes_on_where_it_was_cut_off(linux, tmp_path, monkeypatch):
         patch.setattr(Session, "execute", cut_off)
         with pytest.raises(KeyboardInterrupt):
             Search(Experiment.open(tmp_path / "runs", experiment.name, "bisect"), 0).run()
+    assert linux.state() == users, "the user's repository stays as it is"
     before = len(calls)
     told = Search(Experiment.open(tmp_path / "runs", experiment.name, "bisect"), 0).run()
     assert told.suspects == [linux.git("rev-parse", "c5")]

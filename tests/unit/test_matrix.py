@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from harness.build.kernel.build import DoesNotBuildError
@@ -15,6 +16,8 @@ from harness.errors import GuestError
 from harness.model.cell import CellRecord
 from harness.model.playbook import validate, with_kernels
 from harness.model.setup import Setup
+from harness.results import kernels_table
+from harness.results.chart import svg
 from harness.results.store import RunFolder
 from tests.synthetic import measurement
 
@@ -116,6 +119,12 @@ def test_what_the_history_has_is_not_measured_again(machine, tmp_path):
     machine.roots.append("2" * 64)
     matrix(runs, elsewhere, None)
     assert len(machine.ran) == 6, "beside another VMM it is another figure"
+
+
+def test_figures_that_are_all_nothing_are_drawn():
+    row = dict.fromkeys(kernels_table.COLUMNS, "x") | {"metric": "traps", "value": 0.0}
+    drawn = kernels_table.chart(pd.DataFrame([row]), ["x"])
+    assert "<svg" in svg(drawn)
 
 
 def test_kernel_that_does_not_build_is_a_note(machine, tmp_path):
