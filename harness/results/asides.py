@@ -15,7 +15,8 @@ def beside_paper(
     table: pd.DataFrame, reasons: pd.DataFrame, asides: Sequence[Aside]
 ) -> dict[str, list[str]]:
     """{sentence: reasons in words} of each nested cell of `table` (`tables.summary`) whose traps
-    the paper has, too, and has other ones; `reasons` is `tables.reasons`. Nothing without `asides`."""
+    the paper has, too, and has other ones; `reasons` is `tables.reasons`. Nothing if there are no
+    `asides`."""
     if not asides:
         return {}
     said = {}
