@@ -97,8 +97,7 @@ begin() {
 	fi
 	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
 	create
-	level=l0
-	eval "$PROOF"
+	eval "level=l0; $PROOF"
 	sh -c "exec ${L1:-$VMM}" <"$pipes/in" >"$pipes/out" 2>&1 &
 	vmm=$!
 	exec 3>"$pipes/in" 4<"$pipes/out"
