@@ -13,7 +13,6 @@
 #define SMC		0xd4000003u
 #define SYSTEM		0xd5000000u
 #define SYSTEM_READ	(1u << 21)
-#define LOOP		0x14000000u		/* b . */
 #define EXECUTE_US	5000
 
 void hvc_storm(enum level level, uint32_t first, uint32_t last, uint32_t step)

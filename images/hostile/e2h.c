@@ -11,9 +11,6 @@
 #define SVC		0xd4000001u
 #define MRS_X0_CONTEXTIDR_EL1	0xd538d020u
 #define MSR_CONTEXTIDR_EL1_X1	0xd518d021u
-#define DAIFCLR_I	0xd50342ffu
-#define LOOP		0x14000000u		/* b . */
-#define SLOT_HCR_EL2	(0x78 / 8)	/* as in the page of FEAT_NV2 */
 #define PAGE_OF_VNCR	0x0000fffffffff000ul
 #define VNCR_MEMORY	1
 #define WATCHDOG_US	2000
@@ -119,7 +116,7 @@ static void hosted_round(void)
 	uint64_t ours = random64() & 0xffffffff, theirs = ours ^ 0xa5a5a5a5;
 
 	use_e2h(HCR_TGE);
-	expect(pv_read(CURRENTEL) == 8, pv_read(CURRENTEL));
+	expect(pv_read(CURRENTEL) == CURRENTEL_EL2, pv_read(CURRENTEL));
 	expect(pv_read(HCR_EL2) == (HCR_SANE | HCR_E2H | HCR_TGE), pv_read(HCR_EL2));
 
 	/* Ours are native, theirs have names of their own */

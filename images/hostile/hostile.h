@@ -101,6 +101,11 @@ extern char climb_vectors[], climb_el1_vectors[];
 #define S2_SHARED	(3ul << 8)
 #define S2_LEAF		(VALID | AF | S2_READ | S2_NORMAL | S2_SHARED)
 #define LDR_X0_X1	0xf9400020u
+#define DAIFCLR_I	0xd50342ffu
+#define LOOP		0x14000000u	/* b . */
+
+#define CURRENTEL_EL2	8
+#define SLOT_HCR_EL2	(0x78 / 8)	/* in NEVE's page, as in that of FEAT_NV2 */
 
 /* random.c */
 void seed_random(uint64_t seed);

@@ -14,9 +14,7 @@
 #define LOAD_OR_STORE	0x39000020u		/* of x0, at [x1] */
 #define LOAD		(1u << 22)
 #define SIZE_SHIFT	30
-#define DAIFCLR_I	0xd50342ffu
 #define ISB		0xd5033fdfu
-#define LOOP		0x14000000u		/* b . */
 #define MAINTENANCE_INTID	25
 #define GICC_FRAME	0x2000
 #define GICH_FRAME	0x1000

@@ -19,7 +19,6 @@
 #define PSCI_CPU_ON		0xc4000003
 #define PSCI_SYSTEM_OFF		0x84000008
 #define BLOCK_EL0		0x0020000000000745ul	/* as normal memory; EL0 may; PXN */
-#define CURRENTEL_EL2		8
 
 extern uint64_t page_table[512];
 

@@ -15,7 +15,6 @@
 #define PAGES			(ARENA_SIZE / PAGE)
 #define SLOT_VTTBR_EL2		(0x20 / 8)	/* as in the page of FEAT_NV2 */
 #define SLOT_VTCR_EL2		(0x40 / 8)
-#define SLOT_HCR_EL2		(0x78 / 8)
 #define NEVE			3		/* both mechanisms */
 #define EXECUTE_US		5000
 #define PATTERN			0x5ec2e700a110c8edul
