@@ -68,15 +68,19 @@ def size_of(folder: Path) -> int:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text`; a reader or a crash sees the old or the new, never a part.
+    """As `write_bytes` does, in UTF-8; half characters, as names of files may have them, become
+    escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
-    It is UTF-8; half characters, as names of files may have them, become escapes. What a symbolic
-    link leads to is replaced, not the link. A device or a pipe is written to.
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`; a reader or a crash sees the old or the new, never a part.
+
+    What a symbolic link leads to is replaced, not the link. A device or a pipe is written to.
     Raises UserError if `path` is a folder or in none.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder: a file's name is needed")
-    data = text.encode(errors="backslashreplace")
     if is_special(path):
         with path.open("wb") as stream:
             stream.write(data)

@@ -3,6 +3,7 @@
 
 import json
 import math
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,25 @@ class Age(click.ParamType[timedelta]):
             return timedelta(**{unit: int(number)})
         except OverflowError:
             self.fail(f"{value!r} is too long", param, ctx)
+
+
+class Inches(click.ParamType[float]):
+    """A length on paper, in inches: 3.3in, 84mm, 8.4cm, 240pt."""
+
+    name = "length"
+    least, most = 1.5, 40.0
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        units = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72}
+        text, factor = str(value)[:-2], units.get(str(value)[-2:])
+        if factor is None or not re.fullmatch(r"\d{1,4}(\.\d{1,4})?", text, re.ASCII):
+            self.fail(f"{value!r} is not a length: 3.3in, 84mm, 8.4cm or 240pt", param, ctx)
+        inches = float(text) * factor
+        if not self.least <= inches <= self.most:
+            self.fail(f"{value} is not between {self.least:g}in and {self.most:g}in", param, ctx)
+        return inches
 
 
 RUNS = Path("runs")

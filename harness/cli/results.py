@@ -15,16 +15,64 @@ from harness.cli.options import (
     RUNS,
     Command,
     Group,
+    Inches,
     print_json,
 )
 from harness.errors import HarnessError, UserError
 
 
 @click.command(cls=Command)
-@click.argument("name", metavar="[RUN]", default="latest")
+@click.argument("names", metavar="[RUN]…", nargs=-1)
+@click.option("--table", type=click.Choice(["markdown", "csv", "latex"]), help="Print it alone.")
+@click.option("--figure", type=click.Choice(["svg", "pdf", "png"]), help="Write a picture alone.")
+@click.option(
+    "--panel", type=click.Choice(["cost", "traps"]), help="Of the picture, only this panel."
+)
+@click.option(
+    "--width", type=Inches(), metavar="LENGTH", help="Of the picture: 3.3in, 84mm; default 10in."
+)
+@click.option(
+    "--output",
+    type=Path,
+    metavar="PATH",
+    help="Of the picture, or the folder of a report of several runs; default in ./runs.",
+)
 @AS_JSON
-def report(name: str, as_json: bool) -> None:
-    """Write the reports of RUN again from its cells, and print the table."""
+def report(
+    names: tuple[str, ...],
+    table: str | None,
+    figure: str | None,
+    panel: str | None,
+    width: float | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the report of RUN (default latest) again from its cells, and print it; or one report of
+    several runs, which LABEL=RUN names as it is to call them."""
+    from harness.commands import report as commands
+
+    if figure:
+        if table or as_json:
+            raise UserError("--figure writes a picture: --table and --json have no place beside it")
+        click.echo(commands.drawn(RUNS, names, figure, width, panel, output))
+    elif panel or width:
+        raise UserError(f"{'--panel' if panel else '--width'} needs --figure")
+    elif table:
+        click.echo(commands.tabulated(RUNS, names, table))
+    elif len(names) > 1:
+        found = commands.together(RUNS, names, output)
+        if as_json:
+            print_json(found.data)
+        else:
+            click.echo(found.text)
+            click.echo(f"report: {found.page}")
+    elif output:
+        raise UserError("--output is for --figure, and for a report of several runs")
+    else:
+        _report(names[0] if names else "latest", as_json)
+
+
+def _report(name: str, as_json: bool) -> None:
     from harness.commands.report import reported
 
     with reported(RUNS, name) as (folder, table):
@@ -125,18 +173,29 @@ def history_import(database: str | None, runs: tuple[Path, ...]) -> None:
         sys.exit(UserError.exit_code)
 
 
-@history.command("accept")
+@history.command("acknowledge")
 @click.option("--only", **PARTS, help="Not all that has regressed: benchmark=…,metric=cost")
-@click.option("--note", default="", metavar="TEXT", help="Why; it is kept in the history.")
+@click.option("--why", required=True, metavar="TEXT", help="The reason; it is kept, and shown.")
+@click.option("--by", metavar="WHO", help="Who says so; default your name in git, or your login.")
+@AS_JSON
 @click.pass_obj
-def history_accept(database: str | None, only: str | None, note: str) -> None:
-    """Accept the levels of what has regressed: they are the new normal, and fail no run."""
+def history_acknowledge(
+    database: str | None, only: str | None, why: str, by: str | None, as_json: bool
+) -> None:
+    """Acknowledge what has regressed: it is the new normal, and fails no run any more. Until then
+    every run that is checked fails."""
     from harness.commands import history as commands
+    from harness.commands.person import myself
 
-    for row in commands.accept(database, RUNS, only, note):
+    by = by or myself()
+    rows = commands.acknowledge(database, RUNS, only, by, why)
+    if as_json:
+        print_json([{**row, "by": by, "why": why} for row in rows])
+        return
+    for row in rows:
         click.echo(
             f"{row['host']}, {row['benchmark']}, {row['configuration']}: {row['metric']} "
-            f"{row['median']:,.6g} {row['unit']} is accepted"
+            f"{row['median']:,.6g} {row['unit']} is acknowledged by {by}"
         )
 
 

@@ -45,9 +45,9 @@ def ab(
         from harness.run import fleet
 
         fleet.probe(setups[1].playbook.hosts, None)
-    reach(setups[1].playbook, runs, wait, progress)
+    processors = reach(setups[1].playbook, runs, wait, progress)
     artifacts = [build_all(cache, progress, setup) for setup in setups]
-    facts = [facts_of(cache, each) for each in artifacts]
+    facts = [{**facts_of(cache, each), "processors": processors} for each in artifacts]
     if experiment is None:
         asked = {"vary": vary, "values": values, "repeat": repeat_command()}
         experiment = Experiment.create(runs, "ab", setups[0].playbook.name, asked)

@@ -69,7 +69,7 @@ def _history(archive: Archive, measured: pd.DataFrame | None = None) -> History:
     """All that the archive knows, or what was `measured` of it."""
     if measured is None:
         measured = archive.load(reasons=False)
-    history = History.of(measured, archive.accepted())
+    history = History.of(measured, archive.acknowledged())
     history.sequences = archive.sequences(history.wanted)
     return history
 
@@ -92,21 +92,25 @@ def _selected(judged: pd.DataFrame, only: str | None) -> pd.DataFrame:
     return chosen
 
 
-def accept(database: str | None, runs: Path, only: str | None, note: str) -> list[dict[str, Any]]:
-    """Make the levels of what has regressed, and `only` selects, their new normal: the rows of
-    `verdicts.table` that were accepted. Raises UserError if there are none."""
+def acknowledge(
+    database: str | None, runs: Path, only: str | None, by: str, why: str
+) -> list[dict[str, Any]]:
+    """Make the levels of what has regressed, and `only` selects, their new normal, as `by` says,
+    and `why`: the rows of `verdicts.table` that this is about. Raises UserError if there are none.
+    """
     with _archive(database, runs, writable=True) as archive:
         history = _history(archive)
         judged = _selected(verdicts.table(history), only)
         chosen = records(judged[judged["verdict"] == verdicts.Verdict.REGRESSED])
         if not chosen:
             raise UserError(
-                f"nothing to accept: no series{f' of {only}' if only else ''} has regressed"
+                f"nothing to acknowledge: no series{f' of {only}' if only else ''} has regressed"
             )
-        archive.accept(
+        archive.acknowledge(
             [{name: row[name] for name in KEY} for row in chosen],
             history.nights[-1].started.to_pydatetime(),
-            note,
+            by,
+            why,
         )
     return chosen
 
@@ -161,8 +165,10 @@ def write_page(database: str | None, runs: Path, file: Path) -> Path:
     with _archive(database, runs, writable=False) as archive:
         measured = archive.load(reasons=False)
         history = _history(archive, measured)
+        acknowledged = archive.acknowledged()
     folders = measured.drop_duplicates("run_id").set_index("run_id")["folder"].to_dict()
-    page.write(history, {str(run): str(path) for run, path in folders.items()}, file)
+    links = {str(run): str(path) for run, path in folders.items()}
+    page.write(history, links, acknowledged, file)
     return file
 
 
@@ -192,7 +198,7 @@ class Check:
             archive.take(self.folder.path)
             measured = archive.load(reasons=False)
             mine = measured["run_id"] == self.folder.id
-            self.history = History.of(measured[~mine], archive.accepted())
+            self.history = History.of(measured[~mine], archive.acknowledged())
         self.history.look(measured[mine])
         again = range(playbook.rounds + 1, 2 * playbook.rounds + 1)
         cells = [

@@ -11,6 +11,7 @@ from typing import Any
 from harness.build.artifacts import Artifacts, build_all
 from harness.build.image.emulator import emulator
 from harness.cache import Cache
+from harness.commands.computer import computer
 from harness.commands.session import Session, facts_in_common
 from harness.commands.windows import bisect_commands
 from harness.errors import GuestError, HarnessError, UserError
@@ -80,9 +81,10 @@ def _run(
         from harness.run import fleet
 
         fleet.probe(playbook.hosts, scheduler)
-    reach(playbook, runs, wait, progress)
+    processors = reach(playbook, runs, wait, progress)
     artifacts = build_all(cache, progress, setup)
-    folder = _folder(runs, resume, playbook.name, facts_of(cache, artifacts))
+    facts = {**facts_of(cache, artifacts), "processors": processors}
+    folder = _folder(runs, resume, playbook.name, facts)
     session = Session(folder, artifacts, progress, scheduler, wait)
     cells = session.left
     judge = history.Check(database, runs, folder, playbook.check if check is None else check)
@@ -110,22 +112,24 @@ def _folder(runs: Path, resume: str | None, name: str, facts: dict[str, Any]) ->
     return folder
 
 
-def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress) -> None:
-    """Raise only if every host is unusable; a host that fails alone is retried by its own job."""
+def reach(playbook: Playbook, transcripts: Path, wait: float, progress: Progress) -> dict[str, str]:
+    """The processors of the servers that can be reached, by host. Raises only if every host is
+    unusable; a host that fails alone is retried by its own job."""
     servers = [spec for spec in playbook.hosts if isinstance(spec, SshHostSpec)]
     for spec in servers:
         with suppress(HarnessError):  # which is told below
             Sudo.of(spec, settings(spec).user)  # asks while somebody is at the terminal
-    errors = []
+    errors, processors = [], {}
     for spec in servers:
         try:
             with progress.stage(f"reach {spec.name}"):
-                levels.reach(spec, transcripts, wait)
+                processors[spec.name] = levels.reach(spec, transcripts, wait)
         except HarnessError as error:
             progress.note(str(error).splitlines()[0])
             errors.append(error)
     if errors and len(errors) == len(playbook.hosts):
         raise errors[0]
+    return processors
 
 
 def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
@@ -145,6 +149,7 @@ def facts_of(cache: Cache, artifacts: Artifacts) -> dict[str, Any]:
         "skipped": setup.skipped,
         **artifacts.describe(),
         "emulator": qemu.version if qemu else None,
+        "computer": computer(),
         "commands": {
             f"{name}: L0": l0_command(qemu, cache, machine)
             for name, machine in machines.items()

@@ -23,6 +23,7 @@ from harness.machine.host.tuning import constant_speed
 from harness.model.guest import File, Guest, kernel_arguments
 from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
 from harness.model.machine import TcgMachine
+from harness.plain import plain
 
 BOOT_SECONDS = {"l1": 300.0, "l2": 300.0}
 
@@ -74,14 +75,23 @@ def one_shot(spec: SshHostSpec, artifacts: Artifacts) -> OneShot:
     )
 
 
-def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> None:
-    """Raise if the server of `spec` is unusable, before minutes are spent on a kernel."""
+# What the vendor's kernel tells of a processor: the model's name, if it knows that, and MIDR_EL1.
+_PROCESSOR = (
+    "lscpu 2>/dev/null | sed -n 's/^Model name: *//p' | head -n 1; "
+    "sed 's/^/MIDR_EL1 /' /sys/devices/system/cpu/cpu0/regs/identification/midr_el1 2>/dev/null"
+)
+
+
+def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> str:
+    """The processor of the server of `spec`, by its own word; nothing if it does not say. Raises
+    if it is unusable, before minutes are spent on a kernel."""
     with (
         Server(spec, transcripts).vendor_kernel(wait, deployed=True)
         if spec.boots_ours
         else as_it_is(spec, transcripts, wait)
-    ):
-        pass
+    ) as host:
+        said = host.run(_PROCESSOR, check=False).stdout
+        return plain(", ".join(said.split("\n")).strip(", "))
 
 
 @contextmanager

@@ -65,6 +65,21 @@ class BootedKernel(BaseModel):
     """The SHA-256 of its configuration; empty if it is not known."""
 
 
+class Computer(BaseModel):
+    """Where the harness ran, and with it every emulated machine."""
+
+    model_config = OPEN
+
+    processor: str
+    """Its model."""
+    cpus: int
+    """How many it has for us."""
+    memory: int
+    """In bytes."""
+    system: str
+    """Distribution and kernel."""
+
+
 class Accounting(BaseModel):
     """How the exits of a host were counted."""
 
@@ -161,6 +176,10 @@ class Metadata(BaseModel):
     """The image of the user's that was run in place of benchmarks; none without."""
     emulator: str | None = None
     """The version of the QEMU that emulated machines; none if all hosts were servers."""
+    computer: Computer | None = None
+    """Where the harness ran, and with it every emulated machine."""
+    processors: dict[str, str] = {}
+    """The model and MIDR_EL1 of each server, by host, as its own system tells them."""
     commands: dict[str, tuple[str, ...]] = {}
     """The exact command lines of the machines and guests, by host and purpose."""
     accounting: dict[str, Accounting] = {}

@@ -35,7 +35,7 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
         },
         readable(table, known),
         {},
-        chart.overheads(table, known),
+        chart.applications(table, known),
     )
 
 

@@ -1,186 +1,227 @@
 # SPDX-License-Identifier: MIT
-"""The picture of a report: ratio to VM beside the paper's, and where the traps went."""
+"""The pictures of a report: what nesting costs beside the paper's figures, and what traps."""
 
-import io
-from collections.abc import Mapping
-from itertools import cycle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from harness.model.legend import ApplicationLegend
+from harness.results.drawing import Panel
+from harness.results.palette import CONFIGURATIONS, INK, KINDS, PAPER, SHADE, Look, looks
+from harness.results.tables import records
 
-_Look = dict[str, Any]
-
-# Of the palette by Okabe and Ito, for all kinds of colour vision; hatches tell what grey merges.
-_CONFIGURATIONS: tuple[_Look, ...] = (
-    {"color": "#d55e00"},
-    {"color": "#56b4e9", "hatch": "//"},
-    {"color": "#009e73", "hatch": ".."},
-    {"color": "#e69f00", "hatch": "\\\\"},
-)
-_LEVELS: tuple[_Look, ...] = (
-    {"color": "#bbbbbb"},
-    {"color": "#f0e442", "hatch": "xx"},
-    *_CONFIGURATIONS,
-)
-_KINDS: dict[str, _Look] = {
-    "memory": {"color": "#0072b2"},
-    "memory (reads)": {"color": "#56b4e9", "hatch": "//"},
-    "EL1 register": {"color": "#009e73", "hatch": ".."},
-    "trap": {"color": "#d55e00"},
-    "exit of a guest": {"color": "#bbbbbb"},
-}
-_EDGE: _Look = {"edgecolor": "white", "linewidth": 0.3}  # also the colour of hatches
+PANELS = ("cost", "traps")
 _NOTHING = 0.05  # exits per operation below which a bar would not be seen
+_WIDTH = 0.86  # of a bar, of the place that it has
 
 
-def figure(table: pd.DataFrame, kinds: pd.DataFrame) -> Figure:
-    """Both panels for each host, for `summary` and `by_redirection` of `harness.results.tables`.
+@dataclass(frozen=True)
+class _Costs:
+    """What a panel of costs compares: columns group, configuration, value, low, high and paper, and
+    in words what 1 is."""
 
-    What is the same in both has the same colour for all hosts.
-    """
+    rows: pd.DataFrame
+    base: str
+
+
+def operations(table: pd.DataFrame, kinds: pd.DataFrame) -> list[Panel]:
+    """Two panels for each host, for `summary` and `by_redirection` of `harness.results.tables`."""
     nested = table[(table["configuration"] != "vm") & table["ratio"].notna()]
-    colours = dict(zip(nested["configuration"].unique(), cycle(_CONFIGURATIONS), strict=False))
-    hosts = list(table["host"].unique())
-    drawn, rows = _panels(hosts, 2)
-    for host, (left, right) in zip(hosts, rows, strict=True):
-        _ratios(left, nested[nested["host"] == host], colours)
-        _traps(right, kinds[[cell for cell in kinds.columns if cell[0] == host]])
-        if len(hosts) > 1:
-            left.set_title(f"{host}: what nesting costs")
-            right.set_title(f"{host}: what traps, by what NEVE makes of it")
-    return drawn
-
-
-def _panels(hosts: list[str], columns: int) -> tuple[Figure, Any]:
-    """A figure with a row of so many panels for each host."""
-    drawn = Figure(figsize=(11, 4.4 * len(hosts)), layout="constrained")
-    return drawn, drawn.subplots(len(hosts), columns, squeeze=False)
-
-
-def overheads(table: pd.DataFrame, applications: Mapping[str, ApplicationLegend]) -> Figure:
-    """Bars by application, one per configuration, for `harness.results.overhead.overheads`; on a
-    logarithmic scale, as a nested VM on ARMv8.3 may cost a hundred times what NEVE's does."""
-    known = table[table["overhead"].notna()]
-    colours = dict(zip(known["configuration"].unique(), cycle(_LEVELS), strict=False))
-    hosts = list(table["host"].unique())
-    drawn, panels = _panels(hosts, 1)
-    for host, (axes,) in zip(hosts, panels, strict=True):
-        _overheads(axes, known[known["host"] == host], applications, colours)
-        axes.set_title(
-            "What virtualization costs applications" + (f" on {host}" if len(hosts) > 1 else "")
-        )
-    return drawn
-
-
-def _overheads(
-    axes: Axes,
-    known: pd.DataFrame,
-    applications: Mapping[str, ApplicationLegend],
-    colours: dict[str, _Look],
-) -> None:
-    names = list(dict.fromkeys(known["benchmark"]))
-    configurations = list(dict.fromkeys(known["configuration"]))
-    for number, configuration in enumerate(configurations):
-        rows = known[known["configuration"] == configuration]
-        places, width = _places(names, rows, number, len(configurations))
-        bars = axes.bar(
-            places,
-            rows["overhead"],
-            width * 0.9,
-            yerr=[
-                (rows["overhead"] - rows["overhead_low"]).fillna(0.0),
-                (rows["overhead_high"] - rows["overhead"]).fillna(0.0),
-            ],
-            error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#444444"},
-            label=configuration,
-            **colours[configuration],
-            **_EDGE,
-        )
-        axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}x")
-    axes.set_xticks(range(len(names)), [applications[name].title for name in names], fontsize=9)
-    axes.axhline(1, color="#222222", linewidth=0.8)
-    axes.set_ylabel("cost, native = 1 (lower is better)")
-    axes.legend(frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _places(
-    benchmarks: list[str], rows: pd.DataFrame, number: int, count: int
-) -> tuple[list[float], float]:
-    """Where the bars of the configuration `number` of `count` stand, a group a benchmark, and how
-    wide the place of each is."""
-    width = 0.8 / count
-    return [
-        benchmarks.index(name) - 0.4 + width * (number + 0.5) for name in rows["benchmark"]
-    ], width
-
-
-def svg(drawn: Figure) -> str:
-    """The figure as an <svg> element, the same for the same data."""
-    sink = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "neve", "svg.fonttype": "none"}):
-        drawn.savefig(sink, format="svg", metadata={"Date": None})
-    text = sink.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _ratios(axes: Axes, nested: pd.DataFrame, colours: dict[str, _Look]) -> None:
-    """Bars by benchmark, one per nested configuration; the paper's ratio as a diamond."""
-    benchmarks = list(dict.fromkeys(nested["benchmark"]))
-    configurations = list(dict.fromkeys(nested["configuration"]))
-    papers: list[tuple[float, float]] = []
-    for number, name in enumerate(configurations):
-        rows = nested[nested["configuration"] == name]
-        places, width = _places(benchmarks, rows, number, len(configurations))
-        bars = axes.bar(places, rows["ratio"], width * 0.9, label=name, **colours[name], **_EDGE)
-        axes.bar_label(bars, fmt="%.0fx", fontsize=8, padding=2)
-        papers += [
-            (place + 0.38 * width, ratio)
-            for place, ratio in zip(places, rows["paper_ratio"], strict=True)
-            if pd.notna(ratio)
-        ]
-    axes.scatter(
-        [x for x, _ in papers],
-        [y for _, y in papers],
-        marker="D",
-        s=26,
-        color="white",
-        edgecolors="#222222",
-        zorder=3,
-        label="paper (cycles)",
+    rows = nested[["host", "configuration"]].assign(
+        group=nested["benchmark"],
+        value=nested["ratio"],
+        low=nested["ratio_low"],
+        high=nested["ratio_high"],
+        paper=nested["paper_ratio"],
     )
-    axes.set_xticks(range(len(benchmarks)), benchmarks, fontsize=9)
-    axes.set_ylabel("cost, ratio to VM")
-    axes.set_title("What nesting costs")
-    axes.legend(frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+    panels = []
+    for host in table["host"].unique():
+        panels.append(_costs(str(host), _Costs(rows[rows["host"] == host], "VM")))
+        panels.append(
+            _traps(str(host), kinds[[cell for cell in kinds.columns.to_list() if cell[0] == host]])
+        )
+    return panels
 
 
-def _traps(axes: Axes, kinds: pd.DataFrame) -> None:
-    """Stacked bars, one per cell that traps at all: what NEVE redirects, and what is left."""
-    axes.set_title("What traps, by what NEVE makes of it")
-    axes.set_ylabel("exits to L0 per operation")
-    axes.spines[["top", "right"]].set_visible(False)
-    if kinds.empty:
-        return
-    cells = [cell for cell in kinds.columns.to_list() if kinds[cell].sum() > _NOTHING]
-    benchmarks = list(dict.fromkeys(cell[1] for cell in cells))
-    trapping = kinds[[cell for name in benchmarks for cell in cells if cell[1] == name]]
-    bottom = pd.Series(0.0, index=trapping.columns)
-    for kind, look in _KINDS.items():
-        if kind in trapping.index:
-            values = trapping.T[kind]
-            axes.bar(range(len(values)), values, 0.7, bottom=bottom, label=kind, **look, **_EDGE)
-            bottom = bottom + values
-    labels = [
-        f"{cell[1]}, {cell[2].removeprefix('nested-')}" for cell in trapping.columns.to_list()
+def applications(table: pd.DataFrame, known: Mapping[str, ApplicationLegend]) -> list[Panel]:
+    """A panel for each host, for `harness.results.overhead.overheads`."""
+    measured = table[table["overhead"].notna() & (table["configuration"] != "native")]
+    rows = measured[["host", "configuration"]].assign(
+        group=[known[name].title for name in measured["benchmark"]],
+        value=measured["overhead"],
+        low=measured["overhead_low"],
+        high=measured["overhead_high"],
+        paper=float("nan"),
+    )
+    return [
+        _costs(str(host), _Costs(rows[rows["host"] == host], "native"))
+        for host in table["host"].unique()
     ]
-    axes.set_xticks(range(len(labels)), labels, fontsize=8, rotation=35, ha="right")
-    axes.legend(frameon=False, fontsize=8)
+
+
+def _costs(host: str, costs: _Costs) -> Panel:
+    """Bars by group, one per configuration; on a logarithmic scale, as one may cost a hundred times
+    what another does."""
+    rows = costs.rows
+    groups, configurations = (list(dict.fromkeys(rows[key])) for key in ("group", "configuration"))
+    said = [
+        f"{group}: "
+        + ", ".join(
+            f"{row['configuration']} {_times(row['value'])}{_beside(row)}"
+            for row in records(rows[rows["group"] == group])
+        )
+        for group in groups
+    ]
+    what = f"Bars: cost, that of {costs.base} being 1, on {host}."
+    return Panel(
+        "cost",
+        host,
+        f"what it costs, {costs.base} = 1",
+        f"{what} {'; '.join(said) or 'Nothing was measured'}.",
+        max(3, len(groups) * (len(configurations) + 1) - 1),
+        partial(_draw_costs, costs=costs, groups=groups, configurations=configurations),
+    )
+
+
+def _times(value: float) -> str:
+    return f"{value:.0f}x" if value >= 100 else f"{value:.1f}x"
+
+
+def _beside(row: Mapping[str, Any]) -> str:
+    """The interval and the paper's figure, in words."""
+    parts = []
+    if pd.notna(row["low"]):
+        parts.append(f"from {_times(row['low'])} to {_times(row['high'])}")
+    if pd.notna(row["paper"]):
+        parts.append(f"{row['paper']:.0f}x in the paper")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _draw_costs(
+    axes: Axes, *, costs: _Costs, groups: Sequence[str], configurations: Sequence[str]
+) -> None:
+    places = _places(groups, configurations)
+    for name in configurations:
+        rows = costs.rows[costs.rows["configuration"] == name]
+        at = [places[group, name] for group in rows["group"]]
+        look = CONFIGURATIONS.get(name) or Look("#888888", "xx")
+        axes.barh(at, rows["value"] - 1, _WIDTH, left=1, label=name, **look.bar)
+        known = rows[rows["low"].notna()].assign(at=pd.Series(at, index=rows.index))
+        axes.errorbar(
+            known["value"],
+            known["at"],
+            xerr=[known["value"] - known["low"], known["high"] - known["value"]],
+            fmt="none",
+            ecolor=INK,
+            elinewidth=1,
+            capsize=2,
+        )
+        for place, row in zip(at, records(rows), strict=True):
+            beyond = pd.Series([row[key] for key in ("value", "high", "paper")] + [1.0]).max()
+            axes.annotate(
+                _times(row["value"]),
+                (beyond, place),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+            )
+    _paper(axes, costs.rows, places)
+    axes.set_xscale("log")
+    axes.margins(x=0.13)
+    axes.axvline(1, color=INK, linewidth=0.8)
+    axes.xaxis.set_major_formatter("{x:g}x")
+    axes.set_xlabel(f"cost, {costs.base} = 1 (log scale; lower is better)")
+    middle = (len(configurations) - 1) / 2
+    axes.set_yticks([places[group, configurations[0]] + middle for group in groups], groups)
+    axes.tick_params(axis="y", length=0)
+
+
+def _places(groups: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], float]:
+    """Where the bars are, from the top: a group below the other, a gap between."""
+    return {
+        (group, name): float(number * (len(names) + 1) + place)
+        for number, group in enumerate(groups)
+        for place, name in enumerate(names)
+    }
+
+
+def _paper(axes: Axes, rows: pd.DataFrame, places: Mapping[tuple[str, str], float]) -> None:
+    known = records(rows[rows["paper"].notna()])
+    if known:
+        axes.scatter(
+            [row["paper"] for row in known],
+            [places[row["group"], row["configuration"]] for row in known],
+            marker="D",
+            s=22,
+            color=PAPER,
+            edgecolors=SHADE,
+            zorder=3,
+            label="paper (cycles)",
+        )
+
+
+def _traps(host: str, kinds: pd.DataFrame) -> Panel:
+    """Stacked bars, one per cell that traps at all: what NEVE redirects, and what is left."""
+    cells: list[Any] = [cell for cell in kinds.columns.to_list() if kinds[cell].sum() > _NOTHING]
+    benchmarks = list(dict.fromkeys(cell[1] for cell in cells))
+    cells = [cell for name in benchmarks for cell in cells if cell[1] == name]
+    said = [
+        f"{_cell(cell)} {_exits(kinds[cell].sum())} ("
+        + ", ".join(
+            f"{kind} {_exits(value)}" for kind, value in kinds[cell].items() if value > _NOTHING
+        )
+        + ")"
+        for cell in cells
+    ]
+    what = f"Stacked bars: exits to L0 per operation, by what NEVE makes of them, on {host}."
+    return Panel(
+        "traps",
+        host,
+        "what traps, by what NEVE makes of it",
+        f"{what} {'; '.join(said) or 'None were counted'}.",
+        max(3, len(cells) + len(benchmarks) - 1),
+        partial(_draw_traps, kinds=kinds, cells=cells),
+    )
+
+
+def _cell(cell: tuple[str, ...]) -> str:
+    return f"{cell[1]}, {cell[2].removeprefix('nested-')}"
+
+
+def _exits(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+
+
+def _draw_traps(axes: Axes, *, kinds: pd.DataFrame, cells: Sequence[tuple[str, ...]]) -> None:
+    axes.set_xlabel("exits to L0 per operation")
+    axes.set_yticks([])
+    if not cells:
+        return
+    benchmarks = [cell[1] for cell in cells]
+    gaps = [len(set(benchmarks[: number + 1])) - 1 for number in range(len(cells))]
+    at = [float(number + gap) for number, gap in enumerate(gaps)]
+    left = [0.0] * len(cells)
+    known = {kind: look for kind, look in KINDS.items() if kind in kinds.index}
+    others = looks(str(kind) for kind in kinds.index if kind not in KINDS)
+    for kind, look in {**known, **others}.items():
+        values = [float(kinds[cell][kind]) for cell in cells]
+        axes.barh(at, values, _WIDTH, left=left, label=kind, **look.bar)
+        left = [start + value for start, value in zip(left, values, strict=True)]
+    for place, total in zip(at, left, strict=True):
+        axes.annotate(
+            _exits(total),
+            (total, place),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+        )
+    axes.margins(x=0.1)
+    axes.set_xlim(left=0)
+    axes.set_yticks(at, [_cell(cell) for cell in cells])
+    axes.tick_params(axis="y", length=0)

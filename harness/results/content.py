@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: MIT
 """What the report of one kind of run has of its own, and how it writes figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from harness.results.drawing import Panel
 
 
 @dataclass(frozen=True)
 class Content:
     """The template of the report and what that is filled
-    with, the readable table, exits by reason for each benchmark, and the picture."""
+    with, the readable table, exits by reason for each benchmark, and the pictures."""
 
     template: str
     values: Mapping[str, Any]
     table: pd.DataFrame
     reasons: Mapping[str, pd.DataFrame]
-    drawn: "Figure | None" = None
+    panels: "Sequence[Panel]" = ()
 
 
 def number(value: float, digits: int, unit: str = "") -> str:

@@ -2,18 +2,19 @@
 """Traps and costs over kernels, as a table and a chart."""
 
 from collections.abc import Sequence
-from itertools import cycle
+from functools import partial
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from harness.cache import write_atomically
-from harness.results.chart import svg
 from harness.results.content import figure, number
+from harness.results.drawing import FILE, Panel, described, pictures, svg
+from harness.results.drawing import figure as figure_of
+from harness.results.palette import Look, looks
+from harness.results.rendering import rendered
 
 COLUMNS = [
     "kernel",
@@ -29,7 +30,6 @@ COLUMNS = [
     "source",  # "measured", or "history"
 ]
 CELL = ["host", "configuration", "benchmark"]
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7", "#777777")
 _METRICS = ("traps", "cost")
 
 
@@ -50,56 +50,64 @@ def wide(rows: pd.DataFrame, kernels: Sequence[str]) -> pd.DataFrame:
     return table.reindex(columns=list(kernels)).astype(object).fillna("").reset_index()
 
 
-def chart(rows: pd.DataFrame, kernels: Sequence[str]) -> Figure:
+def chart(rows: pd.DataFrame, kernels: Sequence[str]) -> list[Panel]:
     """A panel for traps and one for costs: bars by cell, one per kernel."""
-    drawn = Figure(figsize=(11, 4.4), layout="constrained")
-    for axes, metric in zip(drawn.subplots(1, 2), _METRICS, strict=True):
-        _bars(axes, rows[rows["metric"] == metric], kernels)
-        axes.set_title("exits to L0 per operation" if metric == "traps" else "cost per operation")
-    return drawn
+    colours, panels = looks(kernels), []
+    for metric in _METRICS:
+        mine = rows[rows["metric"] == metric]
+        cells = list(dict.fromkeys(zip(*(mine[name] for name in CELL), strict=True)))
+        what = "exits to L0 per operation" if metric == "traps" else "cost per operation"
+        panels.append(
+            Panel(
+                metric,
+                "",
+                what,
+                f"Bars: {what}, over kernels {', '.join(kernels)}; the table has the figures.",
+                max(3, len(cells) * (len(kernels) + 1) - 1),
+                partial(_bars, rows=mine, cells=cells, colours=colours),
+            )
+        )
+    return panels
 
 
-def _bars(axes: Axes, rows: pd.DataFrame, kernels: Sequence[str]) -> None:
+def _bars(
+    axes: Axes, *, rows: pd.DataFrame, cells: Sequence[tuple[str, ...]], colours: dict[str, Look]
+) -> None:
     several = rows["host"].nunique() > 1
-    cells = list(dict.fromkeys(zip(*(rows[name] for name in CELL), strict=True)))
-    width = 0.8 / max(1, len(kernels))
-    for place, (kernel, colour) in enumerate(zip(kernels, cycle(_COLOURS), strict=False)):
+    step = len(colours) + 1
+    for place, (kernel, look) in enumerate(colours.items()):
         mine = rows[rows["kernel"] == kernel].set_index(CELL)["value"]
         known = [(spot, mine[cell]) for spot, cell in enumerate(cells) if cell in mine.index]
-        axes.bar(
-            [spot + place * width for spot, _ in known],
+        axes.barh(
+            [spot * step + place for spot, _ in known],
             [value for _, value in known],
-            width,
-            color=colour,
+            0.86,
             label=kernel,
+            **look.bar,
         )
-    names = ["\n".join(cell if several else cell[1:]) for cell in cells]
-    middle = (len(kernels) - 1) * width / 2
-    axes.set_xticks([spot + middle for spot in range(len(cells))], names, fontsize=7)
+    names = [", ".join(cell if several else cell[1:]) for cell in cells]
+    middle = (len(colours) - 1) / 2
+    axes.set_yticks([spot * step + middle for spot in range(len(cells))], names)
     if (rows["value"] > 0).any():
-        axes.set_yscale("log")
+        axes.set_xscale("log")
         # Plain numbers: powers of ten would be set in fonts that not all have.
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    if cells:
-        axes.legend(fontsize=8)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def write(folder: Path, rows: pd.DataFrame, kernels: Sequence[str], notes: Sequence[str]) -> None:
     """report.md, report.html, report.svg and results.csv into `folder`."""
     table = wide(rows, kernels)
-    drawn = svg(chart(rows, kernels))
+    panels = chart(rows, kernels)
+    drawn = svg(figure_of(panels, FILE), described(panels))
     rows.to_csv(folder / "results.csv", index=False)
     write_atomically(folder / "report.svg", drawn)
     write_atomically(folder / "report.md", text(rows, kernels, notes) + "\n")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.results"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-    )
-    page = environment.get_template("kernels.html.j2").render(
-        table=table.to_html(index=False, border=0), chart=drawn, notes=notes
+    page = rendered(
+        "kernels.html.j2",
+        table=table.to_html(index=False, border=0),
+        pictures=pictures(panels),
+        notes=notes,
     )
     write_atomically(folder / "report.html", page)
 

@@ -62,7 +62,7 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
         },
         readable(table),
         readable_reasons(where, redirected),
-        chart.figure(
+        chart.operations(
             table,
             tables.by_redirection(
                 where,

@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: MIT
 """report.md, report.html and junit.xml out of a run folder."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from harness.cache import write_atomically
 from harness.model.metadata import Metadata
-from harness.results import applications, junit, operations, payload, tables
+from harness.results import appendix, applications, junit, operations, payload
 from harness.results.content import Content
 from harness.results.junit import change_in_words
 from harness.results.measured import Measured
+from harness.results.rendering import rendered
 from harness.results.store import RunFolder
-
-_TIMERS = {
-    "cycles": "PMCCNTR_EL0, the cycle counter, which the VM reads without a trap",
-    "virtual": "CNTVCT_EL0, the virtual counter",
-}
 
 
 def write(folder: RunFolder) -> pd.DataFrame:
@@ -25,56 +22,80 @@ def write(folder: RunFolder) -> pd.DataFrame:
 
     Raises GuestError if no cell finished, UserError if the run is damaged.
     """
-    from harness.results import chart  # matplotlib: half a second that only this needs
+    from harness.results import drawing  # matplotlib: half a second that only this needs
 
     measured = Measured.of(folder)
     folder.results.write(measured.records)
     junit.write(measured)
+    content = content_of(measured)
+    panels = content.panels
+    if panels:
+        drawn = drawing.figure(panels, drawing.FILE)
+        write_atomically(folder.path / "report.svg", drawing.svg(drawn, drawing.described(panels)))
+    values = {**content.values, **standing_of(measured)}
+    write_pages(
+        folder.path,
+        content.template,
+        values,
+        content.table,
+        content.reasons,
+        drawing.pictures(panels),
+    )
+    return measured.summary
+
+
+def content_of(measured: Measured) -> Content:
+    """What the report of its kind of run has of its own. Raises GuestError if no cell finished."""
     table = measured.summary
-    content = _content(measured, table)
-    standing, changes = measured.standing, measured.metadata.changes or ()
-    values = {
-        **content.values,
-        "standing": "" if standing.whole else f"This run is not whole. It is {standing}.",
-        "missing": standing.missing,
-        "accounting": _accounting(measured.metadata),
-        "provenance": _provenance(measured),
-        "skipped": measured.metadata.skipped,
-        "changes": [change_in_words(change) for change in changes],
-        "failures": measured.failures,
-    }
-    picture = ""
-    if content.drawn:
-        picture = chart.svg(content.drawn)
-        write_atomically(folder.path / "report.svg", picture)
-    _render(
-        folder,
-        content.template,
-        "md",
-        **values,
-        table=content.table.to_markdown(index=False, disable_numparse=True),
-        reasons={
-            name: part.to_markdown(disable_numparse=True) for name, part in content.reasons.items()
-        },
-    )
-    _render(
-        folder,
-        content.template,
-        "html",
-        **values,
-        chart=picture,
-        table=content.table.to_html(index=False, border=0),
-        reasons={name: part.to_html(border=0) for name, part in content.reasons.items()},
-    )
-    return table
-
-
-def _content(measured: Measured, table: pd.DataFrame) -> Content:
     if measured.payload:
         return payload.content(measured, table)
     if measured.of_applications:
         return applications.content(measured, table)
     return operations.content(measured, table)
+
+
+def standing_of(measured: Measured) -> dict[str, Any]:
+    """What every report says of its run, whatever that measured."""
+    metadata, standing = measured.metadata, measured.standing
+    return {
+        "standing": "" if standing.whole else f"This run is not whole. It is {standing}.",
+        "missing": standing.missing,
+        "accounting": _accounting(metadata),
+        "environment": appendix.environment(measured),
+        "commands": appendix.commands(metadata),
+        "skipped": metadata.skipped,
+        "changes": [change_in_words(change) for change in metadata.changes or ()],
+        "failures": measured.failures,
+    }
+
+
+def write_pages(
+    folder: Path,
+    template: str,
+    values: dict[str, Any],
+    table: pd.DataFrame,
+    reasons: Mapping[str, pd.DataFrame],
+    pictures: Sequence[dict[str, str]],
+) -> None:
+    """report.md and report.html into `folder`, of a `template` and what that is filled with."""
+    text = rendered(
+        f"{template}.md.j2",
+        **values,
+        table=table.to_markdown(index=False, disable_numparse=True),
+        reasons={name: part.to_markdown(disable_numparse=True) for name, part in reasons.items()},
+    )
+    write_atomically(folder / "report.md", text)
+    page = rendered(
+        f"{template}.html.j2",
+        **values,
+        pictures=pictures,
+        table=table.to_html(index=False, border=0),
+        reasons={
+            name: part.reset_index().to_html(index=False, border=0)
+            for name, part in reasons.items()
+        },
+    )
+    write_atomically(folder / "report.html", page)
 
 
 def _accounting(metadata: Metadata) -> str:
@@ -84,42 +105,3 @@ def _accounting(metadata: Metadata) -> str:
         "Exits that L0's KVM handles inside its world switch are not seen by the tracepoint "
         "that this kernel has."
     )
-
-
-def _provenance(measured: Measured) -> str:
-    metadata = measured.metadata
-    lines = [
-        f"kernel {level.upper()}   Linux {kernel.version} (track {metadata.track}), "
-        f"key {kernel.key}, {kernel.origin}"
-        for level, kernel in metadata.kernels.items()
-    ]
-    lines += [
-        *([f"timer       {_timers(measured.samples)}"] if measured.of_operations else []),
-        f"emulator    {metadata.emulator or 'none'}",
-        f"started     {metadata.started.isoformat()}",
-        f"repeat      {metadata.repeat}",
-    ]
-    return "\n".join(lines)
-
-
-def _timers(samples: pd.DataFrame) -> str:
-    """The counters that costs were read from, each with its configurations where they differ."""
-    users: dict[str, dict[str, None]] = {}
-    for sample in tables.records(samples):
-        name = _TIMERS[sample.get("timer", "virtual")]
-        users.setdefault(name, {})[f"{sample['host']}/{sample['configuration']}"] = None
-    if len(users) == 1:
-        return next(iter(users))
-    return "; ".join(f"{name}: {', '.join(cells)}" for name, cells in users.items())
-
-
-def _render(folder: RunFolder, template: str, kind: str, **values: Any) -> None:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.results"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=jinja2.select_autoescape(["html.j2"]),
-        keep_trailing_newline=True,
-        trim_blocks=True,
-    )
-    text = environment.get_template(f"{template}.{kind}.j2").render(**values)
-    write_atomically(folder.path / f"report.{kind}", text)

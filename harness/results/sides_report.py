@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import junitparser
 import pandas as pd
 
@@ -14,6 +13,7 @@ from harness.cache import write_atomically
 from harness.plain import plain
 from harness.results.content import figure, number, signed
 from harness.results.measured import Measured
+from harness.results.rendering import rendered
 from harness.results.sides import Answer, CellAnswer, Evidence, overall
 
 
@@ -127,15 +127,8 @@ class Sides:
         write_atomically(folder / "junit.xml", self._junit(folder.name))
 
     def _html(self) -> str:
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("harness.results"),
-            undefined=jinja2.StrictUndefined,
-            autoescape=True,
-            keep_trailing_newline=True,
-            trim_blocks=True,
-        )
         rows: list[Mapping[str, Any]] = self.table().to_dict("records")  # type: ignore[assignment]
-        return environment.get_template("sides.html.j2").render(sides=self, rows=rows)
+        return rendered("sides.html.j2", sides=self, rows=rows)
 
     def _junit(self, name: str) -> str:
         suite = junitparser.TestSuite(name)

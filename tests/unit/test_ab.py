@@ -58,7 +58,7 @@ def machine(tmp_path, monkeypatch):
     machine = SimpleNamespace(ran=ran, stop=0)
     monkeypatch.setattr(command, "build_all", lambda *words: SimpleNamespace(setup=words[2]))
     monkeypatch.setattr(command, "facts_of", facts)
-    monkeypatch.setattr(command, "reach", lambda *_: None)
+    monkeypatch.setattr(command, "reach", lambda *_: {})
     monkeypatch.setattr(command.report, "write", lambda _: None)
     monkeypatch.setattr("harness.commands.session.report.write", lambda _: None)
     monkeypatch.setattr(Session, "execute", execute)

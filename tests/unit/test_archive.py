@@ -203,9 +203,9 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
     with Database.open(place) as opened:
         Archive(opened).take(write_run(tmp_path, 1, {"hypercall": 1000}))
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0005_more.py").write_text(
+    (newer / "versions" / "r0006_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0005', '0004'\n"
+        "revision, down_revision = '0006', '0005'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
     )
     with monkeypatch.context() as patch:
@@ -216,7 +216,7 @@ def test_an_old_database_is_upgraded_with_its_rows(place, tmp_path, monkeypatch)
             assert len(Archive(opened).load()) == 3
     for writable in (True, False):
         with (
-            pytest.raises(UserError, match=r"newer harness \(its schema is '0005', ours '0004'\)"),
+            pytest.raises(UserError, match=r"newer harness \(its schema is '0006', ours '0005'\)"),
             Database.open(place, writable=writable),
         ):
             pass
@@ -226,9 +226,9 @@ def test_a_failed_upgrade_changes_nothing(place, tmp_path, monkeypatch):
     with Database.open(place):
         pass
     newer = copytree(database._MIGRATIONS, tmp_path / "migrations")
-    (newer / "versions" / "r0005_more.py").write_text(
+    (newer / "versions" / "r0006_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0005', '0004'\n"
+        "revision, down_revision = '0006', '0005'\n"
         "def upgrade():\n    op.add_column('runs', sa.Column('note', sa.Text()))\n"
         "    op.drop_table('nothing')\n"
     )
@@ -336,13 +336,13 @@ def revision(place):
     return found
 
 
-@pytest.mark.parametrize("old", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("old", ["0001", "0002", "0003", "0004"])
 def test_reading_does_not_migrate_and_writing_does(place, tmp_path, old):
     folder = write_run(tmp_path, 1, {"hypercall": 1000}, again={"hypercall": 1001})
     of_before(place, old, [folder, RECORDED / APPLICATIONS])
     with Database.open(place, writable=False) as opened:
         frame = Archive(opened).load()
-        assert Archive(opened).accepted() == []
+        assert Archive(opened).acknowledged() == []
         busy = Archive(opened).load(metric="cpu", reasons=False)
         chosen = Archive(opened).load(level="L1", statistic="mean")
     assert revision(place) == old, "an older harness can still write"
@@ -369,16 +369,19 @@ def test_reading_does_not_migrate_and_writing_does(place, tmp_path, old):
             assert archive.take(path) is Outcome.UNCHANGED
         same = [*COLUMNS, "started", "state", "harness", "kernels", "repeated"]
         assert archive.load()[same].equals(frame[same]), "the folders say what the database said"
-    assert revision(place) == "0004"
+    assert revision(place) == "0005"
 
 
-def test_what_is_accepted_is_kept(place):
+def test_what_is_acknowledged_is_kept(place):
     moment = datetime(2026, 1, 2, 3, tzinfo=UTC)
     series = {"host": HOSTILE, "level": "L1", "statistic": "mode"}
     with Database.open(place) as opened:
-        for note in ("first", "again"):
-            Archive(opened).accept([series], moment, note)
-        assert Archive(opened).accepted() == [(series, pd.Timestamp(moment))]
+        for why in ("first", "again"):
+            Archive(opened).acknowledge([series], moment, HOSTILE, why)
+        (kept,) = Archive(opened).acknowledged()
+    assert (kept.series, kept.until) == (series, pd.Timestamp(moment))
+    assert (kept.by, kept.note) == (HOSTILE, "again")
+    assert abs(pd.Timestamp.now("UTC") - kept.at) < pd.Timedelta("1min")
 
 
 def test_settings_are_what_is_not_the_default(archive, tmp_path):

@@ -9,6 +9,7 @@ import time
 import xml.etree.ElementTree as ET
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from shutil import copytree
 from types import SimpleNamespace
 
@@ -137,10 +138,12 @@ def test_page_links_runs_and_marks_changes(runs):
     done = neve("history", "report")
     assert done.output.strip() == "runs/history.html"
     text = (runs / "history.html").read_text()
-    assert text.count("<svg") == 3, "one chart per host, benchmark and configuration"
+    assert text.count("<svg") == 6, "one chart per host, benchmark, configuration and metric"
     assert 'href="./night-020/report.html"' in text
     assert "night-019/report.html" not in text, "no link leads nowhere"
-    assert 'xlink:href="./night-020/report.html"' in text, "the chart's points are links, too"
+    point = r'<a xlink:href="\./night-020/report\.html"><title>2026-01-21 night-020: \S+ '
+    assert re.search(f"{point}instructions</title>", text), "points are links, and tell a value"
+    assert len(re.findall("<g><title>2026-01-20 night-019: ", text)) == 6
     assert "noise floor" in text
     assert "kernels: l0: 4.10.0 k1.0 → l0: 4.10.0 k1.1" in text
     assert not re.search(r'(src|href)="(?!#|\./)', text), "nothing is loaded from elsewhere"
@@ -170,7 +173,7 @@ def test_names_on_the_page_are_text(runs):
     assert neve("history", "import").exit_code == 0
     assert neve("history", "report").exit_code == 0
     document = Document((runs / "history.html").read_text())
-    assert not [tag for tag, _ in document.tags if tag in ("script", "img")]
+    assert [each for each in document.tags if each[0] in ("script", "img")] == [("script", {})]
     assert not [
         name for _, attributes in document.tags for name in attributes if name.startswith("on")
     ]
@@ -180,7 +183,9 @@ def test_names_on_the_page_are_text(runs):
         if tag == "a"
     }
     assert {link for link in links if not re.fullmatch("#[a-z0-9-]+", link)} == {
-        "./javascript%3Aalert%281%29/report.html"
+        "./javascript%3Aalert%281%29/report.html",
+        "./night/metadata.json",
+        "./night-013/metadata.json",
     }
     assert neve("history").exit_code == 0
 
@@ -358,26 +363,34 @@ def slow(cell):
     return 1100 if cell.benchmark == "hypercall" else 1000
 
 
-def test_an_alarm_lasts_until_it_is_accepted(night):
+def test_an_alarm_lasts_until_it_is_acknowledged(night):
     first, second = night(slow), night(slow)
     assert (first[0], second[0]) == (1, 1)
     (change,) = second[1].metadata.changes
     assert (change.verdict, change.since) == ("regressed", first[1].id)
     assert failures(second[1]) == ["hypercall cost"]
     assert re.search(r"\| regressed \|.*since " + first[1].id, neve("history").output)
-    nothing = neve("history", "accept", "--only", "benchmark=device-io")
-    assert "nothing to accept: no series of benchmark=device-io has regressed" in str(
+    why = ("--why", "a new compiler")
+    nothing = neve("history", "acknowledge", "--only", "benchmark=device-io", *why)
+    assert "nothing to acknowledge: no series of benchmark=device-io has regressed" in str(
         nothing.exception
     )
-    done = neve("history", "accept", "--note", "a new compiler")
-    assert done.output == "tcg, hypercall, vm: cost 1,100 instructions is accepted\n"
+    assert "Missing option '--why'" in neve("history", "acknowledge").output
+    done = neve("history", "acknowledge", *why, "--by", "Ada <ada@lab>")
+    said = "tcg, hypercall, vm: cost 1,100 instructions is acknowledged by Ada <ada@lab>\n"
+    assert done.output == said
     status, third, _ = night(slow)
     assert (status, third.metadata.changes) == (0, ())
-    assert "nothing to accept" in str(neve("history", "accept").exception)
+    assert "nothing to acknowledge" in str(neve("history", "acknowledge", *why).exception)
     worse_still = night(lambda cell: 1210 if cell.benchmark == "hypercall" else 1000)
-    assert worse_still[0] == 1, "what comes after is no part of what was accepted"
+    assert worse_still[0] == 1, "what comes after is no part of what was acknowledged"
     with sqlite3.connect("runs/history.sqlite") as raw:
-        assert raw.execute("SELECT note FROM acceptances").fetchall() == [("a new compiler",)]
+        kept = raw.execute('SELECT "by", note FROM acceptances').fetchall()
+    assert kept == [("Ada <ada@lab>", "a new compiler")]
+    neve("history", "report")
+    text = Path("runs/history.html").read_text()
+    assert "<td>Ada &lt;ada@lab&gt;</td>" in text and "<td>a new compiler</td>" in text
+    assert "1 series worse and not acknowledged" in text, "the newest change is none of it"
 
 
 def test_an_alarm_ends_with_the_regression(night):
@@ -447,7 +460,7 @@ def test_no_password_is_kept_in_the_run(night, monkeypatch):
 def test_page_module_writes_without_links(tmp_path, runs):
     quiet_nights(runs, 2)
     neve("history", "import")
-    page.write(read(), {}, tmp_path / "page.html")
+    page.write(read(), {}, [], tmp_path / "page.html")
     assert '<a href="./' not in (tmp_path / "page.html").read_text()
 
 
@@ -482,7 +495,7 @@ def test_two_kernels_by_turns_are_two_series(runs):
     assert re.search(r"hypercall +\| cost +\| kernel=7\.3 +\| +18 ", listed)
     neve("history", "report")
     text = (runs / "history.html").read_text()
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4
     assert "hypercall, vm, kernel=7.2</h3>" in text
 
 
@@ -498,11 +511,11 @@ def test_series_of_before_go_on(runs, place):
     of_before(place, "0002", folders[:-1], [accepted])
     with Database.open(place, writable=False) as opened:
         archive = Archive(opened)
-        before = History.of(archive.load(reasons=False), archive.accepted())
+        before = History.of(archive.load(reasons=False), archive.acknowledged())
     with Database.open(place) as opened:
         archive = Archive(opened)
         archive.take(folders[-1])
-        after = History.of(archive.load(reasons=False), archive.accepted())
+        after = History.of(archive.load(reasons=False), archive.acknowledged())
         alarmed = History.of(archive.load(reasons=False))
     old, new = ({each.key: each.series.values for each in one.entries()} for one in (before, after))
     assert len(old) == 6
@@ -513,7 +526,7 @@ def test_series_of_before_go_on(runs, place):
         verdicts.table(one).set_index(["benchmark", "metric"]).loc[("hypercall", "cost"), "verdict"]
         for one in (alarmed, after)
     ]
-    assert said == ["regressed", "steady"], "it was accepted before"
+    assert said == ["regressed", "steady"], "it was acknowledged before"
 
 
 def test_another_statistic_is_another_series(runs):
@@ -630,7 +643,7 @@ def test_a_faster_application_is_no_regression(runs):
     assert re.search(r"apache +\| cpu +\| level=L1 ", neve("history").output)
     neve("history", "report")
     text = (runs / "history.html").read_text()
-    assert text.count("<svg") == 1
+    assert text.count("<svg") == 4
     assert "cpu of L1 1 CPUs" in text
     assert "apache, vm</h3>" in text
 
@@ -688,13 +701,13 @@ def test_page_has_contents_labels_and_plurals(runs):
     neve("history", "import")
     neve("history", "report")
     text = (runs / "history.html").read_text()
-    linked = re.findall(r'<li><a href="#([a-z0-9-]+)"', text)
-    assert linked == ["changes", "noise", "series-1", "series-2", "series-3"]
+    linked = re.findall(r'<li[^>]*><a href="#([a-z0-9-]+)"', text)
+    assert linked == ["changes", "noise", "runs", "kernels", "series-1", "series-2", "series-3"]
     assert all(f'id="{name}"' in text for name in linked)
     assert "cost (instructions)" in text
     assert "traps (exits)" in text
     assert re.search(r"\d measurements in \d runs", text)
-    assert "1 series worse and not accepted" in text
+    assert "1 series worse and not acknowledged" in text
     assert not re.search(r"\b1 (runs|changes|measurements)\b", text)
 
 

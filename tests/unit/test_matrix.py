@@ -17,7 +17,7 @@ from harness.model.cell import CellRecord
 from harness.model.playbook import validate, with_kernels
 from harness.model.setup import Setup
 from harness.results import kernels_table
-from harness.results.chart import svg
+from harness.results.drawing import FILE, figure, svg
 from harness.results.store import RunFolder
 from tests.synthetic import measurement
 
@@ -124,7 +124,7 @@ def test_what_the_history_has_is_not_measured_again(machine, tmp_path):
 def test_figures_that_are_all_nothing_are_drawn():
     row = dict.fromkeys(kernels_table.COLUMNS, "x") | {"metric": "traps", "value": 0.0}
     drawn = kernels_table.chart(pd.DataFrame([row]), ["x"])
-    assert "<svg" in svg(drawn)
+    assert "<svg" in svg(figure(drawn, FILE), "")
 
 
 def test_kernel_that_does_not_build_is_a_note(machine, tmp_path):

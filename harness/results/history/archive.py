@@ -4,7 +4,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -19,9 +19,10 @@ from harness.model.measurement import COLUMNS
 from harness.model.sequence import Exits
 from harness.results import schema1
 from harness.results.history import intake, older, subject
+from harness.results.history.acknowledgement import Acknowledgement
 from harness.results.history.database import Database
 from harness.results.history.models import (
-    StoredAcceptance,
+    StoredAcknowledgement,
     StoredMeasurement,
     StoredRun,
     StoredSequence,
@@ -130,31 +131,55 @@ class Archive:
             rows = connection.execute(query).all()
         return {digest: tuple(map(tuple, json.loads(exits))) for digest, exits in rows}
 
-    def accept(self, series: Iterable[Mapping[str, str]], until: datetime, note: str) -> None:
+    def acknowledge(
+        self, series: Iterable[Mapping[str, str]], until: datetime, by: str, note: str
+    ) -> None:
         """What changed in `series`, each by what names it, up to the run that started at `until`
-        is the new normal."""
+        is the new normal: says `by`, and why."""
         rows = [
-            {"series": json.dumps(dict(each), sort_keys=True), "until": until, "note": note}
+            {
+                "series": json.dumps(dict(each), sort_keys=True),
+                "until": until,
+                "by": by,
+                "note": note,
+                "at": datetime.now(UTC),
+            }
             for each in series
         ]
-        accepted = StoredAcceptance.__table__
+        known = StoredAcknowledgement.__table__
         with self.database.writing() as connection:
             for row in rows:
                 connection.execute(
-                    sa.delete(StoredAcceptance).where(
-                        accepted.c.series == row["series"], accepted.c.until == until
+                    sa.delete(StoredAcknowledgement).where(
+                        known.c.series == row["series"], known.c.until == until
                     )
                 )
-            connection.execute(sa.insert(StoredAcceptance), rows)
+            connection.execute(sa.insert(StoredAcknowledgement), rows)
 
-    def accepted(self) -> list[tuple[dict[str, str], pd.Timestamp]]:
-        """What `accept` was told: the names of a series, and until when."""
-        if "acceptances" not in self.database.columns:
+    def acknowledged(self) -> list[Acknowledgement]:
+        """What `acknowledge` was told, oldest first."""
+        there = self.database.columns.get("acceptances", frozenset())
+        if not there:
             return []
-        query = sa.select(StoredAcceptance.series, StoredAcceptance.until)
+        known = StoredAcknowledgement.__table__.c
+        # An older schema, which reading does not upgrade, lacks columns.
+        by = known.by if "by" in there else sa.literal("")
+        at = known.at if "at" in there else sa.null()
+        query = sa.select(
+            known.series, known.until, by.label("by"), known.note, at.label("at")
+        ).order_by(known.until, known.series)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return [(_series(json.loads(text)), _utc(until)) for text, until in rows]
+        return [
+            Acknowledgement(
+                _series(json.loads(row.series)),
+                _utc(row.until),
+                row.by,
+                row.note,
+                None if row.at is None else _utc(row.at),
+            )
+            for row in rows
+        ]
 
 
 def _keep(connection: sa.Connection, sequences: Mapping[str, Exits]) -> None:
@@ -170,7 +195,7 @@ def _keep(connection: sa.Connection, sequences: Mapping[str, Exits]) -> None:
 
 
 def _series(names: dict[str, str]) -> dict[str, str]:
-    """What names a series, also one that was accepted before schema 2."""
+    """What names a series, also one that was acknowledged before schema 2."""
     return {"level": "", "statistic": schema1.statistic(names.get("metric", "")), **names}
 
 

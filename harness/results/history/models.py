@@ -84,12 +84,14 @@ class StoredSequence(Base):
     exits: Mapped[str]
 
 
-class StoredAcceptance(Base):
+class StoredAcknowledgement(Base):
     """What changed for the worse in a series, up to the run that started at `until`, is its new
-    normal. `series` is a JSON object of what names it."""
+    normal. `series` is a JSON object of what names it; `by` and `at` say who said so, and when."""
 
     __tablename__ = "acceptances"
 
     series: Mapped[str] = mapped_column(primary_key=True)
     until: Mapped[datetime] = mapped_column(primary_key=True)
     note: Mapped[str]
+    by: Mapped[str]
+    at: Mapped[datetime | None]

@@ -11,6 +11,7 @@ import pandas as pd
 from harness.model.measurement import USUAL, Statistic
 from harness.model.sequence import Exits, difference
 from harness.results.history import subject
+from harness.results.history.acknowledgement import Acknowledgement
 from harness.results.history.changes import Change, Key, Monitor, Series
 from harness.results.history.exact import Difference, Exact, Figure, Lines
 from harness.results.history.key import KEY, UNIT, group, line, lineage
@@ -60,7 +61,7 @@ class Entry:
 @dataclass
 class History:
     """Every series of `nights`, judged night by night. Monitors are by host, metric, unit and
-    statistic; `exact` are the series without noise; `accepted` says until when the changes of a
+    statistic; `exact` are the series without noise; `acknowledged` says until when the changes of a
     series, and of all of its lineage, are its new normal. `sequences` are the trap sequences by
     their names, of which `wanted` are told; `unusual` are the series whose newest figures should
     be exact and are not, as they were the night before."""
@@ -69,7 +70,7 @@ class History:
     monitors: dict[Key, Monitor] = field(default_factory=dict)
     exact: Lines = field(default_factory=Lines)
     context: dict[Key, Series] = field(default_factory=dict)
-    accepted: dict[Key, pd.Timestamp] = field(default_factory=dict)
+    acknowledged: dict[Key, pd.Timestamp] = field(default_factory=dict)
     sequences: Mapping[str, Exits] = field(default_factory=dict)
     unusual: list[Key] = field(default_factory=list)
     _current: dict[Key, Key] = field(default_factory=dict)  # of each line, the newest series
@@ -79,10 +80,10 @@ class History:
     def of(
         cls,
         measured: pd.DataFrame,
-        accepted: Sequence[tuple[Mapping[str, str], pd.Timestamp]] = (),
+        acknowledged: Sequence[Acknowledgement] = (),
     ) -> "History":
         """The history in a frame of `harness.results.load`; rows by reason are left out. What is
-        `accepted` is said as `Archive.accepted` does.
+        `acknowledged` is what `Archive.acknowledged` says.
 
         A night's value is the median of the repetitions that the playbook asked for, its second
         one that of what was measured again. Exact ones must all be equal.
@@ -91,9 +92,10 @@ class History:
         for night in history._nights(measured):
             history._look(night)
             history._decide(night.again)
-        for names, until in accepted:
-            key = lineage(tuple(names.get(name, "") for name in KEY))
-            history.accepted[key] = max(until, history.accepted.get(key, until))
+        for each in acknowledged:
+            key = lineage(tuple(each.series.get(name, "") for name in KEY))
+            known = history.acknowledged.get(key, each.until)
+            history.acknowledged[key] = max(each.until, known)
         return history
 
     def look(self, measured: pd.DataFrame) -> None:
@@ -174,8 +176,8 @@ class History:
         )
 
     def alarm(self, entry: Entry) -> Change | None:
-        """The oldest change of a series for the worse that lasts, and that nobody accepted."""
-        until, level = self.accepted.get(lineage(entry.key)), entry.series.level
+        """The oldest change of a series for the worse that lasts, and that nobody acknowledged."""
+        until, level = self.acknowledged.get(lineage(entry.key)), entry.series.level
         for change in entry.alarming:
             known = until is not None and self.nights[change.called].started <= until
             if worse(change) and not known:

@@ -1,103 +1,128 @@
 # SPDX-License-Identifier: MIT
 """history.html: a chart per host, benchmark and configuration, every night linked to its run."""
 
-import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import cycle, pairwise
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-import matplotlib.dates as mdates
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from markupsafe import Markup, escape
 
 from harness.cache import write_atomically
-from harness.model.application import applications
-from harness.model.measurement import Metric
-from harness.results.chart import svg
 from harness.results.history import verdicts
-from harness.results.history.changes import LEARNING, Change, Key, Series
+from harness.results.history.acknowledgement import Acknowledgement
+from harness.results.history.changes import LEARNING, Change, Key
 from harness.results.history.exact import Difference, Exact
 from harness.results.history.key import KEY, lineage, may_be_exact
-from harness.results.history.nights import Entry, History, Night, worse
+from harness.results.history.nights import History, Night, worse
+from harness.results.history.picture import SIGMAS, Panel, picture
 from harness.results.history.verdicts import change_in_words
+from harness.results.rendering import rendered
 from harness.results.tables import records
 
-_LEVEL, _BAND = "#222222", "#e6e2d8"
-_WORSE, _BETTER = "#b04a4a", "#5b9a5b"
-_SIGMAS = 2  # of the band
-_POINTS = ("#2f6f9f", "#b07a2a", "#8a5a9a", "#4aa3a3", "#7a7a2a", "#666666")  # of a panel's series
 _SHOWN = 12  # series of a panel that the text lists
 _OF_A_PANEL = ("metric", "level", "unit", "statistic", "subject")  # the rest names the chart
 _OF_A_LINE = (*_OF_A_PANEL, "L0", "L1", "microbench", "kernel")
-# Only what is known goes into a chart.
-_KNOWN = {
-    *Metric,
-    "instructions",
-    "cycles",
-    "ticks",
-    "exits",
-    "exits per second",
-    "CPUs",
-    "L0",
-    "L1",
-    "L2",
-    *(each.unit for each in applications().values()),
-}
 
 
-@dataclass(frozen=True)
-class _Panel:
-    """One metric of a cell: a series, or one for each subject if its figures are exact. `key` is
-    the first one's."""
-
-    key: Key
-    entries: list[Entry]
-
-    def colored(self) -> Iterator[tuple[Entry, str]]:
-        """Each with the color of its points."""
-        return zip(self.entries, cycle(_POINTS), strict=False)
-
-
-def write(history: History, folders: dict[str, str], file: Path) -> None:
+def write(
+    history: History,
+    folders: dict[str, str],
+    acknowledged: Sequence[Acknowledgement],
+    file: Path,
+) -> None:
     """Write the page; `folders` are the run folders by run, of which those that are there are
-    linked. All names come from run folders, maybe others': they only go through the template,
-    which escapes them, never into a chart."""
+    linked. All names come from run folders, maybe others': they go through the template, which
+    escapes them, and of charts only into what is escaped there."""
     links = {run_id: _link(Path(folder), file) for run_id, folder in folders.items()}
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.results"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
+    kernels = _kernels(history, folders, links, file)
     judged = verdicts.table(history)
     keys = [entry.key for entry in history.entries()]
     apart = dict(zip(keys, verdicts.distinguished(judged), strict=True))
-    text = environment.get_template("history.html.j2").render(
+    cells = _cells(history, links, apart)
+    text = rendered(
+        "history.html.j2",
         nights=history.nights,
+        links=links,
         learning=LEARNING,
-        sigmas=_SIGMAS,
+        sigmas=SIGMAS,
         alarms=records(judged[judged["verdict"] == verdicts.Verdict.REGRESSED]),
+        acknowledged=acknowledged,
         changes=[_described(history, change, links, apart) for change in history.changes()],
         floors=records(verdicts.noise_floors(judged)),
-        cells=_cells(history, links, apart),
+        cells=cells,
+        choices={
+            name: sorted({cell[name] for cell in cells})
+            for name in ("host", "benchmark", "configuration")
+        },
+        kernels=kernels.values(),
+        linked=_linker(kernels),
+        booted={night.run_id: _booted(night) for night in history.nights},
     )
     write_atomically(file, text)
 
 
-def _link(folder: Path, file: Path) -> str:
-    """Where the report of a run lies as seen from the page; empty if it does not."""
-    if not (folder / "report.html").is_file():
+def _link(folder: Path, file: Path, name: str = "report.html") -> str:
+    """Where the file `name` of a run lies as seen from the page; empty if it does not."""
+    if not (folder / name).is_file():
         return ""
     way = os.path.relpath(folder.resolve(), file.resolve().parent)
     # "./" keeps a name like "javascript:…" from being taken for a scheme.
-    return "./" + "/".join(quote(part, safe="") for part in Path(way).parts) + "/report.html"
+    return "./" + "/".join(quote(part, safe="") for part in Path(way).parts) + f"/{name}"
+
+
+@dataclass
+class _Kernel:
+    """A kernel that was measured: where the page tells of it, the levels that booted it, and the
+    runs that did."""
+
+    anchor: str
+    version: str
+    key: str
+    metadata: str = ""
+    levels: dict[str, None] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
+
+
+def _kernels(
+    history: History, folders: dict[str, str], links: dict[str, str], file: Path
+) -> dict[str, _Kernel]:
+    """By `version/key`, those first that were measured last."""
+    found: dict[str, _Kernel] = {}
+    for night in reversed(history.nights):
+        for level, name in _booted(night).items():
+            version, _, key = name.partition("/")
+            kernel = found.setdefault(name, _Kernel(f"kernel-{len(found) + 1}", version, key))
+            kernel.levels[level] = None
+            if night.run_id not in kernel.runs:
+                kernel.runs.append(night.run_id)
+            if not kernel.metadata and night.run_id in folders:
+                kernel.metadata = _link(Path(folders[night.run_id]), file, "metadata.json")
+    return found
+
+
+def _booted(night: Night) -> dict[str, str]:
+    """`version/key` of the kernels of a run, by level."""
+    parts = (part.partition(": ") for part in night.facts["kernels"].split("; "))
+    return {level: name.replace(" ", "/", 1) for level, _, name in parts if " " in name}
+
+
+def _linker(kernels: dict[str, _Kernel]) -> Callable[[str], Markup]:
+    """Makes of text a piece of the page, in which each kernel leads to what is told of it."""
+
+    def linked(text: str) -> Markup:
+        parts = [
+            Markup('<a href="#{}">{}</a>').format(kernels[part].anchor, part)
+            if part in kernels
+            else escape(part)
+            for part in re.split(r"([\s=]+)", text)
+        ]
+        return Markup("").join(parts)
+
+    return linked
 
 
 def _described(
@@ -127,9 +152,9 @@ def _described(
 
 
 def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> list[dict[str, Any]]:
-    """Per host, benchmark, configuration and settings: a heading and the chart of its metrics.
+    """Per host, benchmark, configuration and settings: a heading and a chart for each metric.
     Exact series of several subjects are in one chart."""
-    panels: dict[tuple[str, ...], dict[tuple[str, ...], _Panel]] = {}
+    panels: dict[tuple[str, ...], dict[tuple[str, ...], Panel]] = {}
     for entry in history.entries():
         named = dict(zip(KEY, lineage(entry.key), strict=True))
         metric = tuple(named[name] for name in _OF_A_PANEL if name != "subject")
@@ -139,7 +164,7 @@ def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> li
             named["configuration"],
             *(value for name, value in named.items() if name not in _OF_A_PANEL),
         )
-        mine = panels.setdefault(cell, {}).setdefault(metric, _Panel(entry.key, []))
+        mine = panels.setdefault(cell, {}).setdefault(metric, Panel(entry.key, []))
         mine.entries.append(entry)
     return [
         {
@@ -149,13 +174,16 @@ def _cells(history: History, links: dict[str, str], apart: dict[Key, str]) -> li
             "of": _heading(list(mine.values()), apart),
             "rows": [row for panel in mine.values() for row in _rows(panel, apart)],
             "anchor": f"series-{number}",
-            "chart": svg(_figure(history.nights, list(mine.values()), links)),
+            "charts": [
+                picture(history.nights, panel, lambda run_id: links.get(run_id, ""))
+                for panel in mine.values()
+            ],
         }
         for number, (cell, mine) in enumerate(sorted(panels.items()), 1)
     ]
 
 
-def _heading(panels: Sequence[_Panel], apart: dict[Key, str]) -> str:
+def _heading(panels: Sequence[Panel], apart: dict[Key, str]) -> str:
     """What tells a chart from others of the same host, benchmark and configuration."""
     several = all(may_be_exact(panel.key) for panel in panels)
     own = _OF_A_LINE if several else _OF_A_PANEL
@@ -163,90 +191,23 @@ def _heading(panels: Sequence[_Panel], apart: dict[Key, str]) -> str:
     return " ".join(mark for mark in marks if mark.partition("=")[0] not in own)
 
 
-def _rows(panel: _Panel, apart: dict[Key, str]) -> list[dict[str, Any]]:
+def _rows(panel: Panel, apart: dict[Key, str]) -> list[dict[str, Any]]:
     """A line of text for each series, the newest first."""
     several = len(panel.entries) > 1
-    newest = sorted(panel.colored(), key=lambda each: -each[0].series.nights[-1])
+    newest = sorted(panel.looks(), key=lambda each: -each[0].series.nights[-1])
     return [
         {
             **dict(zip(KEY, entry.key, strict=True)),
-            "color": color if several else "",
+            "color": look.color if several else "",
+            "mark": _MARKS[look.marker],
             "of": apart[entry.key] if several else "",
             "exact": isinstance(entry.series, Exact),
             "median": entry.series.level,
             "noise": entry.noise,
             "runs": len(set(entry.series.nights)),
         }
-        for entry, color in newest[:_SHOWN]
+        for entry, look in newest[:_SHOWN]
     ]
 
 
-def _figure(nights: Sequence[Night], panels: Sequence[_Panel], links: dict[str, str]) -> Figure:
-    drawn = Figure(figsize=(5.5 * max(2, len(panels)), 2.6), layout="constrained")
-    for axes, panel in zip(
-        drawn.subplots(1, max(2, len(panels)), squeeze=False)[0], panels, strict=False
-    ):
-        _draw(axes, nights, panel, links)
-    for axes in drawn.axes[len(panels) :]:
-        axes.set_visible(False)
-    return drawn
-
-
-def _draw(axes: Axes, nights: Sequence[Night], panel: _Panel, links: dict[str, str]) -> None:
-    """Nights as points that lead to their runs, what joins them, and changes."""
-    days = [
-        float(mdates.date2num(night.started))  # type: ignore[no-untyped-call]
-        for night in nights
-    ]
-    for entry, color in panel.colored():
-        series = entry.series
-        dates = [days[number] for number in series.nights]
-        if isinstance(series, Exact):
-            axes.plot(dates, series.values, color=color, linewidth=0.8)
-        else:
-            _draw_regimes(axes, dates, series, entry.noise)
-        points = axes.scatter(dates, series.values, s=12, color=color, zorder=3)
-        points.set_urls([links.get(nights[number].run_id) or None for number in series.nights])
-        for change in entry.changes:
-            _mark(axes, days[change.start], change)
-    named = dict(zip(KEY, panel.key, strict=True))
-    metric, whose, unit = (
-        named[name] if named[name] in _KNOWN else "" for name in ("metric", "level", "unit")
-    )
-    what = f"{metric} of {whose}" if whose else metric
-    axes.set_ylabel(f"{what} ({unit})" if metric and unit else "", fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.ticklabel_format(axis="y", useOffset=False)
-    locator = mdates.AutoDateLocator()  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _draw_regimes(axes: Axes, dates: Sequence[float], series: Series, sigma: float) -> None:
-    """Regimes as lines in their noise."""
-    for start, end in pairwise([*series.starts, len(series.values)]):
-        level = float(pd.Series(series.values[start:end]).median())
-        reach = _SIGMAS * sigma * max(abs(level), 1.0)
-        span = [dates[start], dates[end - 1]]
-        axes.fill_between(span, level - reach, level + reach, color=_BAND, linewidth=0)
-        axes.plot(span, [level, level], color=_LEVEL, linewidth=0.8)
-
-
-def _mark(axes: Axes, day: float, change: Change) -> None:
-    """A line where a change began."""
-    if isinstance(change, Difference):
-        text = f"{change.after - change.before:+,.6g}" if change.after != change.before else ""
-    else:
-        text = f"{change.effect:+.1%}" if math.isfinite(change.effect) else ""
-    color = _WORSE if worse(change) else _BETTER
-    axes.axvline(day, color=color, linewidth=1.2)
-    axes.annotate(
-        text,
-        (day, 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(3, 2),
-        textcoords="offset points",
-        color=color,
-        fontsize=8,
-    )
+_MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}

@@ -23,7 +23,7 @@ class Verdict(StrEnum):
     LEARNING = "learning"  # not enough nights yet
     STEADY = "steady"
     SUSPICIOUS = "suspicious"  # looks changed; not certain
-    REGRESSED = "regressed"  # changed for the worse, for certain, and nobody has accepted it
+    REGRESSED = "regressed"  # changed for the worse, for certain, and nobody has acknowledged it
     IMPROVED = "improved"  # for certain, in this run
     CHANGED = "changed"  # in this run: another sequence of as many traps
     UNUSUAL = "unusual"  # should be exact and is not; as noise it has not enough nights yet

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""Who uses the harness."""
+
+import getpass
+
+from harness.errors import HarnessError
+from harness.process import run
+
+
+def myself() -> str:
+    """The user's name as git knows it, or else the login name."""
+    try:
+        name = run(["git", "config", "user.name"], timeout=60).strip()
+    except (HarnessError, OSError):
+        name = ""
+    return name or getpass.getuser()
