@@ -81,6 +81,17 @@ class Inches(click.ParamType[float]):
         return inches
 
 
+class Origin(click.ParamType[str]):
+    """A name as KCIDB gives it to those who report."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch("[a-z0-9_]+", str(value)):
+            self.fail(f"{value!r} is no name of small letters, digits and _", param, ctx)
+        return str(value)
+
+
 RUNS = Path("runs")
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print for machines.")

@@ -16,6 +16,7 @@ from harness.cli.options import (
     Command,
     Group,
     Inches,
+    Origin,
     print_json,
 )
 from harness.errors import HarnessError, UserError
@@ -139,15 +140,51 @@ def runs(doomed: tuple[str, ...], as_json: bool) -> None:
 @click.group(cls=Group, invoke_without_command=True)
 @DATABASE
 @click.option("--only", **PARTS, help="A part: host=…,benchmark=…,metric=cost")
+@click.option(
+    "--export",
+    type=click.Choice(["otava", "kcidb"]),
+    help="Write it for Apache Otava (a folder of CSV files) or KCIDB (JSON) instead.",
+)
+@click.option(
+    "--output",
+    type=Path,
+    metavar="PATH",
+    help="Of what is exported; default runs/otava or runs/kcidb.json.",
+)
+@click.option(
+    "--origin",
+    type=Origin(),
+    default="neve",
+    show_default=True,
+    metavar="NAME",
+    help="Who reports to KCIDB.",
+)
 @AS_JSON
 @click.pass_context
-def history(context: click.Context, database: str | None, only: str | None, as_json: bool) -> None:
+def history(
+    context: click.Context,
+    database: str | None,
+    only: str | None,
+    export: str | None,
+    output: Path | None,
+    origin: str,
+    as_json: bool,
+) -> None:
     """Show every series: its last value, its noise, and whether it has changed."""
     context.obj = database
     if context.invoked_subcommand:
         return
     from harness.commands import history as commands
 
+    if export:
+        written = commands.export(database, RUNS, export, only, origin, output)
+        if as_json:
+            print_json({"written": str(written)})
+        elif not is_special(written):
+            click.echo(written)
+        return
+    if output:
+        raise UserError("--output needs --export")
     table = commands.table(database, RUNS, only)
     if as_json:
         print_json(json.loads(table.to_json(orient="records")))
@@ -157,18 +194,24 @@ def history(context: click.Context, database: str | None, only: str | None, as_j
 
 @history.command("import")
 @click.argument("runs", nargs=-1, type=Path)
+@AS_JSON
 @click.pass_obj
-def history_import(database: str | None, runs: tuple[Path, ...]) -> None:
+def history_import(database: str | None, runs: tuple[Path, ...], as_json: bool) -> None:
     """Take run folders, or all in a folder (default ./runs), into the history."""
     from harness.commands import history as commands
 
-    refused = 0
+    entries, refused = [], False
     for folder, outcome in commands.import_runs(database, RUNS, runs or (RUNS,)):
         if isinstance(outcome, HarnessError):
-            refused += 1
+            refused = True
             click.echo(f"neve: {outcome}", err=True)
+            entries.append({"run": folder.name, "error": str(outcome)})
         else:
-            click.echo(f"{folder.name}  {outcome}")
+            entries.append({"run": folder.name, "outcome": str(outcome)})
+            if not as_json:
+                click.echo(f"{folder.name}  {outcome}")
+    if as_json:
+        print_json(entries)
     if refused:
         sys.exit(UserError.exit_code)
 
@@ -201,13 +244,18 @@ def history_acknowledge(
 
 @history.command("report")
 @click.option("--output", type=Path, default=RUNS / "history.html", show_default=True)
+@AS_JSON
 @click.pass_obj
-def history_report(database: str | None, output: Path) -> None:
-    """Write the history page: a chart per host, benchmark and configuration."""
+def history_report(database: str | None, output: Path, as_json: bool) -> None:
+    """Write the history page: charts by host, benchmark and configuration."""
     from harness.commands import history as commands
 
     written = commands.write_page(database, RUNS, output)
-    if not is_special(output):  # /dev/stdout has the page
+    if is_special(output):  # /dev/stdout has the page
+        return
+    if as_json:
+        print_json({"written": str(written)})
+    else:
         click.echo(written)
 
 

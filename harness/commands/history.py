@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`neve history`, and what `neve run` asks of it."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.cache import write_atomically
 from harness.errors import UserError
 from harness.model.metadata import Change
 from harness.model.playbook import Benchmark, Cell, Configuration, Playbook, selection
@@ -170,6 +172,31 @@ def write_page(database: str | None, runs: Path, file: Path) -> Path:
     links = {str(run): str(path) for run, path in folders.items()}
     page.write(history, links, acknowledged, file)
     return file
+
+
+def export(
+    database: str | None,
+    runs: Path,
+    kind: str,
+    only: str | None,
+    origin: str,
+    output: Path | None,
+) -> Path:
+    """Write what `only` selects for another system, of which `kind` says which: a folder for
+    "otava", a file for "kcidb". Raises UserError if nothing is selected."""
+    from harness.results.history import export as exports
+
+    with _archive(database, runs, writable=False) as archive:
+        measured = _selected(archive.load(reasons=False).astype({"gic": str}), only)
+    if kind == "kcidb":
+        file = output or runs / "kcidb.json"
+        write_atomically(file, json.dumps(exports.kcidb(measured, origin), indent=1) + "\n")
+        return file
+    folder = output or runs / "otava"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in exports.otava(History.of(measured)).items():
+        write_atomically(folder / name, text)
+    return folder
 
 
 def probe(database: str | None, runs: Path) -> None:
