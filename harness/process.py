@@ -3,6 +3,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import HarnessError, InfrastructureError, MissingToolError, UserError
+from harness.verbosity import PROGRAMS, tell
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE")
 # apt takes them in small letters only.
@@ -93,11 +95,14 @@ def run(
     log: Path | None = None,
     stdin: bytes | None = None,
     timeout: float | None = None,
+    private: bool = False,
 ) -> str:
-    """Run `argv`, return its standard output; with `log`, both outputs are appended there.
+    """Run `argv`, return its standard output; with `log`, both outputs are appended there. The
+    arguments of one that is `private` may be secrets: -v does not tell them.
 
     Raises ProcessError with the last lines, and OSError's meaning for a full disk.
     """
+    tell(f"{argv[0]} …" if private else shlex.join(argv), PROGRAMS)
     try:
         if log is None:
             status, written, said = _communicate(

@@ -18,6 +18,7 @@ from rich.text import Text
 from harness.amounts import duration
 from harness.stages import Stages
 from harness.times import Span
+from harness.verbosity import PROGRAMS, verbosity
 
 _LONG = 10.0  # seconds after which a log says what is under way
 _WIDTH = 24
@@ -48,13 +49,14 @@ class Progress(Stages):
     that it went well, in seconds."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stderr, highlight=False)
+        said = verbosity()
+        self.console = console or Console(file=sys.stderr, highlight=False, quiet=said < 0)
         self.durations: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.whole = _Whole()
         self._expected: Callable[[str], Span | None] = lambda _name: None
-        # Without colours there is no cursor that moves, either.
-        live = self.console.is_terminal and "NO_COLOR" not in os.environ
+        # Without colours there is no cursor that moves, either; lines of -v would tear bars.
+        live = self.console.is_terminal and "NO_COLOR" not in os.environ and said < PROGRAMS
         self._display: _Bars | _Lines = _Bars(self.console) if live else _Lines(self._print)
 
     def expect(self, stage: Callable[[str], Span | None], whole: float | None) -> None:

@@ -33,5 +33,7 @@ def _own_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
         (tmp_path / "home").mkdir()
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         monkeypatch.setenv("NEVE_CACHE", str(tmp_path / "cache"))
-        monkeypatch.delenv("NEVE_QEMU", raising=False)
+        for name in ("NEVE_QEMU", "NEVE_CONFIG", "XDG_CONFIG_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("NEVE_VERBOSITY", "")  # which -v sets: it is as it was afterwards
     yield

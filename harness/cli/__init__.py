@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 
 from harness import __version__
+from harness.cli import defaults
+from harness.cli.begin import completion, init
 from harness.cli.experiments import ab, bisect, matrix
 from harness.cli.kernels import kernel
 from harness.cli.lab import deploy, doctor, undeploy
@@ -28,8 +30,13 @@ __all__ = ["cache", "cli", "history", "kernel", "main"]
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def cli() -> None:
-    """Measure nested virtualization on ARM: on QEMU TCG, or on a server over SSH."""
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Measure nested virtualization on ARM: on QEMU TCG, or on a server over SSH.
+
+    Defaults of your own are read from ~/.config/neve/config.yaml, or from $NEVE_CONFIG.
+    """
+    defaults.apply(context)
 
 
 for _command in (
@@ -49,6 +56,8 @@ for _command in (
     undeploy,
     schema,
     doctor,
+    init,
+    completion,
 ):
     cli.add_command(_command)
 

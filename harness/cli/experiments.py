@@ -8,10 +8,14 @@ import click
 from harness.cli.options import (
     AS_JSON,
     DATABASE,
+    FILE,
     HOST,
     INVENTORY,
     KERNELS,
     ONLY,
+    PLAYBOOK,
+    PLAYBOOK_OR_FALLBACK,
+    RESUME,
     RUNS,
     WAIT,
     Command,
@@ -22,7 +26,7 @@ from harness.cli.options import (
 @click.command(cls=Command)
 @click.argument("before")
 @click.argument("after")
-@click.argument("playbook", type=Path, default=Path("fallback.yaml"))
+@PLAYBOOK_OR_FALLBACK
 @click.option(
     "--vary",
     type=click.Choice(["kernel", "l0", "l1", "l2", "vmm", "cpu", "gic", "config"]),
@@ -50,7 +54,7 @@ from harness.cli.options import (
 @INVENTORY
 @KERNELS
 @WAIT
-@click.option("--resume", metavar="RUN", help="Go on with one that was cut off.")
+@RESUME
 @AS_JSON
 def ab(
     before: str,
@@ -89,7 +93,7 @@ def ab(
 @click.command(cls=Command)
 @click.argument("good", required=False)
 @click.argument("bad", required=False)
-@click.argument("playbook", type=Path, default=Path("fallback.yaml"))
+@PLAYBOOK_OR_FALLBACK
 @click.option(
     "--level",
     "levels",
@@ -113,10 +117,10 @@ def ab(
 @KERNELS
 @WAIT
 @click.option(
-    "--payload", type=Path, help="Boot this flat arm64 image, or readback: payload/… passes."
+    "--payload", type=FILE, help="Boot this flat arm64 image, or readback: payload/… passes."
 )
 @click.option("--payload-arguments", default="", help="Its command line.")
-@click.option("--resume", metavar="RUN", help="Go on with one that was cut off.")
+@RESUME
 @AS_JSON
 def bisect(
     good: str | None,
@@ -167,7 +171,7 @@ def bisect(
 
 
 @click.command(cls=Command)
-@click.argument("playbook", type=Path)
+@PLAYBOOK
 @click.option(
     "--kernel",
     "kernels",

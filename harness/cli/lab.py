@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from harness.cli import words
 from harness.cli.options import (
     AS_JSON,
+    FILE,
     HOST,
     HOSTS,
     INVENTORY,
@@ -19,12 +21,13 @@ from harness.errors import together
 
 
 @click.command(cls=Command)
-@click.argument("inventory", type=Path)
+@click.argument("inventory", type=FILE)
 @HOSTS
 @click.option(
     "--playbook",
     "playbooks",
-    type=Path,
+    type=FILE,
+    shell_complete=words.playbooks,
     multiple=True,
     help="Send what this one boots; may be given more than once.",
 )
@@ -53,7 +56,7 @@ def deploy(
 
 
 @click.command(cls=Command)
-@click.argument("inventory", type=Path, required=False)
+@click.argument("inventory", type=FILE, required=False)
 @click.option(
     "--host",
     "hosts",
@@ -62,12 +65,15 @@ def deploy(
     help="Only this one; without INVENTORY also user@address[:port].",
 )
 @WAIT
-def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float) -> None:
+@AS_JSON
+def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float, as_json: bool) -> None:
     """Remove all that is ours from the servers of INVENTORY (default ./lab.yaml), or from a host at
     an address."""
     from harness.commands import deploy as commands
 
     errors = commands.undeploy_all(inventory, hosts, wait)
+    if as_json:
+        print_json({"errors": [str(error) for error in errors]})
     if errors:
         raise together(errors)
 

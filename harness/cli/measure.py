@@ -7,13 +7,17 @@ from pathlib import Path
 
 import click
 
+from harness.cli import words
 from harness.cli.options import (
     AS_JSON,
     DATABASE,
+    FILE,
     HOST,
     INVENTORY,
     KERNELS,
     ONLY,
+    PLAYBOOK,
+    RESUME,
     RUNS,
     WAIT,
     Command,
@@ -31,7 +35,7 @@ _PLAYBOOK = (
 
 
 @click.command(cls=Command, epilog=_PLAYBOOK)
-@click.argument("playbook", type=Path)
+@PLAYBOOK
 @ONLY
 @HOST
 @INVENTORY
@@ -66,13 +70,13 @@ def plan(
 
 
 @click.command(cls=Command, epilog=_PLAYBOOK)
-@click.argument("playbook", type=Path)
+@PLAYBOOK
 @ONLY
 @HOST
 @INVENTORY
 @KERNELS
 @WAIT
-@click.option("--resume", metavar="RUN", help="Go on with a run that was cut off.")
+@RESUME
 @click.option("--scheduler", metavar="URL", help="Run on the Dask workers of this scheduler.")
 @click.option(
     "--check/--no-check",
@@ -84,7 +88,7 @@ def plan(
 )
 @DATABASE
 @click.option(
-    "--payload", type=Path, help="Boot this flat arm64 image, or readback, in place of benchmarks."
+    "--payload", type=FILE, help="Boot this flat arm64 image, or readback, in place of benchmarks."
 )
 @click.option("--payload-arguments", default="", help="Its command line.")
 @click.option(
@@ -140,7 +144,9 @@ def run(
 @click.command(cls=Command)
 @click.option("--level", type=click.Choice(["l0", "l1", "l2"]), required=True)
 @click.option("--command", "-c", help="Run this and leave, with its exit status.")
-@click.option("--playbook", type=Path, default=None, help="Whose host and kernels to use.")
+@click.option(
+    "--playbook", type=FILE, shell_complete=words.playbooks, help="Whose host and kernels to use."
+)
 @ONLY
 @HOST
 @INVENTORY

@@ -10,10 +10,42 @@ from typing import Any
 
 import click
 
+from harness.cli import words
+from harness.verbosity import QUIET, set_verbosity
+
+
+def _loudness(_context: click.Context, option: click.Parameter, times: int) -> None:
+    if times:
+        set_verbosity(QUIET if option.name == "quiet" else times)
+
+
+def _verbosity() -> list[click.Option]:
+    """Each command has them, and each group."""
+    return [
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_loudness,
+            help="Say which programs are run; twice: and which commands on hosts.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            count=True,
+            expose_value=False,
+            callback=_loudness,
+            help="Say nothing but results and errors.",
+        ),
+    ]
+
 
 class Command(click.Command):
     """Takes nothing that is given but empty: a shell variable that is not set would otherwise
     count as the option's default, and run everything."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.params += _verbosity()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(list(args))
@@ -94,13 +126,27 @@ class Origin(click.ParamType[str]):
 
 RUNS = Path("runs")
 
+# Files are completed by the shell; whether they are there is for those to say who read them.
+FILE = click.Path(path_type=Path, readable=False)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
 PARTS: dict[str, Any] = {  # given more than once, what each names belongs to the part
     "metavar": "K=V,…",
     "multiple": True,
     "callback": lambda _context, _option, parts: ",".join(parts) or None,
 }
-ONLY = click.option("--only", **PARTS, help="Run a part: configuration=vm,benchmark=…")
+ONLY = click.option(
+    "--only", **PARTS, help="Run a part: configuration=vm,benchmark=…", shell_complete=words.parts
+)
+PLAYBOOK = click.argument("playbook", type=FILE, shell_complete=words.playbooks)
+PLAYBOOK_OR_FALLBACK = click.argument(
+    "playbook", type=FILE, shell_complete=words.playbooks, default=Path("fallback.yaml")
+)
+RESUME = click.option(
+    "--resume",
+    metavar="RUN",
+    shell_complete=words.runs,
+    help="Go on with one that was cut off.",
+)
 DATABASE = click.option(
     "--database",
     metavar="URL",
@@ -110,11 +156,20 @@ HOST = click.option(
     "--host",
     metavar="H",
     help="A host of the playbook or of the inventory, or user@address[:port].",
+    shell_complete=words.hosts,
 )
-HOSTS = click.option("--host", "hosts", multiple=True, metavar="H", help="Only this one.")
+HOSTS = click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="H",
+    help="Only this one.",
+    shell_complete=words.hosts,
+)
 INVENTORY = click.option(
     "--inventory",
-    type=Path,
+    type=FILE,
+    is_eager=True,  # so that hosts of it can be completed
     metavar="FILE",
     help="Servers by name; default ./lab.yaml, if it is there.",
 )

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from harness.cache import is_special
+from harness.cli import words
 from harness.cli.options import (
     AS_JSON,
     DATABASE,
+    FILE,
     PARTS,
     RUNS,
     Command,
@@ -23,7 +25,7 @@ from harness.errors import HarnessError, UserError
 
 
 @click.command(cls=Command)
-@click.argument("names", metavar="[RUN]…", nargs=-1)
+@click.argument("names", metavar="[RUN]…", nargs=-1, shell_complete=words.runs)
 @click.option("--table", type=click.Choice(["markdown", "csv", "latex"]), help="Print it alone.")
 @click.option("--figure", type=click.Choice(["svg", "pdf", "png"]), help="Write a picture alone.")
 @click.option(
@@ -34,7 +36,7 @@ from harness.errors import HarnessError, UserError
 )
 @click.option(
     "--output",
-    type=Path,
+    type=FILE,
     metavar="PATH",
     help="Of the picture, or the folder of a report of several runs; default in ./runs.",
 )
@@ -86,8 +88,8 @@ def _report(name: str, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("before", metavar="RUN")
-@click.argument("after", metavar="RUN")
+@click.argument("before", metavar="RUN", shell_complete=words.runs)
+@click.argument("after", metavar="RUN", shell_complete=words.runs)
 @AS_JSON
 def compare(before: str, after: str, as_json: bool) -> None:
     """Compare two runs: medians in per cent, exact figures by equality, with what is new and what
@@ -113,6 +115,7 @@ def compare(before: str, after: str, as_json: bool) -> None:
     "doomed",
     multiple=True,
     metavar="RUN",
+    shell_complete=words.runs,
     help="Remove its folder; may be given more than once. The history keeps its figures.",
 )
 @AS_JSON
@@ -147,7 +150,7 @@ def runs(doomed: tuple[str, ...], as_json: bool) -> None:
 )
 @click.option(
     "--output",
-    type=Path,
+    type=FILE,
     metavar="PATH",
     help="Of what is exported; default runs/otava or runs/kcidb.json.",
 )
@@ -180,7 +183,7 @@ def history(
         written = commands.export(database, RUNS, export, only, origin, output)
         if as_json:
             print_json({"written": str(written)})
-        elif not is_special(written):
+        elif written.is_dir() or not is_special(written):
             click.echo(written)
         return
     if output:
@@ -193,7 +196,7 @@ def history(
 
 
 @history.command("import")
-@click.argument("runs", nargs=-1, type=Path)
+@click.argument("runs", nargs=-1, type=FILE)
 @AS_JSON
 @click.pass_obj
 def history_import(database: str | None, runs: tuple[Path, ...], as_json: bool) -> None:
@@ -243,7 +246,7 @@ def history_acknowledge(
 
 
 @history.command("report")
-@click.option("--output", type=Path, default=RUNS / "history.html", show_default=True)
+@click.option("--output", type=FILE, default=RUNS / "history.html", show_default=True)
 @AS_JSON
 @click.pass_obj
 def history_report(database: str | None, output: Path, as_json: bool) -> None:
@@ -260,10 +263,10 @@ def history_report(database: str | None, output: Path, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("name", type=click.Choice(["playbook", "inventory", "metadata", "cell"]))
+@click.argument("name", type=click.Choice(["playbook", "inventory", "config", "metadata", "cell"]))
 def schema(name: str) -> None:
-    """Print the JSON Schema of playbooks, inventories, a run's metadata.json, or a line (a cell)
-    of its cells.jsonl."""
+    """Print the JSON Schema of playbooks, inventories, a user's config.yaml, a run's metadata.json,
+    or a line (a cell) of its cells.jsonl."""
     from harness.model import schema as schemas
 
     click.echo(schemas.text(name), nl=False)

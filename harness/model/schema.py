@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from harness.model.cell import CellRecord
+from harness.model.defaults import Defaults
 from harness.model.inventory import Inventory
 from harness.model.metadata import Metadata
 from harness.model.playbook import Playbook
@@ -18,6 +19,7 @@ from harness.model.playbook import Playbook
 _MODELS: dict[str, tuple[TypeAdapter[Any], JsonSchemaMode]] = {
     "playbook": (TypeAdapter(Playbook), "validation"),
     "inventory": (TypeAdapter(Inventory), "validation"),
+    "config": (TypeAdapter(Defaults), "validation"),
     "metadata": (TypeAdapter(Metadata), "validation"),
     "cell": (TypeAdapter(CellRecord), "serialization"),  # which always has every key
 }
@@ -32,7 +34,8 @@ class _Generator(GenerateJsonSchema):
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The schema of a playbook, an inventory, metadata.json, or a line of cells.jsonl."""
+    """The schema of a playbook, an inventory, a user's defaults, metadata.json, or a line of
+    cells.jsonl."""
     model, mode = _MODELS[name]
     return {
         "$schema": _Generator.schema_dialect,

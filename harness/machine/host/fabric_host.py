@@ -20,6 +20,7 @@ from harness.machine.host.answer import Question, line
 from harness.machine.host.connection import SshConnection, refusal
 from harness.machine.host.protocol import Completed, Guard
 from harness.machine.host.sudo import Sudo
+from harness.verbosity import COMMANDS, tell
 
 # What goes wrong is raised, too: tracebacks of paramiko's threads help nobody.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -199,6 +200,7 @@ class FabricHost:
         self, command: str, *, timeout: float = 60, check: bool = True, root: bool = True
     ) -> Completed:
         self._require_connection()
+        tell(f"{self.name}: {command}", COMMANDS)
         end = time.monotonic() + timeout
         sudo = self._sudo if root else None
         question = Question(

@@ -274,7 +274,8 @@ class Server:
         except InfrastructureError as error:
             if not (self._gone and self._spec.power_cycle and _silent(error.__cause__)):
                 raise
-        run(shlex.split(self._spec.power_cycle), timeout=_POWER_SECONDS, env=lab_environment())
+        words, env = shlex.split(self._spec.power_cycle), lab_environment()
+        run(words, timeout=_POWER_SECONDS, env=env, private=True)
         return self._own_until(Deadline(self._spec.boot_seconds, "it after a power cycle"))
 
     def _own_until(self, deadline: Deadline) -> FabricHost:

@@ -119,9 +119,8 @@ def _fetched(host: str, environment: str | None, command: str | None) -> str:
         return found
     assert command is not None, "the model has checked it"
     try:
-        return run(shlex.split(command), timeout=_COMMAND_SECONDS, env=lab_environment()).rstrip(
-            "\n"
-        )
+        words, env = shlex.split(command), lab_environment()
+        return run(words, timeout=_COMMAND_SECONDS, env=env, private=True).rstrip("\n")
     except (ValueError, InfrastructureError) as error:
         said = error.complaint if isinstance(error, ProcessError) else ""
         raise UserError(f"host {host}: sudo's password: {command}: {said or error}") from error

@@ -71,8 +71,8 @@ def _table(history: History, values: dict[int, float]) -> str:
 
 
 def kcidb(measured: pd.DataFrame, origin: str) -> dict[str, Any]:
-    """All measurements in a frame of `harness.results.load` as a report in KCIDB's schema 5.3, said
-    by `origin`: a checkout for each version of Linux that was L0's, a build for each of its kernels,
+    """All measurements in a frame of `harness.results.load` as a report in KCIDB's schema 5.3, by
+    `origin`: a checkout for each version of Linux that was L0's, a build for each of its kernels,
     and a test, `DONE` with a number, for each figure. What has no known kernel is left out."""
     checkouts: dict[str, dict[str, Any]] = {}
     builds: dict[str, dict[str, Any]] = {}
