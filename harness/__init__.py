@@ -3,8 +3,6 @@
 
 import sys
 
-__version__ = "0.1.0"
-
 if sys.version_info < (3, 11):  # noqa: UP036 - such a Python stops here, and reads no further
     sys.stderr.write(
         "neve: Python 3.11 or newer is needed; this is " + sys.version.split()[0] + "\n"

@@ -1,16 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""Which harness this is: the release and, in a checkout, the commit."""
+"""Which harness this is: the release, which git tags name, and in a checkout the commit."""
 
-from harness import __version__
+from importlib.metadata import PackageNotFoundError, version
+
 from harness.errors import HarnessError
 from harness.paths import CHECKOUT
 from harness.process import run
+
+PACKAGE = "neve-harness"
+
+
+def release() -> str:
+    """`0.1.0`, or `0.2.dev12+g50ed1f3` of what is between releases; of a checkout, when it was
+    installed. `unknown` where nothing is installed."""
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def harness_version() -> str:
     """`0.1.0`, in a checkout `0.1.0 (50ed1f3a2b4c)`, with a + where files differ from that."""
     if CHECKOUT is None or not (CHECKOUT / ".git").exists():
-        return __version__
+        return release()
     try:
         said = run(
             [
@@ -26,5 +38,5 @@ def harness_version() -> str:
             timeout=60,
         )
     except (HarnessError, OSError):  # no git, or a checkout of somebody else's
-        return __version__
-    return f"{__version__} ({said.strip()})"
+        return release()
+    return f"{release().partition('+')[0]} ({said.strip()})"

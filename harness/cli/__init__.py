@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 
-from harness import __version__
 from harness.cli import defaults
 from harness.cli.begin import completion, init
 from harness.cli.experiments import ab, bisect, matrix
@@ -29,7 +28,7 @@ __all__ = ["cache", "cli", "history", "kernel", "main"]
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.version_option(package_name="neve-harness", prog_name="neve")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Measure nested virtualization on ARM: on QEMU TCG, or on a server over SSH.

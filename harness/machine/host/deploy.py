@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import __version__
 from harness.errors import InfrastructureError, UserError
 from harness.machine.host.fabric_host import FabricHost
 from harness.machine.host.folder import STATE
 from harness.machine.host.launch import OneShot
 from harness.machine.host.server import MARKER
 from harness.machine.host.tuning import RESTORE
+from harness.version import release
 
 # What may lie there before the marker does: an upload that was cut off, what a lock needs.
 _BEGINNINGS = {"boot", "files", "governors", "incoming", "lock", "tools"}
@@ -32,7 +32,7 @@ def deploy(host: FabricHost, files: Iterable[Path]) -> list[str]:
         host.put(file)
         if host.uploads > before:
             sent.append(file.name)
-    record = {"harness": __version__, "deployed": datetime.now(UTC).isoformat(timespec="seconds")}
+    record = {"harness": release(), "deployed": datetime.now(UTC).isoformat(timespec="seconds")}
     host.run(
         f"printf '%s\\n' {shlex.quote(json.dumps(record))} > {root}/.{MARKER} && "
         f"mv {root}/.{MARKER} {root}/{MARKER}"
