@@ -93,7 +93,7 @@ venv: system
 	@wanted="$$($(PYTHON) -c 'import sys; print(sys.version, sys.prefix)') $(CURDIR)" && \
 	wanted="$$wanted $$(cat requirements.lock pyproject.toml | sha256sum)" && \
 	if [ "$$wanted" != "$$(cat $(VENV)/.installed 2>/dev/null)" ]; then \
-		set -e; echo "Installing Python packages into $(VENV)"; rm -rf $(VENV); \
+		set -e; echo "Installing Python packages into $(VENV)"; rm -rf $(VENV) *.egg-info; \
 		$(PYTHON) -m venv $(VENV); \
 		$(PIP) --require-hashes -r requirements.lock; \
 		$(PIP) --no-deps --no-build-isolation -e .; \
@@ -113,6 +113,7 @@ lock: venv
 dist: venv
 	rm -rf dist
 	$(VENV)/bin/python -m build --no-isolation --outdir dist .
+	rm -rf *.egg-info  # Python would take its version for that of the checkout
 	NEVE_DIST=$(CURDIR)/dist $(VENV)/bin/pytest tests/integration/test_wheel.py
 
 # Manual pages of all commands in build/man: man build/man/neve-run.1
