@@ -131,12 +131,13 @@ def run(
     )
     from harness.commands.run import conclusion, require_success
     from harness.commands.run import run as run_setup
+    from harness.results.report import told
 
     folder = run_setup(RUNS, setup, resume, scheduler, check=check, database=database, wait=wait)
     if as_json:
         print_json(conclusion(folder))
     else:
-        click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
+        click.echo(told(folder.path))
         click.echo(f"report: {folder.path / 'report.html'}")
     require_success(folder)
 

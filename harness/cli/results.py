@@ -77,12 +77,13 @@ def report(
 
 def _report(name: str, as_json: bool) -> None:
     from harness.commands.report import reported
+    from harness.results.report import told
 
     with reported(RUNS, name) as (folder, table):
         if as_json:
             print_json(json.loads(table.to_json(orient="records")))
         else:
-            click.echo((folder.path / "report.md").read_text(encoding="utf-8"))
+            click.echo(told(folder.path))
     if not folder.path.exists():
         click.echo("neve: the run's folder can only be read, so nothing was written", err=True)
 

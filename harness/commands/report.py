@@ -66,8 +66,7 @@ def together(runs: Path, names: Sequence[str], output: Path | None) -> Together:
         for label, run in measured.items()
         for row in json.loads(run.summary.to_json(orient="records"))
     ]
-    text = (folder / "report.md").read_text(encoding="utf-8")
-    return Together(text, folder / "report.html", rows)
+    return Together(report.told(folder), folder / "report.html", rows)
 
 
 def tabulated(runs: Path, names: Sequence[str], kind: str) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """report.md, report.html and junit.xml out of a run folder."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ def write(folder: RunFolder) -> pd.DataFrame:
         drawing.pictures(panels),
     )
     return measured.summary
+
+
+def told(folder: Path) -> str:
+    """report.md in `folder` as a terminal shows it: without the command lines, which are long."""
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    lines = re.sub(r"^### Command lines\n.*?(?=^##? |\Z)", "", text, flags=re.M | re.S)
+    return lines.rstrip("\n")
 
 
 def content_of(measured: Measured) -> Content:
