@@ -41,7 +41,7 @@ class Look:
 # are the lighter and hatched ones.
 CONFIGURATIONS = {
     "native": Look(_CHALK),
-    "vm": Look(_YELLOW, ".."),
+    "vm": Look(_YELLOW, "||"),
     "nested-v8.3": Look(_ORANGE),
     "nested-v8.3-vhe": Look(_AMBER, "////"),
     "nested-neve": Look(_NAVY),
@@ -55,7 +55,7 @@ CONFIGURATIONS = {
 KINDS = {
     "trap": Look("#2e1e41"),
     "EL1 register": Look("#6d4388", "////"),
-    "memory": Look("#009280", ".."),
+    "memory": Look("#009280", "||"),
     "memory (reads)": Look("#7dc4ac", r"\\\\"),
     "exit of a guest": Look("#edeaeb"),
 }
@@ -65,7 +65,7 @@ SERIES = (
     Look(_ORANGE, "////", "s"),
     Look(_SKY, r"\\\\", "^"),
     Look(_PURPLE, "xx", "D"),
-    Look(_AMBER, "..", "v"),
+    Look(_AMBER, "||", "v"),
     Look(_BRICK, "++", "P"),
     Look(_YELLOW, "--", "X"),
 )
@@ -76,5 +76,5 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     found = {}
     for number, (name, look) in enumerate(zip(names, cycle(SERIES), strict=False)):
         round_ = number // len(SERIES)
-        found[name] = replace(look, hatch=look.hatch + "o" * round_) if round_ else look
+        found[name] = replace(look, hatch=look.hatch + "-" * round_) if round_ else look
     return found
