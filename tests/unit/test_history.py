@@ -705,6 +705,10 @@ def test_page_has_contents_labels_and_plurals(runs):
     assert linked == ["changes", "noise", "runs", "kernels", "series-1", "series-2", "series-3"]
     assert all(f'id="{name}"' in text for name in linked)
     assert "cost (instructions)" in text
+    assert '<form id="filter" class="screen" hidden>' in text, "a script that runs shows it"
+    assert text.count('<section data-host="server" data-benchmark="') == 3
+    alts = re.findall(r'<svg role="group" aria-label="([^"]*)"', text)
+    assert alts[0].startswith("Points over time: cost (instructions), 30 runs from 2026-01-01 to ")
     assert "traps (exits)" in text
     assert re.search(r"\d measurements in \d runs", text)
     assert "1 series worse and not acknowledged" in text
