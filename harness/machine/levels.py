@@ -80,6 +80,7 @@ _PROCESSOR = (
     "lscpu 2>/dev/null | sed -n 's/^Model name: *//p' | head -n 1; "
     "sed 's/^/MIDR_EL1 /' /sys/devices/system/cpu/cpu0/regs/identification/midr_el1 2>/dev/null"
 )
+_LINE = 200  # characters of what a server says of itself
 
 
 def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> str:
@@ -91,7 +92,7 @@ def reach(spec: SshHostSpec, transcripts: Path, wait: float) -> str:
         else as_it_is(spec, transcripts, wait)
     ) as host:
         said = host.run(_PROCESSOR, check=False).stdout
-        return plain(", ".join(said.split("\n")).strip(", "))
+        return plain(", ".join(said.split("\n")).strip(", "))[:_LINE]
 
 
 @contextmanager

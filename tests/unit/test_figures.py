@@ -297,6 +297,20 @@ def test_appendix_says_how_and_on_what_it_was_measured(runs, neve):
         assert "qemu -append 'a b'" in text or "qemu -append &#39;a b&#39;" in text
 
 
+def test_servers_tell_their_processors(runs, neve):
+    file = runs / "one" / "metadata.json"
+    known = json.loads(file.read_text())
+    known["playbook"]["hosts"] = [
+        {"name": name, "kind": "ssh", "gic": 3} for name in ("arm1", "silent")
+    ]
+    known["processors"] = {"arm1": "Neoverse-V1, MIDR_EL1 0x00000000411fd401"}
+    file.write_text(json.dumps(known))
+    text = neve("report", "one").stdout
+    assert "- processor: arm1: Neoverse-V1, MIDR_EL1 0x00000000411fd401, GICv3\n" in text
+    assert "- processor: silent: a server that did not tell its own, GICv3\n" in text
+    assert "qemu -append" not in text, "a terminal is spared what is long"
+
+
 def test_a_run_of_before_has_an_appendix_too(runs, neve):
     file = runs / "one" / "metadata.json"
     known = json.loads(file.read_text())
