@@ -14,6 +14,8 @@ from harness.results import report
 from harness.results.content import Content
 from harness.results.measured import Measured
 
+_UNSAID = {"comparability": "", "outliers": ""}  # by reports of applications
+
 
 def contents(runs: Mapping[str, Measured]) -> dict[str, Content]:
     """What each run's report has, by its label; its hosts have names that tell them from others'.
@@ -62,6 +64,7 @@ def write(runs: Mapping[str, Measured], folder: Path) -> pd.DataFrame:
     panels = [panel for content in found.values() for panel in content.panels]
     sections: dict[str, dict[str, Any]] = {
         label: {
+            **_UNSAID,
             **found[label].values,
             **report.standing_of(run),
             "id": run.folder.id,

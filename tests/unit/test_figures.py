@@ -322,43 +322,41 @@ def test_a_run_of_before_has_an_appendix_too(runs, neve):
     assert "- computer" not in text and "Command lines" not in text
 
 
-def test_no_picture_is_asked_of_other_than_its_own_panels(runs, neve):
-    folder = runs / "one"
+def of_applications(folder):
+    """Makes of the run in `folder` one of an application."""
     known = json.loads((folder / "metadata.json").read_text())
     known["legend"] = {
         "compared": "",
         "applications": {"memcached": {"title": "Memcached", "unit": "s", "better": "lower"}},
     }
     (folder / "metadata.json").write_text(json.dumps(known))
-    records = [
-        CellRecord(
-            f"tcg/{configuration}/1/memcached",
-            "passed",
-            1.0,
-            (),
-            ({"figures": [time], "size": "small"},),
-        )
-        for configuration, time in (("native", 1.0), ("vm", 2.0))
-    ]
-    records[0] = CellRecord(
-        records[0].id,
-        "passed",
-        1.0,
-        (
-            measurement(
-                "one", 1.0, benchmark="memcached", configuration="native", metric="time", unit="s"
-            ),
-        ),
-        records[0].samples,
-    )
+    records = []
+    for configuration, times in (("native", [1.0, 1.2]), ("vm", [2.0, 2.2])):
+        where = {"configuration": configuration, "benchmark": "memcached"}
+        row = measurement(folder.name, times[0], metric="time", unit="s", **where)
+        name = f"tcg/{configuration}/1/memcached"
+        sample = {"figures": times, "size": "small"}
+        records.append(CellRecord(name, "passed", 1.0, (row,), (sample,)))
     write_cells(folder, records)
+
+
+def test_no_picture_is_asked_of_other_than_its_own_panels(runs, neve):
+    of_applications(runs / "one")
     done = neve("report", "one", "--figure", "svg", "--panel", "traps")
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is nothing to draw of one: it has cost" in done.stderr
     assert neve("report", "one", "--figure", "svg", "--panel", "cost").returncode == 0
+
+
+def test_runs_of_one_kind_are_in_one_report(runs, neve):
+    of_applications(runs / "one")
     done = neve("report", "one", "two")
     assert done.returncode == 2
     assert "of runs of micro-benchmarks, or of runs of applications: one, two" in done.stderr
+    of_applications(runs / "two")
+    done = neve("report", "one", "two")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\| two +\| Memcached +\| vm +\| 1.91x \(", done.stdout)
 
 
 def test_a_dollar_sign_is_no_formula():
