@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from harness.results.palette import INK
 
-PAGE = 4.8  # inches: what a phone still shows legibly, and two of them fill a page
+PAGE = 4.2  # inches: what a phone still shows legibly, and two of them fill a page
 WIDE = 6.0  # inches from which on panels are side by side
 FILE = 10.0  # inches
 _BAR, _AROUND = 0.17, 1.05  # inches: a bar, and what is above and below all bars

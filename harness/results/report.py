@@ -99,7 +99,7 @@ def write_pages(
         pictures=pictures,
         table=table.to_html(index=False, border=0),
         reasons={
-            name: part.reset_index().to_html(index=False, border=0)
+            name: part.reset_index().to_html(index=False, border=0, classes="reasons")
             for name, part in reasons.items()
         },
     )
