@@ -34,7 +34,7 @@ def leaves(command, path=()):
         yield from leaves(each, (*path, name))
 
 
-@pytest.mark.parametrize(("name", "command"), leaves(cli.cli))
+@pytest.mark.parametrize(("name", "command"), list(leaves(cli.cli)))
 def test_every_command_prints_for_programs_and_can_be_quiet(name, command):
     options = {option for parameter in command.params for option in parameter.opts}
     assert {"--verbose", "--quiet"} <= options
