@@ -23,8 +23,8 @@ _head:
 primary_entry:
 	mov	x19, x0			// device tree
 	mrs	x0, CurrentEL
-	cmp	x0, #(1 << 2)
-	b.ne	.			// a guest of KVM starts at EL1
+	cmp	x0, #(2 << 2)		// a guest of KVM starts at EL1, or at an EL2 that is no
+	b.hi	.			// hardware EL2: it can do what follows
 	/* clear bss before the stack lives there */
 	adrp	x0, __bss_start
 	adrp	x1, __bss_end

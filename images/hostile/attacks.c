@@ -57,7 +57,7 @@ uint64_t hvc_ladder(enum level level)
 	if (has_el2) {
 		vel2_sane();
 		pv_write(HCR_EL2, HCR_RW);			/* EL1 masks interrupts */
-		write_native(vbar_el1, climb_vectors);		/* virtual EL2's own */
+		use_vectors(climb_vectors);
 		if (level == EL0)
 			pv_write(VBAR_EL1, (uint64_t)climb_el1_vectors);
 		pv_write(ELR_EL2, at);
@@ -66,12 +66,12 @@ uint64_t hvc_ladder(enum level level)
 	} else if (level == EL1) {
 		rungs = climb_here(0);
 	} else {
-		write_native(vbar_el1, climb_el1_vectors);
+		use_vectors(climb_el1_vectors);
 		write_native(elr_el1, at);
 		write_native(spsr_el1, mode);
 		rungs = climb_eret(0);
 	}
-	write_native(vbar_el1, hostile_vectors);
+	use_vectors(hostile_vectors);
 	if (has_el2)
 		vel2_sane();
 	return rungs;
@@ -178,8 +178,8 @@ static bool must_not(uint32_t word, enum level level)
 		return true;
 	if (crn == 12 || (crn == 4 && crm == 6))	/* VBAR, ICC_* */
 		return own;
-	if (op1 == 0 && (crn == 1 || crn == 2 || crn == 10))
-		return own;				/* SCTLR, TTBR, TCR, MAIR */
+	if ((op1 == 0 || op1 == 4) && (crn == 1 || crn == 2 || crn == 10))
+		return own;				/* SCTLR, TTBR, TCR, MAIR, HCR */
 	return false;
 }
 

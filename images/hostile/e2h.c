@@ -17,6 +17,16 @@
 #define VECTOR_LOWER_SYNC	8
 #define ESR_EC(esr)	((esr) >> 26)
 #define EC_SVC64	0x15
+#define EC_BRK64	0x3c
+#define MSR_MDSCR_EL1_X1	0xd5100241u
+#define DAIFCLR_D	0xd50348ffu
+#define MDSCR_SS	(1ul << 0)
+#define MDSCR_KDE	(1ul << 13)
+#define MAINTENANCE_INTID	25
+#define SPURIOUS	1020
+#define ICH_HCR_EN	(1ul << 0)
+#define ICH_HCR_UIE	(1ul << 1)
+#define SLOT_ICH_HCR_EL2	(0x4c0 / 8)
 
 static uint64_t mistakes;
 
@@ -110,6 +120,49 @@ static void interrupted(void)
 	expect(found == VECTOR_CURRENT_IRQ, found);
 }
 
+/*
+ * The maintenance interrupt comes when our list registers run empty, and goes when we turn them off:
+ * with NEVE that is a store to the page.
+ */
+static void maintained(void)
+{
+	uint64_t vncr = this_frame()->vncr;
+	volatile uint64_t *page = (void *)(vncr & PAGE_OF_VNCR);
+	uint32_t intid;
+
+	if (machine.gich)
+		return;
+	gic_enable_ppi(MAINTENANCE_INTID);
+	pv_write(ICH_HCR_EL2, ICH_HCR_EN | ICH_HCR_UIE);
+	intid = gic_acknowledge();
+	expect(intid == MAINTENANCE_INTID, intid);
+	if (vncr & VNCR_MEMORY)
+		page[SLOT_ICH_HCR_EL2] = 0;
+	else
+		pv_write(ICH_HCR_EL2, 0);
+	if (intid < SPURIOUS)
+		gic_end(intid);
+	intid = gic_acknowledge();
+	expect(intid >= SPURIOUS, intid);
+	if (intid < SPURIOUS)
+		gic_end(intid);
+}
+
+/* Neither MDCR_EL2.TDE nor TGE: no debug exception from EL2, whatever MDSCR_EL1 has for EL1. */
+static void stepped(void)
+{
+	static const uint32_t words[] = { MSR_MDSCR_EL1_X1, DAIFCLR_D };
+	uint64_t gprs[31];
+
+	wild_gprs(gprs);
+	gprs[1] = MDSCR_KDE | MDSCR_SS;
+	write_snippet(words, 2);
+	expect(run_snippet(EL2, gprs) == VECTOR_CURRENT_SYNC, 0);
+	expect(ESR_EC(read_native(esr_el1)) == EC_BRK64, read_native(esr_el1));
+	expect(read_native(mdscr_el1) == (MDSCR_KDE | MDSCR_SS), read_native(mdscr_el1));
+	write_native(mdscr_el1, 0);
+}
+
 /* CONTEXTIDR is one of the registers that EL2 has and EL1 has; nothing depends on it. */
 static void hosted_round(void)
 {
@@ -132,12 +185,14 @@ static void hosted_round(void)
 
 	interrupted();
 	use_e2h(HCR_TGE);
+	maintained();
 
 	/* EL0 is ours, and comes back to us without the host */
 	execute(SVC, EL0, VECTOR_LOWER_SYNC, EC_SVC64, 0);
 
 	/* Without TGE it is theirs, and so is EL1 */
 	use_e2h(0);
+	stepped();
 	if (execute(MRS_X0_CONTEXTIDR_EL1, EL1, VECTOR_LOWER_SYNC, 0, 0))
 		expect(this_frame()->x0 == theirs, this_frame()->x0);
 	if (execute(MSR_CONTEXTIDR_EL1_X1, EL1, VECTOR_LOWER_SYNC, 0, ours ^ 1))
@@ -149,7 +204,7 @@ static void hosted_round(void)
 	pv_write(HCR_EL2, HCR_SANE);
 	expect(pv_read(CONTEXTIDR_EL1) == theirs, pv_read(CONTEXTIDR_EL1));
 	expect(pv_read(CONTEXTIDR_EL2) == ours, pv_read(CONTEXTIDR_EL2));
-	execute(HVC | hvc_imm(PV_EL2_OP_CONTEXTIDR_EL12, 1, 0) << 5, EL2, VECTOR_CURRENT_SYNC, 0, 0);
+	execute(EL2_CONTEXTIDR_EL12 | EL2_READ, EL2, VECTOR_CURRENT_SYNC, 0, 0);
 	write_native(cntkctl_el1, 0);
 }
 

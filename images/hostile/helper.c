@@ -32,7 +32,8 @@ void secondary_main(void)
 	catch_exceptions(1);
 	gic_init_cpu();
 	if (has_el2) {
-		helper_vncr = pv_read(VNCR_EL2);
+		if (!ARCHITECTED)
+			helper_vncr = pv_read(VNCR_EL2);
 		vel2_start();
 	}
 	helper_busy = false;

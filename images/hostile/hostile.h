@@ -45,21 +45,20 @@ extern char climb_vectors[], climb_el1_vectors[];
 #define EL0_ALIAS	(256ul << 30)
 
 #define HVC		0xd4000002u
-#define hvc_imm(op, is_read, rt) \
-	((op) << PV_EL2_HVC_OP_SHIFT | ((is_read) ? PV_EL2_HVC_READ : 0) | (rt))
 
+/* What virtual EL2 executes: HVCs, or where it is the architecture's, instructions of EL2. */
 #define pv_write(name, value) do {					\
 	register uint64_t _value asm("x0") = (value);			\
 									\
-	asm volatile("hvc %1" :: "r" (_value),				\
-		     "i" (hvc_imm(PV_EL2_OP_##name, 0, 0)) : "memory");	\
+	asm volatile(".inst %c1" :: "r" (_value),			\
+		     "i" (EL2_##name) : "memory");			\
 } while (0)
 
 #define pv_read(name) ({						\
 	register uint64_t _value asm("x0") = 0;				\
 									\
-	asm volatile("hvc %1" : "+r" (_value) :				\
-		     "i" (hvc_imm(PV_EL2_OP_##name, 1, 0)) : "memory");	\
+	asm volatile(".inst %c1" : "+r" (_value) :			\
+		     "i" (EL2_##name | EL2_READ) : "memory");		\
 	_value;								\
 })
 
@@ -139,6 +138,7 @@ uint64_t psci(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3);
 /* snippet.c */
 extern struct frame frames[];
 void catch_exceptions(int cpu);
+void use_vectors(const char *vectors);
 void write_snippet(const uint32_t *words, int count);
 int run_snippet(enum level level, const uint64_t *gprs);
 int finish_probe(int vector);

@@ -120,7 +120,7 @@ static void run_neve(char *at)
 	vel2_sane();
 	line_start("done");
 	line_word("what", "neve");
-	line_number("mechanisms", pv_read(VNCR_EL2) & 3);
+	line_number("mechanisms", ARCHITECTED ? 0 : pv_read(VNCR_EL2) & 3);
 	line_end();
 }
 
@@ -128,7 +128,7 @@ void handle_irq(void)		/* of start.S; our vectors are others */
 {
 }
 
-/* Interpreted from virtual EL2 only; elsewhere an unknown function of PSCI. */
+/* An HVC is interpreted from virtual EL2 only; elsewhere it is an unknown function of PSCI. */
 static bool in_vel2(void)
 {
 	return pv_read(CURRENTEL) == CURRENTEL_EL2;
@@ -149,8 +149,8 @@ int main(void)
 
 	page_table[ram + (EL0_ALIAS >> 30)] = ram << 30 | BLOCK_EL0;
 	asm volatile("dsb ish" ::: "memory");
-	catch_exceptions(0);
 	has_el2 = in_vel2();
+	catch_exceptions(0);
 	gic_init_distributor();
 	gic_init_cpu();
 	gic_enable_spi(machine.uart_intid);

@@ -11,6 +11,7 @@
 #define FRAME_SP	16
 #define FRAME_SAVED	24
 #define BRK_END		0x5afe
+#define CURRENTEL_EL2	8
 
 	.macro start_probe
 	mrs	x2, tpidr_el1
@@ -56,7 +57,7 @@ probe_eret:
 	.globl	probe_pv_eret
 probe_pv_eret:
 	start_probe
-	hvc	#(PV_EL2_OP_ERET << PV_EL2_HVC_OP_SHIFT)
+	.inst	EL2_ERET
 
 	/* Written at run time; what it does not overwrite ends the probe. */
 	.balign	64
@@ -108,9 +109,17 @@ recover:
 	ldp	x29, x30, [x0, #FRAME_SAVED + 80]
 	mov	w0, w1
 	ret
-1:	mrs	x0, esr_el1
+1:	mrs	x3, CurrentEL
+	cmp	x3, #CURRENTEL_EL2
+	b.eq	2f
+	mrs	x0, esr_el1
 	mrs	x1, elr_el1
 	mrs	x2, far_el1
+	bl	unexpected_exception
+	b	.
+2:	mrs	x0, esr_el2		// as FEAT_NV has it
+	mrs	x1, elr_el2
+	mrs	x2, far_el2
 	bl	unexpected_exception
 	b	.
 
@@ -160,7 +169,7 @@ climb_eret:
 climb_pv_eret:
 	start_climb
 	mov	x21, #1
-	hvc	#(PV_EL2_OP_ERET << PV_EL2_HVC_OP_SHIFT)
+	.inst	EL2_ERET
 
 	.globl	ladder
 ladder:
@@ -191,11 +200,11 @@ climb_vectors:
 	b	climbed
 	.endr
 	.balign	128
-	hvc	#(PV_EL2_OP_ESR_EL2 << PV_EL2_HVC_OP_SHIFT | PV_EL2_HVC_READ)
+	.inst	EL2_ESR_EL2 | EL2_READ
 	cmp	x0, x19
 	b.ne	climbed
 	add	x19, x19, #1
-	hvc	#(PV_EL2_OP_ERET << PV_EL2_HVC_OP_SHIFT)
+	.inst	EL2_ERET
 	.rept	7
 	.balign	128
 	b	climbed

@@ -6,11 +6,21 @@
 
 struct frame frames[2];
 
+/* Those of our own level */
+void use_vectors(const char *vectors)
+{
+	if (has_el2)
+		pv_write(VBAR_EL2, (uint64_t)vectors);
+	else
+		write_native(vbar_el1, vectors);
+	asm volatile("isb");
+}
+
 /* From now on exceptions end the probes of this @cpu. */
 void catch_exceptions(int cpu)
 {
 	write_native(tpidr_el1, &frames[cpu]);
-	write_native(vbar_el1, hostile_vectors);
+	use_vectors(hostile_vectors);
 }
 
 void write_snippet(const uint32_t *words, int count)
@@ -56,7 +66,8 @@ int run_snippet(enum level level, const uint64_t *gprs)
 void vel2_access(uint32_t op, bool is_read, uint64_t value)
 {
 	uint64_t gprs[31];
-	uint32_t word = HVC | hvc_imm(op, is_read, 0) << 5;
+	static const uint32_t words[] = EL2_INSTRUCTIONS;
+	uint32_t word = words[op] | (is_read ? EL2_READ : 0);
 	bool vital;
 
 	wild_gprs(gprs);

@@ -49,7 +49,8 @@ static void no_list_registers(void)
  */
 void vel2_sane(void)
 {
-	pv_write(VNCR_EL2, this_frame()->vncr);
+	if (!ARCHITECTED)		/* it is the hypervisor's */
+		pv_write(VNCR_EL2, this_frame()->vncr);
 	pv_write(CNTHP_CTL_EL2, 0);
 	pv_write(HCR_EL2, HCR_SANE);
 	pv_write(VTTBR_EL2, 0);

@@ -17,13 +17,14 @@ tracing=/sys/kernel/tracing
 trace=$tracing/instances/neve
 event=$tracing/events/kvm/$EVENT
 cycle_counter=/sys/module/kvm/parameters/cycle_counter	# v4.10's; the PMU is a guest's of today's
+mode_before=$(cat "$MODE_FILE" 2>/dev/null)
 pipes=$(mktemp -d)
 # Kept small: what is in the way of none in L0's memory, and holds some 100,000 exits a CPU.
 buffer_kib=8192
 
 # Leave the host as it was.
 restore() {
-	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	[ -e "$MODE_FILE" ] && echo "$mode_before" >"$MODE_FILE"
 	created
 	rmdir $trace
 	rm -r "$pipes"
@@ -95,7 +96,9 @@ begin() {
 		echo 0 >$trace/tracing_on
 		echo $buffer_kib >$trace/buffer_size_kb
 	fi
-	[ -e "$MODE_FILE" ] && echo "$MODE_BOOT" >"$MODE_FILE"
+	if [ -e "$MODE_FILE" ] && ! echo "$MODE_BOOT" >"$MODE_FILE"; then
+		fail "virtual EL2 can't be $MODE_BOOT: $MODE_FILE does not take it"
+	fi
 	create
 	eval "level=l0; $PROOF"
 	sh -c "exec ${L1:-$VMM}" <"$pipes/in" >"$pipes/out" 2>&1 &

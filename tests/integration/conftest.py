@@ -29,7 +29,7 @@ from harness.model.track import Fragment, Track
 from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
 from harness.results.frames import read_csv
-from tests.integration.nesting import CONFIGURATIONS, booted_by, start_l2
+from tests.integration.nesting import ARCHITECTED, CONFIGURATIONS, booted_by, start_l2
 from tests.integration.server.machine import running
 
 FALLBACK = PLAYBOOKS / "fallback.yaml"
@@ -148,7 +148,7 @@ def debug_l0(cache, source, track):
 def suite_artifacts(request, v4_10, tmp_path_factory):
     """The paper's, and for L1's own guests what the correctness suite needs."""
     cache, scripts = Cache.default(), tmp_path_factory.mktemp("scripts")
-    prepared = build_all(cache, Progress(), booted_by("v4.10", *CONFIGURATIONS))
+    prepared = build_all(cache, Progress(), booted_by("v4.10", *CONFIGURATIONS, *ARCHITECTED))
     kernels, files = dict(prepared.kernels), dict(prepared.files)
     if request.config.getoption("debug_l0"):
         kernels["l0"] = debug_l0(cache, v4_10, prepared.setup.track)

@@ -14,6 +14,7 @@ from harness.cache import Cache
 from harness.deadline import Deadline
 from harness.machine import levels
 from harness.machine.guest.microbench import microbench_guest, parse_line
+from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host.tcg import tcg_host
 from harness.model.guest import File, Guest, kernel_file, linux_guest
@@ -30,6 +31,7 @@ TROUBLE = (
     "corruption"
 )
 CONFIGURATIONS = ("nested-v8.3", "nested-neve", "nested-v8.3-vhe", "nested-neve-vhe")
+ARCHITECTED = ("nested-feat-nv", "nested-feat-nv2", "nested-feat-nv-vhe", "nested-feat-nv2-vhe")
 SECONDS = 900  # real ones, at most: a busy machine may run at a hundredth of its own time
 L1_MIB = 640
 LOST_KIB = 4096  # what L0 may keep for itself
@@ -63,6 +65,11 @@ class Column:
         return TcgHostSpec(cpu=self.cpu, gic=self.gic, memory=1536)
 
     @property
+    def architected(self):
+        """Whether virtual EL2 is the CPU's own."""
+        return self.configuration in ARCHITECTED
+
+    @property
     def neve(self):
         """NEVE's mechanisms that the guest hypervisor uses, as VNCR_EL2 has them."""
         return 3 if self.configuration.startswith("nested-neve") else 0
@@ -70,8 +77,9 @@ class Column:
 
 def matrix():
     """The first setup always, the others by `make stress`."""
-    for cpu, gic, name in product(("cortex-a57", "cortex-a72", "max"), (3, 2), CONFIGURATIONS):
-        setup = Column(cpu, gic, name)
+    emulated = product(("cortex-a57", "cortex-a72", "max"), (3, 2), CONFIGURATIONS)
+    for column in (*emulated, *product(("max",), (3, 2), ARCHITECTED)):
+        setup = Column(*column)
         marks = [] if setup == Column() else [pytest.mark.stress]
         yield pytest.param(setup, id=str(setup), marks=marks)
 
@@ -214,6 +222,7 @@ class Hostile:
 @contextmanager
 def hostile_el2(host, artifacts, image, setup, name="hostile"):
     """The same with a virtual EL2, and with NEVE if the setup has it."""
+    make_virtual_el2(host, setup)
     guest = levels.placed(hostile_guest(image, setup).with_el2(), host, artifacts)
     with ExitStack() as stack:
         with levels.el2_implied(host, artifacts, guest):
@@ -274,8 +283,15 @@ def linux_l2(place, artifacts, *, gic, memory_mib, name):
         yield shell
 
 
+def make_virtual_el2(host, setup):
+    """Let new VMs have the virtual EL2 of `setup`."""
+    track = Track.load("v4.10")
+    set_nv_mode(host, track, track.nv(setup.configuration, booting=True))
+
+
 @contextmanager
 def guest_hypervisor(host, artifacts, setup, name="l1"):
+    make_virtual_el2(host, setup)
     guest = hypervisor(host, artifacts, setup.configuration, gic=setup.gic, memory_mib=L1_MIB)
     with levels.l1(host, artifacts, guest, name=name) as place:
         yield place

@@ -11,7 +11,7 @@ from harness.build.toolchain import Toolchain
 from harness.errors import HarnessError
 from harness.paths import IMAGES
 
-GENERATED = {"pv-ops.h": hostile.operations_header(), "id-registers.h": hostile._id_registers()}
+GENERATED = hostile.headers()
 SOURCES = {path.stem for path in IMAGES.glob("*/*.c")}
 PROGRAMS = sorted(path.parent.name for path in IMAGES.glob("*/Makefile"))
 

@@ -7,15 +7,20 @@ from pathlib import Path
 from harness.build.image.program import program
 from harness.build.kernel import id_registers
 from harness.cache import Cache
-from harness.model.operations import names
+from harness.model.operations import Operation, by_number
 from harness.paths import KERNEL_PATCHES
 
 # HVC immediates: see Documentation/virtual/kvm/arm/pv-el2.txt, which the kernel series adds.
-_OPERATIONS = """\
+_IMMEDIATES = """\
 #define PV_EL2_HVC_OP_SHIFT 6
 #define PV_EL2_HVC_READ (1 << 5)
 #define PV_EL2_HVC_RT_MASK 0x1f
 """
+# Instructions on x0, as the architecture encodes them; bit 21 makes a read of them.
+_SYSTEM, _SYSTEM_READ = 0xD5000000, 1 << 21
+_HVC, _HVC_READ = 0xD4000002, 1 << 10
+_NUMBER_SHIFT = 6 + 5  # in the immediate, which is in [20:5]
+_ERET = 0xD69F03E0
 _ID_REGISTERS = """\
 static const struct id_register {
 	uint32_t crm, op2;
@@ -24,22 +29,46 @@ static const struct id_register {
 """
 
 
-def hostile(cache: Cache) -> Path:
-    """The flat arm64 image."""
-    return program(
-        cache,
-        "hostile",
-        "hostile.bin",
-        shared="bare",
-        headers={"pv-ops.h": operations_header(), "id-registers.h": _id_registers()},
-    )
+def hostile(cache: Cache, *, architected: bool = False) -> Path:
+    """The flat arm64 image. In virtual EL2 it executes what stands for EL2's instructions, or these
+    themselves where virtual EL2 is `architected`."""
+    return program(cache, "hostile", "hostile.bin", shared="bare", headers=headers(architected))
+
+
+def headers(architected: bool = False) -> dict[str, str]:
+    """What its sources include, by name."""
+    return {
+        "pv-ops.h": operations_header() + _instructions(architected),
+        "id-registers.h": _id_registers(),
+    }
 
 
 def operations_header() -> str:
     """The operations of virtual EL2 for a guest in C."""
-    return _OPERATIONS + "".join(
-        f"#define PV_EL2_OP_{name.upper()} {number}\n" for number, name in names().items()
+    return _IMMEDIATES + "".join(
+        f"#define PV_EL2_OP_{item.name} {number}\n" for number, item in by_number().items()
     )
+
+
+def _instructions(architected: bool) -> str:
+    """The instruction that is each operation: a write of x0, which EL2_READ makes a read to x0."""
+    words = {
+        item.name: _instruction(item) if architected else _HVC | number << _NUMBER_SHIFT
+        for number, item in by_number().items()
+    }
+    lines = [
+        f"#define ARCHITECTED {int(architected)}",
+        f"#define EL2_READ {_SYSTEM_READ if architected else _HVC_READ:#x}",
+        *(f"#define EL2_{name} {word:#x}" for name, word in words.items()),
+        f"#define EL2_INSTRUCTIONS {{ 0, {', '.join(f'{word:#x}' for word in words.values())} }}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _instruction(operation: Operation) -> int:
+    if operation.name == "ERET":
+        return _ERET
+    return _SYSTEM | operation.sysreg
 
 
 def _id_registers() -> str:
