@@ -26,6 +26,7 @@ _TRAP = 2
 _HVC, _SYS64, _DABT = 0x16, 0x18, 0x24
 _GICH, _GICH_OFFSET = 1 << 24, 0xFFF  # of a GICv2: registers of EL2 in memory
 _IMMEDIATE = 0xFFFF
+_SYS64_REGISTER = 1 << 21  # Op0 is 2 or 3, not that of an instruction
 _SYS64_READ, _GICH_WRITE, _HVC_READ = 1 << 0, 1 << 12, 1 << 5
 _NUMBER_SHIFT = 6  # a paravirtual access: number, direction, register (v4.10's registers.toml)
 _EC_SHIFT = 26
@@ -58,12 +59,14 @@ class Event:
         if code != _TRAP or not self.complete:
             return ""
         ec = why >> _EC_SHIFT
-        if ec == _SYS64:
+        if ec == _SYS64 and why & _SYS64_REGISTER:
             return "R" if why & _SYS64_READ else "W"
         if ec == _DABT and why & _GICH:
             return "W" if why & _GICH_WRITE else "R"
-        if ec == _HVC and (why & _IMMEDIATE) >> _NUMBER_SHIFT:
-            return "R" if why & _HVC_READ else "W"
+        if ec == _HVC and (number := (why & _IMMEDIATE) >> _NUMBER_SHIFT):
+            operation = operations.by_number().get(number)
+            if operation is None or operation.kind == "reg":
+                return "R" if why & _HVC_READ else "W"
         return ""
 
     def reason(self, code: int, why: int) -> str:
@@ -78,7 +81,8 @@ class Event:
             offset = why & _GICH_OFFSET
             return gich.get(offset, f"GICH_{offset:#05x}")
         if self.complete and ec == _HVC and (number := (why & _IMMEDIATE) >> _NUMBER_SHIFT):
-            return operations.names().get(number, f"HVC_{number}")
+            operation = operations.by_number().get(number)
+            return operation.name if operation else f"HVC_{number}"
         return classes.get(ec, f"EC_{ec:#04x}")
 
 

@@ -90,13 +90,21 @@ def _report(name: str, as_json: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("before", metavar="RUN", shell_complete=words.runs)
-@click.argument("after", metavar="RUN", shell_complete=words.runs)
+@click.argument("after", metavar="[RUN]", required=False, shell_complete=words.runs)
 @AS_JSON
-def compare(before: str, after: str, as_json: bool) -> None:
+def compare(before: str, after: str | None, as_json: bool) -> None:
     """Compare two runs: medians in per cent, exact figures by equality, with what is new and what
-    is gone in their trap sequences."""
-    from harness.commands.compare import compared
+    is gone in their trap sequences. Of one run, compare the trap sequences of the CPU's own virtual
+    EL2 with those of its emulation."""
+    from harness.commands.compare import compared, side_by_side
 
+    if after is None:
+        emulation = side_by_side(RUNS, before)
+        if as_json:
+            print_json(emulation.data())
+        else:
+            click.echo(emulation.text())
+        return
     comparison = compared(RUNS, before, after)
     if as_json:
         print_json(

@@ -13,6 +13,7 @@ from harness.model.measurement import CELL, USUAL, Metric
 from harness.model.sequence import difference
 from harness.results import tables
 from harness.results.content import figure, number, signed
+from harness.results.fidelity import Fidelity
 from harness.results.history.subject import differences as subjects_differ
 from harness.results.history.subject import subject, written
 from harness.results.measured import Measured
@@ -144,6 +145,19 @@ def compared(runs: Path, before: str, after: str) -> Comparison:
         },
         _causes(table[common], *measured),
     )
+
+
+def side_by_side(runs: Path, name: str) -> Fidelity:
+    """The trap sequences of the CPU's own virtual EL2 in a run beside those of its emulation.
+    Raises UserError if the run has not both."""
+    measured = Measured.of(RunFolder.open(runs, name))
+    found = Fidelity.of(measured.sequences, measured.legend.emulated_by)
+    if found is None:
+        raise UserError(
+            f"run {measured.folder.id} has no configuration and its emulation (see the playbook "
+            "fidelity): name two runs"
+        )
+    return found
 
 
 def _differences(before: pd.DataFrame, after: pd.DataFrame) -> str:

@@ -94,6 +94,6 @@ def _prompt(workload: LinuxWorkload, level: str) -> Iterator[Shell]:
             assert isinstance(place, levels.GuestPlace)
             yield place.shell
             return
-        set_nv_mode(booted.host, booted.setup.track, booted.setup.track.modes[configuration].nv)
+        set_nv_mode(booted.host, booted.setup.track, booted.setup.track.nv(configuration))
         with workload.target(place, configuration) as guest:
             yield guest.shell

@@ -19,8 +19,10 @@ from harness.paths import KERNEL_PATCHES
 
 MAX_NUMBER = 1023  # ten bits of an HVC's immediate
 _KINDS = {"registers": "reg", "instructions": "insn"}
+_WITH_E2H = ("_EL12", "_EL02")  # names that there are with E2H = 1 alone
 _V83 = ("hvc", "trap", "native")
-_NEVE = {
+# What becomes of an access, and how a report says it.
+_CLASSES = {
     "memory": "memory",
     "memory-read-trap-write": "memory (reads)",
     "twin": "EL1 register",
@@ -35,8 +37,9 @@ class Operation:
     `number` is None where nothing stands for it; `enc` is (Op0, Op1, CRn, CRm, Op2); `asm` the
     assembler's spelling; `v83` and `neve` what becomes of it under ARMv8.3 and NEVE; `by` the
     control that traps it; `vncr` its offset in the FEAT_NV2 page, in bytes; `page` that in ours,
-    which has a few more; `twin` the sysreg of the EL1 register that NEVE takes for it; `e2h` the
-    register that the name stands for with E2H = 1, `changed` whether that changes the classes.
+    which has a few more; `twin` the sysreg of the EL1 register that NEVE takes for it;
+    `nv2` what becomes of it under FEAT_NV2, by the architecture's table; `e2h` the register that
+    the name stands for with E2H = 1, `changed` whether that changes the classes.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Operation:
     vncr: int | None
     page: int | None
     twin: int | None
+    nv2: str | None = None
     e2h: str | None = None
     changed: bool = False
 
@@ -88,14 +92,14 @@ def load(folder: Path) -> dict[str, list[Operation]]:
 
 
 @cache
-def names() -> dict[int, str]:
-    """{number: name} of what an HVC stands for on track v4.10."""
+def by_number() -> dict[int, Operation]:
+    """What an HVC stands for on track v4.10."""
     numbered = load(KERNEL_PATCHES / "v4.10").get("operations", [])
-    return {item.number: item.name for item in numbered if item.number}
+    return {item.number: item for item in numbered if item.number}
 
 
-def redirections(track: str, *, e2h: bool) -> dict[str, str]:
-    """{register or instruction: what NEVE makes of its accesses on `track`, by a guest
+def redirections(track: str, *, e2h: bool, nv2: bool = False) -> dict[str, str]:
+    """{register or instruction: what NEVE, or `nv2`, makes of its accesses on `track`, by a guest
     hypervisor with or without E2H}.
 
     "memory", "memory (reads)", "EL1 register" or "trap": by the track's own table, else by the
@@ -104,16 +108,14 @@ def redirections(track: str, *, e2h: bool) -> dict[str, str]:
     tables = load(KERNEL_PATCHES / track)
     if tables:
         both = tables["with_e2h"] if e2h else chain(tables["operations"], tables["natives"])
-        return {item.name: _NEVE[item.neve] for item in both if item.neve}
-    return {"ERET": "trap"} | {
-        name: _redirection(name, entry, table, e2h)
-        for table in registers.tables().values()
-        for name, entry in table.items()
-        if isinstance(entry, dict)
-    }
+        found = {item.name: item.nv2 if nv2 else item.neve for item in both}
+    else:
+        names = chain(["ERET"], *registers.tables().values())
+        found = {name: _redirection(name, e2h) for name in names}
+    return {name: _CLASSES[kind] for name, kind in found.items() if kind}
 
 
-def _redirection(name: str, entry: Mapping[str, Any], table: Mapping[str, Any], e2h: bool) -> str:
+def _redirection(name: str, e2h: bool) -> str:
     """What FEAT_NV2 makes of accesses that trap without it (Arm ARM, D8.14 and the registers'
     pseudocode).
 
@@ -122,11 +124,13 @@ def _redirection(name: str, entry: Mapping[str, Any], table: Mapping[str, Any], 
     page; but where it traps at all, a control of its own does that (MDSCR_EL1: MDCR_EL2.TDA),
     which comes before the redirection.
     """
+    table = registers.tables()["registers"]
+    entry = table.get(name, {})
     if "twin" in entry:
-        return "EL1 register"
+        return "twin"
     if "vncr" not in entry:
         return "trap"
-    if name.endswith(("_EL12", "_EL02")):
+    if name.endswith(_WITH_E2H):
         return "memory" if e2h else "trap"
     aliases = (f"{name.removesuffix('_EL1')}_EL12", f"{name.removesuffix('_EL0')}_EL02")
     if any(alias in table for alias in aliases):
@@ -147,8 +151,14 @@ def _with_e2h(
     neve = row.get("neve_vhe", None if v83 == "native" else item.neve)
     page = by_name[item.e2h].page if item.e2h else item.page
     neve = None if neve == "native" else neve
-    changed = (v83, neve) != (item.v83, item.neve)
-    return replace(item, v83=v83, neve=neve, page=page, changed=changed)
+    nv2 = _nv2(item.name, row, v83, e2h=True)
+    changed = (v83, neve, nv2) != (item.v83, item.neve, item.nv2)
+    return replace(item, v83=v83, neve=neve, nv2=nv2, page=page, changed=changed)
+
+
+def _nv2(name: str, row: Mapping[str, Any], v83: str, *, e2h: bool) -> str | None:
+    kind = row.get("nv2") or _redirection(name, e2h or name.endswith(_WITH_E2H))
+    return None if kind == "trap" and v83 == "native" else kind
 
 
 def _operation(
@@ -168,6 +178,7 @@ def _operation(
         vncr=known.get("vncr"),
         page=known.get("vncr", row.get("page")),
         twin=_packed(architecture[twin]["enc"]) if twin and row.get("neve") == "twin" else None,
+        nv2=_nv2(name, row, row["v83"], e2h=False),
         e2h=row.get("e2h"),
     )
     problems = {
@@ -175,7 +186,7 @@ def _operation(
         "has an encoding in both tables": bool(known) and "enc" in row,
         "is trapped by ARMv8.3": known.get("nv", False) and operation.v83 != "hvc",
         "has a class that is unknown": operation.v83 not in _V83
-        or operation.neve not in {*_NEVE, None},
+        or operation.neve not in {*_CLASSES, None},
         "has a number, or none, against its class": (operation.number is None)
         != (operation.v83 == "native"),
         "does not say what traps it": operation.v83 == "trap" and not operation.by,

@@ -36,6 +36,7 @@ from harness.model.inventory import (
     parse_address,
 )
 from harness.model.kernel_choice import KernelChoice, Level, is_release
+from harness.model.processors import without_feat_nv
 from harness.model.shipped import file_of, shipped
 from harness.model.track import Track, nested, track_names
 from harness.model.version import VERSION
@@ -54,6 +55,12 @@ class Configuration(StrEnum):
     NESTED_NEVE_VHE = "nested-neve-vhe"
     NESTED_NEVE_MEMORY_VHE = "nested-neve-memory-vhe"
     NESTED_NEVE_REGISTERS_VHE = "nested-neve-registers-vhe"
+    NESTED_NV2 = "nested-nv2"
+    NESTED_NV2_VHE = "nested-nv2-vhe"
+    NESTED_FEAT_NV = "nested-feat-nv"
+    NESTED_FEAT_NV_VHE = "nested-feat-nv-vhe"
+    NESTED_FEAT_NV2 = "nested-feat-nv2"
+    NESTED_FEAT_NV2_VHE = "nested-feat-nv2-vhe"
 
     @property
     def nested(self) -> bool:
@@ -328,8 +335,16 @@ def obstacle(playbook: Playbook, host: HostSpec, configuration: Configuration) -
         return "applications change a host's network, so they need a kernel of ours there"
     if playbook.boots > 1 and isinstance(host, SshHostSpec) and not host.boots_ours:
         return "boots: it keeps its own kernel, which we don't boot; `repetitions` are during one"
-    if configuration.nested and host.gic != 3 and not Track.load(playbook.track).implied_el2:
+    return _nesting_obstacle(Track.load(playbook.track), host, configuration)
+
+
+def _nesting_obstacle(track: Track, host: HostSpec, configuration: Configuration) -> str | None:
+    if not configuration.nested:
+        return None
+    if host.gic != 3 and not track.implied_el2:
         return f"the track's KVM has no GICv{host.gic} for a guest hypervisor"
+    if track.mechanism_of(configuration) == "architected" and isinstance(host, TcgHostSpec):
+        return without_feat_nv(host.cpu)
     return None
 
 

@@ -33,20 +33,24 @@ class Fragment:
 class NvSwitch:
     """A parameter of L0's kernel that says what virtual EL2 meets: its file, and the value that a
     guest hypervisor boots with. The series has it by `parameter`; a kernel without it is always
-    as with `boot`."""
+    as with `boot`. If it is `of_vm`, a VM keeps what there was when it was created."""
 
     file: str
     boot: str
     parameter: str = ""
+    of_vm: bool = False
 
 
 @dataclass(frozen=True)
 class Mode:
     """What makes a configuration: the parameters of the series that are its guest hypervisor's
-    own, and where the track's `nv_switch` stands while it is measured."""
+    own, where the track's `nv_switch` stands while it is measured, and the mechanism, where that
+    is not the track's. `emulated_by` is the configuration that does the same without it."""
 
     l1: Mapping[str, str] = field(default_factory=dict)
     nv: str | None = None
+    mechanism: str | None = None
+    emulated_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,10 @@ class Track:
     what the host's kernel is told so that it nests, by GIC where it does; `mechanism` how EL2
     accesses of its guest hypervisor reach L0; `implied_el2` the parameter of L0's kernel that gives
     EL2 to VMs with a GICv2, for which no VMM asks; `nv_switch` what chooses between ARMv8.3 and
-    NEVE, where the guest hypervisor's kernel does not; `compared` how far its results compare with
-    the paper's, and `asides` the registers behind that; `server` the fragments that L0 needs on
-    some servers, by SshHostSpec's `features` (`kaslr`: where it is booted several times);
+    NEVE, or whether they are emulated, where the guest hypervisor's kernel does not; `compared` how
+    far its results compare with the paper's, and `asides` the registers behind that; `server` the
+    fragments that L0 needs on some servers, by SshHostSpec's `features` (`kaslr`: where it is
+    booted several times);
     `applications` those that all kernels need for applications.
     """
 
@@ -141,6 +146,28 @@ class Track:
         """The name of the kernel that is the guest hypervisor of `configuration`."""
         return "-".join(["l1", *self.modes[configuration].l1.values()])
 
+    @property
+    def emulated_by(self) -> dict[str, str]:
+        """Configurations with the CPU's own virtual EL2, and each one's emulation."""
+        modes = self.modes.items()
+        return {name: mode.emulated_by for name, mode in modes if mode.emulated_by}
+
+    def mechanism_of(self, configuration: str) -> str:
+        """How EL2 accesses of the guest hypervisor of `configuration` reach L0."""
+        if not nested(configuration):
+            return "none"
+        return self.modes[configuration].mechanism or self.mechanism
+
+    def nv(self, configuration: str, *, booting: bool = False) -> str | None:
+        """Where the `nv_switch` stands while `configuration` is measured, or while its guest
+        hypervisor is `booting`; None on a track without one."""
+        switch = self.nv_switch
+        if switch is None:
+            return None
+        if booting and not switch.of_vm:
+            return switch.boot
+        return self.modes[configuration].nv or switch.boot
+
     def spare(self, name: str, configurations: Iterable[str]) -> set[str]:
         """The parameters of the series that the kernel `name` can do without for these
         `configurations`: guests need none of what is for L0."""
@@ -170,6 +197,11 @@ def nested(configuration: str) -> bool:
 def e2h(configuration: str) -> bool:
     """Whether the guest hypervisor of `configuration` runs with HCR_EL2.E2H = 1, as VHE does."""
     return configuration.endswith("-vhe")
+
+
+def nv2(configuration: str) -> bool:
+    """Whether what is redirected in `configuration` is what FEAT_NV2 redirects, not NEVE's own."""
+    return "nv2" in configuration.split("-")
 
 
 def track_names() -> list[str]:

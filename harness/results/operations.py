@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: MIT
 """What a report says of micro-benchmarks."""
 
-from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pandas as pd
 
+from harness.model.legend import Legend
 from harness.model.measurement import USUAL, Statistic
-from harness.model.track import e2h, nested
+from harness.model.track import e2h, nested, nv2
 from harness.results import bootstrap, tables
 from harness.results.asides import beside_paper
 from harness.results.content import Content, number
+from harness.results.fidelity import Fidelity
 from harness.results.measured import Measured
 
 _SMALL = 0.05  # exits per operation below which a reason is not listed by itself
 _VISIBLE = 0.005  # … and below which a number would be 0.00
-_NEVE = ("nested-neve", "nested-neve-vhe")  # where what is seen to trap is what NEVE leaves
 _COMPARABILITY = {
     "instructions": (
         "Costs here are instructions of an emulated processor (QEMU TCG with icount), the paper's "
@@ -40,7 +41,8 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
 
     where, exact = tables.reasons(measured.rows), bool(table["exact"].any())
     redirected = {
-        name: measured.legend.redirected(name) for name in table["configuration"].unique()
+        name: measured.legend.redirected(e2h=e2h(name), nv2=nv2(name))
+        for name in table["configuration"].unique()
     }
     return Content(
         "report",
@@ -55,24 +57,30 @@ def content(measured: Measured, table: pd.DataFrame) -> Content:
             "unusual": bool((table[["share", "cost_share"]] < USUAL).any(axis=None)),
             "usual": f"{USUAL:.0%}",
             "asides": beside_paper(table, where, measured.legend.asides),
+            "fidelity": Fidelity.of(measured.sequences, measured.legend.emulated_by),
             "comparability": _comparability(table, measured.legend.compared),
             "outliers": _OUTLIERS.format(
                 of_operations=_statistic(table), turns=_TURNS[measured.boots]
             ),
         },
         readable(table),
-        readable_reasons(where, redirected),
+        readable_reasons(where, measured.legend),
         chart.operations(
             table,
             tables.by_redirection(
                 where,
                 {
-                    name: dict.fromkeys(kinds, "trap") if name in _NEVE else kinds
+                    name: dict.fromkeys(kinds, "trap") if _redirects(name) else kinds
                     for name, kinds in redirected.items()
                 },
             ),
         ),
     )
+
+
+def _redirects(configuration: str) -> bool:
+    """Whether what is seen to trap is what NEVE leaves."""
+    return configuration in ("nested-neve", "nested-neve-vhe") or nv2(configuration)
 
 
 def _hosts_by_unit(table: pd.DataFrame) -> dict[str, list[str]]:
@@ -179,11 +187,9 @@ def _ratio(row: dict[str, Any]) -> str:
     return number(row["ratio"], 1, "x") + (f" ({low}-{high})" if low else "")
 
 
-def readable_reasons(
-    where: pd.DataFrame, redirected: Mapping[str, Mapping[str, str]]
-) -> dict[str, pd.DataFrame]:
-    """{benchmark: exits per operation by reason and configuration}, as text, and what NEVE makes
-    of an access by a guest hypervisor like those that were measured.
+def readable_reasons(where: pd.DataFrame, legend: Legend) -> dict[str, pd.DataFrame]:
+    """{benchmark: exits per operation by reason and configuration}, as text, and what NEVE, or
+    FEAT_NV2 beside it, makes of an access by a guest hypervisor like those that were measured.
 
     What is below 0.05 in every configuration is summed up as "other".
     """
@@ -198,10 +204,14 @@ def readable_reasons(
         part.columns = [cell[2] if one_host else f"{cell[0]} {cell[2]}" for cell in mine]
         text = part.map(_count, digits=0 if (part == part.round()).all(axis=None) else 2)
         text = text[(text != "").any(axis=1)].rename_axis("reason")
-        hypervisors = {e2h(cell[2]): cell[2] for cell in mine if nested(cell[2])}
-        for vhe, configuration in hypervisors.items():
-            title = "under NEVE" if len(hypervisors) == 1 else f"under NEVE, E2H={int(vhe)}"
-            text[title] = [redirected[configuration].get(str(reason), "") for reason in text.index]
+        names = [cell[2] for cell in mine if nested(cell[2])]
+        kinds = dict.fromkeys(map(e2h, names))
+        for vhe, other in product(kinds, (False, True) if any(map(nv2, names)) else (False,)):
+            title = f"under {'FEAT_NV2' if other else 'NEVE'}"
+            known = legend.redirected(e2h=vhe, nv2=other)
+            text[title if len(kinds) == 1 else f"{title}, E2H={int(vhe)}"] = [
+                known.get(str(reason), "") for reason in text.index
+            ]
         shown[benchmark] = text
     return {name: part for name, part in shown.items() if len(part)}
 

@@ -32,12 +32,12 @@ class Boot(CellQueue):
                     if not _alive(host):
                         return
 
-    def _hypervisor(self, cell: Cell) -> str | None:
-        """What has to run for `cell`: a kernel of L1, or none."""
-        configuration = cell.configuration
+    def _hypervisor(self, cell: Cell) -> tuple[str, str | None] | None:
+        """What has to run for `cell`: a kernel of L1 and what it boots with, or none."""
+        configuration, track = cell.configuration, self.job.artifacts.setup.track
         if not configuration.nested:
             return None
-        return self.job.artifacts.setup.track.hypervisor(configuration)
+        return track.hypervisor(configuration), track.nv(configuration, booting=True)
 
     def _workload(self, host: Host) -> Workload:
         event, setup = usable_event(host), self.job.artifacts.setup
@@ -46,7 +46,7 @@ class Boot(CellQueue):
         booted = BootedHost(host, self.spec, self.job.artifacts, self.journal, event, cpus)
         return WORKLOADS[setup.workload](booted)
 
-    def _at_level(self, workload: Workload, below: str | None) -> None:
+    def _at_level(self, workload: Workload, below: tuple[str, str | None] | None) -> None:
         """Run the cells at the head of the queue that need the guest hypervisor `below`."""
         track = self.job.artifacts.setup.track
         with workload.place(self.queue[0].configuration) as place:
@@ -54,7 +54,7 @@ class Boot(CellQueue):
                 configuration = self.queue[0].configuration
                 repetition = self.queue[0].repetition
                 if below:
-                    set_nv_mode(workload.booted.host, track, track.modes[configuration].nv)
+                    set_nv_mode(workload.booted.host, track, track.nv(configuration))
                 with workload.target(place, configuration) as target:
                     booted = self._proof(workload, place, target, configuration)
                     while self.queue and (
@@ -89,7 +89,7 @@ class Boot(CellQueue):
             pinning.verify(host, pinned)
         self.ended(cell, proof.stamped(outcome, booted), time.monotonic() - started)
 
-    def _under_way(self, below: str | None) -> Cell | None:
+    def _under_way(self, below: tuple[str, str | None] | None) -> Cell | None:
         """The cell that ran; none if the next one needs another guest hypervisor than `below`."""
         if not self.queue or self._hypervisor(self.queue[0]) != below:
             return None

@@ -91,8 +91,6 @@ class CellQueue:
     def _measurement(self, cell: Cell, value: Value) -> Measurement:
         cpu = "host" if isinstance(self.spec, SshHostSpec) else self.spec.cpu
         track = self.job.artifacts.setup.track
-        nested = cell.configuration.nested
-        mechanism = Mechanism(track.mechanism) if nested else Mechanism.NONE
         return Measurement(
             run_id=self.job.run_id,
             host=self.spec.name,
@@ -100,7 +98,7 @@ class CellQueue:
             cpu=cpu,
             gic=self.spec.gic,
             configuration=cell.configuration,
-            mechanism=mechanism,
+            mechanism=Mechanism(track.mechanism_of(cell.configuration)),
             benchmark=cell.benchmark,
             repetition=cell.repetition,
             **asdict(value),

@@ -173,7 +173,7 @@ def l1(request, l0):
     )
     with ExitStack() as stack:
         place = stack.enter_context(levels.l1(l0.host, l0.artifacts, guest, name=name))
-        set_nv_mode(l0.host, track, track.modes[name].nv)
+        set_nv_mode(l0.host, track, track.nv(name))
         stack.callback(set_nv_mode, l0.host, track, None)
         yield place
 

@@ -127,8 +127,8 @@ def test_a_run_knows_it_from_its_start(tmp_path):
 
     folder = RunFolder.create(tmp_path, "x", facts_of(Cache(tmp_path), Artifacts()))
     legend = RunFolder.open(tmp_path, folder.id).metadata.legend
-    assert legend.redirected("nested-v8.3-vhe") == redirections("upstream", e2h=True)
-    assert legend.redirected("vm") == redirections("upstream", e2h=False)
+    assert legend.redirected(e2h=True) == redirections("upstream", e2h=True)
+    assert legend.redirected(e2h=False) == redirections("upstream", e2h=False)
     assert "with care" in legend.compared
     assert len((folder.path / "metadata.json").read_text().splitlines()) < 200
 

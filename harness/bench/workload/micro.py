@@ -119,13 +119,13 @@ class MicroScript:
         """What L0 runs to measure `benchmarks` in `guests`, the one in L0 first; the files that it
         needs are put on `shelf`."""
         track, nested = self.artifacts.setup.track, self.configuration.nested
-        mode = track.nv_switch if nested else None
+        switch = track.nv_switch if nested else None
         variables = {
             "L1": shlex.join(pinned_argv(shelf, guests[0])) if nested else "",
             "VMM": shlex.join(pinned_argv(self._in_l1 if nested else shelf, guests[-1])),
-            "MODE": track.modes[self.configuration].nv or "" if mode else "",
-            "MODE_BOOT": mode.boot if mode else "",
-            "MODE_FILE": mode.file if mode else "",
+            "MODE": (switch and track.nv(self.configuration)) or "",
+            "MODE_BOOT": (switch and track.nv(self.configuration, booting=True)) or "",
+            "MODE_FILE": switch.file if switch else "",
             "IMPLIED_EL2": track.implied_el2 or "" if guests[0].device_tree else "",
             # Where instructions are counted, the timer counts them.
             "TIMER": "virtual" if self.emulated else "cycles",

@@ -85,7 +85,7 @@ class Workload(ABC):
             yield host
             return
         track = booted.setup.track
-        set_nv_mode(host, track, None)
+        set_nv_mode(host, track, track.nv(configuration, booting=True))
         name = track.hypervisor(configuration)
         guest = booted.placed(
             name, booted.setup.hypervisor(booted.spec, configuration), booted.host
