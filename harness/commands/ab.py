@@ -41,10 +41,6 @@ def ab(
     folder, and what was found. `resume` names the folder of an experiment that was cut off."""
     cache, progress = Cache.default(), Progress()
     experiment = _resumed(runs, resume, vary, values) if resume else None
-    if len(setups[1].playbook.hosts) > 1:
-        from harness.run import fleet
-
-        fleet.probe(setups[1].playbook.hosts, None)
     reach(setups[1].playbook, runs, wait, progress)
     artifacts = [build_all(cache, progress, setup) for setup in setups]
     facts = [facts_of(cache, each) for each in artifacts]
