@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.bench.script import Script
@@ -179,20 +180,26 @@ def busy(loops):
         yield
 
 
-def runs(playbook, cwd, loops, *options):
+def runs(playbook, cwd, loops, *options, cpus=()):
+    """Figures of a run beside so many busy loops each, on all
+    CPUs or on so many of them."""
     for number, others in enumerate(loops):
         folder = cwd / str(number)
         folder.mkdir()
         with busy(others):
-            done = finish(neve("run", playbook, *options, cwd=folder), folder)
+            process = neve("run", playbook, *options, cwd=folder)
+            if cpus:
+                here = psutil.Process().cpu_affinity()
+                psutil.Process(process.pid).cpu_affinity(here[: cpus[number]])
+            done = finish(process, folder)
         assert done.status == 0, done.output
         yield figures(done.folder)
 
 
 def test_two_runs_are_equal_byte_for_byte(artifacts, tmp_path):
-    """One of them beside busy loops."""
-    only = ("--only", "configuration=nested-neve-vhe")
-    first, second = runs(FALLBACK, tmp_path, (0, 2), *only)
+    """One of them with a machine after the other, one with two at once, beside busy loops."""
+    only = ("--only", "configuration=vm,configuration=nested-neve-vhe")
+    first, second = runs(FALLBACK, tmp_path, (0, 2), *only, cpus=(1, 2))
     assert first == second
 
 
