@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 import zlib
+from itertools import zip_longest
 from pathlib import Path
 
 from harness.paths import PINNED, ROOT
@@ -27,9 +28,9 @@ main()
 """
 
 
-def emulator(folder: Path, **behaviour: float | str) -> Path:
+def emulator(folder: Path, **behaviour: list[float | None]) -> Path:
     """For $NEVE_QEMU. `behaviour` is by configuration (vm, or what upstream's switch is set to for
-    it, N or Y): seconds that a cell takes, or "dies" where the machine ends before its second."""
+    it, N or Y): seconds that each cell takes, or None where the machine ends instead."""
     program = folder / "qemu-system-aarch64"
     program.write_text(_PROGRAM, encoding="utf-8")
     program.chmod(0o755)
@@ -105,15 +106,15 @@ def main() -> None:
     image = Path(sys.argv[sys.argv.index("-initrd") + 1]).read_bytes().decode(errors="replace")
     mode = re.search(r"^MODE=([NY])$", image, re.M)
     name = mode[1] if mode else "vm"
-    told = behaviour.get(name, 0)
+    told = behaviour.get(name, [])
     _booted("l0")
     if mode:
         _booted("l1")
     say("@NEVE begun")
     cells = re.findall(r"^cell (\S+) \d+ \d+ (\d+)$", image, re.M)
-    for number, (benchmark, operations) in enumerate(cells):
-        if told == "dies" and number:
+    for (benchmark, operations), seconds in zip_longest(cells, told, fillvalue=0):
+        if seconds is None:
             sys.exit(1)
-        time.sleep(0 if told == "dies" else told)
+        time.sleep(seconds)
         _cell(benchmark, int(operations), 1000 + ord(name[0]))
     say("@NEVE end")
