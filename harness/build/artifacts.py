@@ -127,20 +127,24 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
                 **{kernel_file(name): kernel.image for name, kernel in kernels.items()},
                 **images.files,
             }
-            nested = {name: files[symbol] for symbol, name in setup.l1_files.items()}
-            nested[PINNED.name] = PINNED
-            if any(name.startswith("l1") for name in kernels):
-                files[File.L1_INITRAMFS] = l1_initramfs(cache, files[File.INITRAMFS], nested)
-                if track.implied_el2:
-                    files[File.DEVICE_TREE] = gicv2_with_el2(
-                        cache, emulator(cache), setup.guest_cpus
-                    )
+            nested = _for_l1(cache, setup, files)
         if setup.workload is Workload.APPLICATIONS:
             with progress.stage("disk"):
                 files[File.DISK] = _disk(cache, playbook)
     return Artifacts(
         setup, kernels, files, nested, images.packages, host_kernels, images.server_tools
     )
+
+
+def _for_l1(cache: Cache, setup: Setup, files: dict[str, Path]) -> dict[str, Path]:
+    """What L1 has for its guests, of `files`, which get what it boots from if there is an L1."""
+    nested = {name: files[symbol] for symbol, name in setup.l1_files.items()}
+    nested[PINNED.name] = PINNED
+    if any(name.startswith("l1") for name in setup.kernels):
+        files[File.L1_INITRAMFS] = l1_initramfs(cache, files[File.INITRAMFS], nested)
+        if setup.track.implied_el2:
+            files[File.DEVICE_TREE] = gicv2_with_el2(cache, emulator(cache), setup.guest_cpus)
+    return nested
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,11 @@ class Pace:
         return self.known.get(self._stage(name))
 
     def rank(self, cells: Sequence[Cell]) -> tuple[float, ...]:
-        """Of what needs `cells` of its own: the higher, the earlier it is to be begun, so that the
-        last ones to end, of those that run at once, end together. What nobody knows is first."""
+        """Of what has `cells` to measure: the higher, the earlier it is to be begun. What takes
+        longest is first, so that those that run at once end together; before that, what nobody
+        knows of, of which VMs have figures soonest."""
         taken = self._boot(cells)
-        return (0, taken) if taken is not None else (1, cells[0].configuration.guest_level)
+        return (0, taken) if taken is not None else (1, -cells[0].configuration.guest_level)
 
     @property
     def seconds(self) -> float | None:
