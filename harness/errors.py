@@ -82,10 +82,12 @@ class UntrustedError(UnreachableError):
 
 
 def together(errors: Sequence[HarnessError]) -> HarnessError:
-    """What several hosts' errors are for the whole: one line each, and the exit code of the kind
-    that counts most: a repetition may succeed, a benchmark failed, the input is wrong."""
-    if len(errors) == 1:
+    """What the errors of several hosts and machines are for the whole: each once, and the exit code
+    of the kind that counts most: a repetition may succeed, a benchmark failed, the input is
+    wrong."""
+    said = dict.fromkeys(map(str, errors))
+    if len(said) == 1:
         return errors[0]
     kinds: tuple[type[HarnessError], ...] = (InfrastructureError, GuestError, UserError)
     kind = next(kind for kind in kinds if any(isinstance(error, kind) for error in errors))
-    return kind("\n".join(f"{error}" for error in errors))
+    return kind("\n".join(said))

@@ -5,6 +5,7 @@ metadata."""
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from threading import Timer
@@ -39,9 +40,9 @@ class _Whole:
     def elapsed(self) -> float:
         return time.monotonic() - self.since
 
-    def standing(self, ended: int) -> str:
+    def standing(self) -> str:
         about = f" of about {duration(self.expected)}" if self.expected else ""
-        return f"{ended} of {len(self.cells)}, {duration(self.elapsed)}{about}"
+        return f"{self.ended} of {len(self.cells)}, {duration(self.elapsed)}{about}"
 
 
 class Progress(Stages):
@@ -89,8 +90,7 @@ class Progress(Stages):
         expected = f" (expected {_spoken(span)})" if span else ""
         if not whole.cells:
             return expected
-        # The cell of this stage ends right after it.
-        return f"{expected}  [{whole.standing(whole.ended + (name in whole.cells))}]"
+        return f"{expected}  [{whole.standing()}]"
 
     def note(self, text: str) -> None:
         self._print(f"    {text}")
@@ -110,20 +110,21 @@ class _Lines:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        self._timers: dict[str, Timer] = {}
+        self._timers: dict[str, list[Timer]] = defaultdict(list)  # repetitions run at once, too
 
     def begin(self, name: str, span: Span | None, _whole: _Whole) -> None:
         line = f"... {name}{f', about {_spoken(span)}' if span else ''}"
         if span and span.least > _LONG:
             self._tell(line)
             return
-        timer = self._timers[name] = Timer(_LONG, self._tell, [line])
+        timer = Timer(_LONG, self._tell, [line])
         timer.daemon = True
         timer.start()
+        self._timers[name].append(timer)
 
     def end(self, name: str) -> None:
-        if timer := self._timers.pop(name, None):
-            timer.cancel()
+        if timers := self._timers[name]:
+            timers.pop(0).cancel()
 
 
 class _Bars:
@@ -132,7 +133,7 @@ class _Bars:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars: Bars | None = None
-        self._under_way: dict[str, TaskID] = {}
+        self._under_way: dict[str, list[TaskID]] = defaultdict(list)
 
     def begin(self, name: str, span: Span | None, whole: _Whole) -> None:
         if self._bars is None:
@@ -149,13 +150,13 @@ class _Bars:
                 self._bars.add_task("cells", total=None, whole=whole)
         expected = span.median if span and span.steady else None
         since = time.monotonic()
-        self._under_way[name] = self._bars.add_task(name, total=None, since=since, took=expected)
+        task = self._bars.add_task(name, total=None, since=since, took=expected)
+        self._under_way[name].append(task)
 
     def end(self, name: str) -> None:
-        task = self._under_way.pop(name, None)
-        if self._bars and task is not None:
-            self._bars.remove_task(task)
-        if self._bars and not self._under_way:
+        if self._bars and (tasks := self._under_way[name]):
+            self._bars.remove_task(tasks.pop(0))
+        if self._bars and not any(self._under_way.values()):
             self._bars.stop()
             self._bars = None
 
@@ -177,6 +178,6 @@ class _Clock(ProgressColumn):
 
     def render(self, task: Task) -> RenderableType:
         if whole := task.fields.get("whole"):
-            return Text(whole.standing(whole.ended))
+            return Text(whole.standing())
         elapsed, took = time.monotonic() - task.fields["since"], task.fields["took"]
         return Text(f"{duration(elapsed)}{f' of about {duration(took)}' if took else ''}")

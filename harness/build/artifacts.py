@@ -2,10 +2,12 @@
 """Everything that boots, found or built before a run starts."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.build.beside import beside
 from harness.build.debian import Debian
 from harness.build.feasible import refuse_machines, refuse_missing
 from harness.build.image.device_tree import gicv2_with_el2
@@ -18,7 +20,8 @@ from harness.build.image.rootfs import l1_initramfs, rootfs
 from harness.build.image.server_tools import server_tools
 from harness.build.kernel.build import Kernel, build_what_applies
 from harness.build.kernel.choice import chosen
-from harness.build.kernel.source import find
+from harness.build.kernel.source import find, unpack
+from harness.build.stock import has_images
 from harness.cache import Cache, file_sha256
 from harness.model.guest import File, kernel_file
 from harness.model.inventory import HostSpec, TcgHostSpec
@@ -110,32 +113,69 @@ def build_all(cache: Cache, progress: Stages, setup: Setup) -> Artifacts:
     playbook, track = setup.playbook, setup.track
     refuse_missing(playbook)
     machines = tuple(host for host in playbook.hosts if isinstance(host, TcgHostSpec))
-    if machines:
-        with progress.stage("emulator"):
-            refuse_machines(emulator(cache), machines, track)
-    kernels, host_kernels = _kernels(cache, progress, setup)
-    with progress.stage("images"):
-        debian = Debian.load()
-        tools = server_tools(cache, debian) if setup.servers else None
-        roots = rootfs(cache, debian, playbook.vmm)
-        files = {
-            **{kernel_file(name): kernel.image for name, kernel in kernels.items()},
-            File.INITRAMFS: roots.hypervisor,
-            File.GUEST_INITRAMFS: roots.guest,
-            File.MICROBENCH: microbench(cache),
-        }
-        if playbook.payload:
-            files[File.PAYLOAD] = payload(cache, playbook.payload.image)
-        nested = {name: files[symbol] for symbol, name in setup.l1_files.items()}
-        nested[PINNED.name] = PINNED
-        if any(name.startswith("l1") for name in kernels):
-            files[File.L1_INITRAMFS] = l1_initramfs(cache, roots.hypervisor, nested)
-            if track.implied_el2:
-                files[File.DEVICE_TREE] = gicv2_with_el2(cache, emulator(cache), setup.guest_cpus)
-    if setup.workload is Workload.APPLICATIONS:
-        with progress.stage("disk"):
-            files[File.DISK] = _disk(cache, playbook)
-    return Artifacts(setup, kernels, files, nested, roots.packages, host_kernels, tools)
+    with ExitStack() as stack:
+        if not has_images(cache):  # the first time
+            stack.enter_context(beside(_images, cache, setup))
+            stack.enter_context(beside(_unpacked, cache, setup))
+        if machines:
+            with progress.stage("emulator"):
+                refuse_machines(emulator(cache), machines, track)
+        kernels, host_kernels = _kernels(cache, progress, setup)
+        with progress.stage("images"):
+            images = _images(cache, setup)
+            files = {
+                **{kernel_file(name): kernel.image for name, kernel in kernels.items()},
+                **images.files,
+            }
+            nested = _for_l1(cache, setup, files)
+        if setup.workload is Workload.APPLICATIONS:
+            with progress.stage("disk"):
+                files[File.DISK] = _disk(cache, playbook)
+    return Artifacts(
+        setup, kernels, files, nested, images.packages, host_kernels, images.server_tools
+    )
+
+
+def _for_l1(cache: Cache, setup: Setup, files: dict[str, Path]) -> dict[str, Path]:
+    """What L1 has for its guests, of `files`, which get what it boots from if there is an L1."""
+    nested = {name: files[symbol] for symbol, name in setup.l1_files.items()}
+    nested[PINNED.name] = PINNED
+    if any(name.startswith("l1") for name in setup.kernels):
+        files[File.L1_INITRAMFS] = l1_initramfs(cache, files[File.INITRAMFS], nested)
+        if setup.track.implied_el2:
+            files[File.DEVICE_TREE] = gicv2_with_el2(cache, emulator(cache), setup.guest_cpus)
+    return nested
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What no kernel is in, as in Artifacts."""
+
+    files: dict[str, Path]
+    packages: Sequence[str]
+    server_tools: Path | None
+
+
+def _images(cache: Cache, setup: Setup) -> _Images:
+    debian, payload_image = Debian.load(), setup.playbook.payload
+    tools = server_tools(cache, debian) if setup.servers else None
+    roots = rootfs(cache, debian, setup.playbook.vmm)
+    files: dict[str, Path] = {
+        File.INITRAMFS: roots.hypervisor,
+        File.GUEST_INITRAMFS: roots.guest,
+        File.MICROBENCH: microbench(cache),
+    }
+    if payload_image:
+        files[File.PAYLOAD] = payload(cache, payload_image.image)
+    return _Images(files, roots.packages, tools)
+
+
+def _unpacked(cache: Cache, setup: Setup) -> None:
+    """Bring and unpack the source of the kernels, if it is the track's newest."""
+    if any(setup.choice(name) is None for name in setup.kernels):
+        source = find(cache, setup.track)
+        with cache.lock(f"tree-{source.tree_name}"):
+            unpack(cache, source)
 
 
 def _kernels(

@@ -41,10 +41,6 @@ def ab(
     folder, and what was found. `resume` names the folder of an experiment that was cut off."""
     cache, progress = Cache.default(), Progress()
     experiment = _resumed(runs, resume, vary, values) if resume else None
-    if len(setups[1].playbook.hosts) > 1:
-        from harness.run import fleet
-
-        fleet.probe(setups[1].playbook.hosts, None)
     processors = reach(setups[1].playbook, runs, wait, progress)
     artifacts = [build_all(cache, progress, setup) for setup in setups]
     facts = [{**facts_of(cache, each), "processors": processors} for each in artifacts]
@@ -87,14 +83,18 @@ def judged(folder: Path, vary: str, values: tuple[str, str], effect: float) -> S
 
 
 def turns(sessions: Sequence[Session], seed: int) -> Iterator[tuple[Session, list[Cell]]]:
-    """What is left of both sides, boot by boot: the sides take turns, and where two boots differ,
-    chance says which is first."""
+    """What is left of both sides, boot by boot: the sides take turns, and chance says which is
+    first. Where two boots are equal each side is one turn, of machines that run at once."""
     chance = random.Random(seed)
     left = [session.left for session in sessions]
+    if _steady(sessions[0]):
+        yield from (
+            (session, cells) for session, cells in zip(sessions, left, strict=True) if cells
+        )
+        return
     for boot in dict.fromkeys(_boot(sessions[0], cell) for cells in left for cell in cells):
         order = list(zip(sessions, left, strict=True))
-        if not _steady(sessions[0]):
-            chance.shuffle(order)
+        chance.shuffle(order)
         for session, cells in order:
             mine = [cell for cell in cells if _boot(session, cell) == boot]
             if mine:

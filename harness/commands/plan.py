@@ -15,8 +15,9 @@ from harness.run.pace import Pace
 
 def describe(setup: Setup) -> dict[str, Any]:
     """Cells, what is skipped and why, command lines, in which files stand as symbols, and what is
-    `expected`: seconds and bytes of a run, by earlier ones on this machine (None if not known), and
-    whether its kernels and images are to be `built` first."""
+    `expected`: seconds and bytes of a run, by earlier ones on this machine (None if not known),
+    whether its kernels and images are to be `built` first, and how many emulated `machines` run at
+    once."""
     cache = Cache.default()
     # Which one it is decides the first words; before it is downloaded they stand for it.
     qemu = emulator_at_hand(cache) or Emulator(("qemu-system-aarch64",), "")
@@ -37,7 +38,12 @@ def describe(setup: Setup) -> dict[str, Any]:
 def _expected(cache: Cache, setup: Setup) -> dict[str, Any]:
     pace = Pace.of(cache, setup)
     built = has_images(cache) and has_kernel(cache, setup.track.name)
-    return {"seconds": pace.seconds, "bytes": pace.size, "built": not built}
+    return {
+        "seconds": pace.seconds,
+        "bytes": pace.size,
+        "built": not built,
+        "machines": pace.machines,
+    }
 
 
 def expectation(expected: dict[str, Any]) -> str:
@@ -46,6 +52,8 @@ def expectation(expected: dict[str, Any]) -> str:
     if expected["seconds"] is not None:
         words = f"expected: about {duration(expected['seconds'])}"
         words += f", {size(expected['bytes'])}" if expected["bytes"] is not None else ""
+    if expected["machines"] > 1:
+        words += f"; {expected['machines']} machines at once"
     if expected["built"]:
         words += "; before that, kernels and images are built: minutes, and 3 GB in the cache"
     return words

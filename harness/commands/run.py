@@ -77,7 +77,7 @@ def _run(
 
     history.probe(database, runs)
     cache = Cache.default()
-    if len(playbook.hosts) > 1 or scheduler:
+    if scheduler:
         from harness.run import fleet
 
         fleet.probe(playbook.hosts, scheduler)

@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.build.artifacts import Artifacts
+from harness.cache import Cache
 from harness.errors import GuestError
 from harness.model.playbook import Cell, shuffled
 from harness.progress import Progress
 from harness.results import report
 from harness.results.store import RunFolder
+from harness.run import crew
 from harness.run.execution import execute as execute_job
 from harness.run.folder_journal import FolderJournal
 from harness.run.job import jobs_of
-from harness.run.pace import stage_of
+from harness.run.pace import Pace, stage_of
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,21 @@ class Session:
         self.folder.update(state="unfinished", planned=[cell.id for cell in cells])
 
     def execute(self, cells: Sequence[Cell]) -> None:
-        """Run `cells`; the folder has each when it has ended."""
+        """Run `cells`, what takes long first; the folder has each when it has ended."""
         self.progress.measure(stage_of(cell) for cell in cells)
         journal = FolderJournal(self.folder, self.progress)
         jobs = jobs_of(self.folder.id, self.artifacts, self.folder.consoles, cells, self.wait)
         if len(jobs) == 1 and self.scheduler is None:
             execute_job(jobs[0], journal)
-        elif jobs:
+            return
+        pace = Pace.of(Cache.default(), self.artifacts.setup)
+        jobs.sort(key=lambda job: pace.rank(job.cells), reverse=True)
+        if self.scheduler:
             from harness.run import fleet
 
             fleet.execute(jobs, journal, self.scheduler)
+        else:
+            crew.execute(jobs, journal, pace.machines)
 
     @contextmanager
     def kept(self, resume: str = "") -> Iterator[None]:

@@ -80,6 +80,19 @@ class Setup:
         """What is measured."""
         return plan(self.playbook)
 
+    def boots(self, cells: Iterable[Cell]) -> dict[str, tuple[Cell, ...]]:
+        """`cells` by what has nothing to do with the others, by name: those of each host. An
+        emulated machine is booted for each configuration of micro-benchmarks, so there each has
+        its own."""
+        hosts = {host.name: host for host in self.playbook.hosts}
+        found: dict[str, list[Cell]] = {}
+        for cell in cells:
+            name = cell.host
+            if (machine := self.machine(hosts[name])) and machine.hermetic:
+                name = f"{name}/{cell.configuration}/{cell.repetition}"
+            found.setdefault(name, []).append(cell)
+        return {name: tuple(mine) for name, mine in found.items()}
+
     @property
     def skipped(self) -> list[str]:
         """What the playbook names and is not measured, and why."""

@@ -87,7 +87,7 @@ class Boot(CellQueue):
             pinning.verify(host, pinned)
             outcome = target.measure(cell)
             pinning.verify(host, pinned)
-        self.ended(cell, proof.stamped(outcome, booted), time.monotonic() - started)
+            self.ended(cell, proof.stamped(outcome, booted), time.monotonic() - started)
 
     def _under_way(self, below: tuple[str, str | None] | None) -> Cell | None:
         """The cell that ran; none if the next one needs another guest hypervisor than `below`."""

@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Many hosts at once: a job runs in the Dask worker that has its host as a resource.
-
-The workers are a lab's, or processes of ours. What a job finds reaches us as it goes, so a worker
-that dies costs no more than the cell under way.
-"""
+"""Workers that a lab lends: a job runs in the Dask worker that has its host as a resource."""
 
 import ipaddress
 import logging
-import multiprocessing
 import os
 import pickle
 import re
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,21 +16,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dask
-from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster, get_worker
-from distributed.security import Security
+from distributed import Client, Future, KilledWorker, get_worker
 
 from harness.build.artifacts import build_all
 from harness.cache import Cache
-from harness.errors import HarnessError, InfrastructureError, UserError, together
+from harness.errors import HarnessError, InfrastructureError, UserError
 from harness.holding import one_use
-from harness.model.cell import CellRecord
 from harness.model.inventory import HostSpec, SshHostSpec
-from harness.model.journal import Begun, Ended, Journal, Messages, Transcript
+from harness.model.journal import Journal, Messages, Transcript
 from harness.process import explain
-from harness.run.execution import execute as execute_job
+from harness.run.dispatch import Heard, Lost, Over, dispatch, work
 from harness.run.job import Job
 
-_ATTEMPTS = 3
 _CONNECT_SECONDS = 20
 # A worker that restarts is back by then; without a word for so long we look whether it is there.
 _SILENT_SECONDS = 60
@@ -48,152 +39,99 @@ _SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class _Over:
-    """The last event of a job."""
-
-    error: HarnessError | None
-
-
-def probe(specs: Sequence[HostSpec], scheduler: str | None) -> None:
+def probe(specs: Sequence[HostSpec], scheduler: str) -> None:
     """Raise UserError if jobs on `specs` can't be given out: before minutes go into a kernel."""
-    if scheduler is None:
-        try:
-            multiprocessing.get_context("spawn").Lock()
-        except OSError as error:
-            raise UserError(
-                f"several hosts at once need shared memory, but /dev/shm can't be used: "
-                f"{error.strerror}; mount it, or run one host at a time with --host"
-            ) from error
-        return
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS), _lab(scheduler, specs):
         pass
 
 
-def execute(jobs: Sequence[Job], journal: Journal, scheduler: str | None) -> None:
-    """Run `jobs` at once, on the workers of `scheduler` or on our own.
+def execute(jobs: Sequence[Job], journal: Journal, scheduler: str) -> None:
+    """Run `jobs` at once on the workers of `scheduler`.
 
     Raises, when all have ended, the errors of those that failed, `together`. UserError if
     `scheduler` can't be used.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    settings = {**_SETTINGS, "temporary-directory": str(Cache.default().root / "workers")}
     with (
-        dask.config.set(settings),
-        _lab(scheduler, [job.spec for job in jobs]) if scheduler else _own_workers(jobs) as client,
+        dask.config.set(_SETTINGS),
+        _lab(scheduler, [job.spec for job in jobs]) as client,
     ):
-        errors = _Fleet(client, journal, {job.spec.name: job for job in jobs}).execute()
-    if errors:
-        raise together(errors)
+        dispatch(_Fleet.of(client), jobs, journal)
 
 
 @dataclass
 class _Fleet:
-    """The jobs under way, by host, each with the cells that are left of it."""
+    """What comes from the workers is told by `topic`; `hosts` are those of jobs under way."""
 
     client: Client
-    journal: Journal
-    jobs: dict[str, Job]
+    topic: str
     inbox: SimpleQueue[tuple[str, Any]] = field(default_factory=SimpleQueue)
-    attempts: dict[str, int] = field(default_factory=dict)
-    stages: dict[str, list[str]] = field(default_factory=dict)
-    errors: list[HarnessError] = field(default_factory=list)
+    hosts: dict[str, str] = field(default_factory=dict)
+    submitted: int = 0
 
-    def execute(self) -> list[HarnessError]:
-        topic = f"neve-{os.getpid()}-{next(iter(self.jobs.values())).run_id}"
-        self.client.subscribe_topic(topic, lambda event: self.inbox.put(pickle.loads(event[1])))
-        for name in list(self.jobs):
-            self._submit(name, topic)
-        silent = 0
-        try:
-            while self.jobs:
-                try:
-                    name, event = self.inbox.get(timeout=_SILENT_SECONDS)
-                except Empty:
-                    silent += 1
-                    if silent > 1:
-                        self._give_up_unoffered()
-                    continue
-                silent = 0
-                if name in self.jobs:
-                    self._take(name, event, topic)
-        finally:
-            for name in self.stages:
-                self._break_off(name)
-        return self.errors
+    @classmethod
+    def of(cls, client: Client) -> "_Fleet":
+        fleet = cls(client, f"neve-{os.getpid()}-{os.urandom(4).hex()}")
+        client.subscribe_topic(fleet.topic, lambda event: fleet.inbox.put(pickle.loads(event[1])))
+        return fleet
 
-    def _submit(self, name: str, topic: str) -> None:
-        attempt = self.attempts[name] = self.attempts.get(name, 0) + 1
+    def submit(self, job: Job) -> None:
+        self.hosts[job.name] = job.spec.name
+        self.submitted += 1
         future = self.client.submit(
             _work,
-            self.jobs[name],
-            topic,
-            key=f"{topic}-{name}-{attempt}",
+            job,
+            self.topic,
+            key=f"{self.topic}-{self.submitted}",
             pure=False,
-            resources={name: 1},
+            resources={job.spec.name: 1},
         )
-        future.add_done_callback(lambda done: self.inbox.put((name, done)))
+        future.add_done_callback(lambda done: self.inbox.put((job.name, done)))
 
-    def _take(self, name: str, event: Any, topic: str) -> None:
-        match event:
-            case _Over(error):
-                self._end(name, error)
-                return
-            case Future():
-                if event.status != "finished":
-                    self._lost(name, event.exception(), topic)
-                return
-            case Begun(stage):
-                self.stages.setdefault(name, []).append(stage)
-            case Ended(stage):
-                self.stages[name].remove(stage)
-            case CellRecord(cell_id):
-                job = self.jobs[name]
-                left = tuple(cell for cell in job.cells if cell.id != cell_id)
-                self.jobs[name] = replace(job, cells=left)
-        self.journal.record(event)
-
-    def _lost(self, name: str, cause: BaseException, topic: str) -> None:
-        if not isinstance(cause, KilledWorker):
-            raise cause
-        self._break_off(name)
-        if self.attempts[name] == _ATTEMPTS:
-            self._end(
-                name, InfrastructureError(f"host {name}: its worker was lost {_ATTEMPTS} times")
-            )
-        else:
-            self.journal.note(f"{name}: its worker was lost; another one goes on")
-            self._submit(name, topic)
-
-    def _break_off(self, name: str) -> None:
-        """End the stages which nobody will end."""
-        stages = self.stages.setdefault(name, [])
-        while stages:
-            self.journal.end(stages.pop(), "failed", 0.0)
+    def heard(self) -> Heard:
+        """What comes next. Raises what a worker raised that is no error of ours."""
+        silent = 0
+        while True:
+            try:
+                name, event = self.inbox.get(timeout=_SILENT_SECONDS)
+            except Empty:
+                silent += 1
+                if silent > 1:
+                    self._give_up_unoffered()
+                continue
+            silent = 0
+            if isinstance(event, Over):
+                self.hosts.pop(name, None)
+            if not isinstance(event, Future):
+                return name, event
+            if event.status != "finished":
+                if not isinstance(cause := event.exception(), KilledWorker):
+                    raise cause
+                return name, Lost()
 
     def _give_up_unoffered(self) -> None:
-        for name in set(self.jobs) - _offered(self.client):
-            self._end(name, InfrastructureError(f"host {name}: no worker has it any more"))
-
-    def _end(self, name: str, error: HarnessError | None) -> None:
-        del self.jobs[name]
-        if error:
-            self.errors.append(error)
-            self.journal.note(f"{name}: {str(error).splitlines()[0]}")
+        offered = _offered(self.client)
+        for name, host in self.hosts.items():
+            if host not in offered:
+                error = InfrastructureError(f"{name}: no worker has host {host} any more")
+                self.inbox.put((name, Over(error)))
 
 
 def _work(job: Job, topic: str) -> None:
     """In the worker."""
     worker = get_worker()
-    journal = Messages(lambda event: worker.log_event(topic, pickle.dumps((job.spec.name, event))))
-    error = None
+
+    def tell(event: Any) -> None:
+        worker.log_event(topic, pickle.dumps((job.name, event)))
+
+    journal = Messages(tell)
     try:
         with one_use(), _at_home(job, journal) as settled:
-            execute_job(settled, journal)
-    except (HarnessError, OSError) as failure:
-        error = explain(failure)
-    worker.log_event(topic, pickle.dumps((job.spec.name, _Over(error))))
+            over = work(settled, journal)
+    except (HarnessError, OSError) as error:
+        over = Over(explain(error))
+    tell(over)
 
 
 @contextmanager
@@ -270,51 +208,3 @@ def _on_loopback(address: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
-
-
-@contextmanager
-def _own_workers(jobs: Sequence[Job]) -> Iterator[Client]:
-    """A client of workers on this machine, which end with us."""
-    # Others on this machine may connect to the loopback interface, too.
-    security = Security.temporary()
-    common = {
-        "nthreads": 1,
-        "memory_limit": 0,
-        "security": security,
-        "dashboard": False,
-        "silence_logs": logging.CRITICAL,
-        "host": "127.0.0.1",
-    }
-    workers = {
-        index: {"cls": Nanny, "options": {**common, "resources": dict.fromkeys(names, 1)}}
-        for index, names in enumerate(_shares(jobs))
-    }
-    scheduler = {
-        "cls": Scheduler,
-        "options": {
-            "host": "127.0.0.1",
-            "port": 0,
-            "protocol": "tls://",
-            "dashboard": False,
-            "security": security,
-        },
-    }
-    # Ctrl-C is for us alone; the workers inherit that they ignore it.
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        cluster = SpecCluster(workers=workers, scheduler=scheduler, security=security)
-    finally:
-        signal.signal(signal.SIGINT, ours)
-    with cluster, Client(cluster, set_as_default=False) as client:
-        yield client
-
-
-def _shares(jobs: Sequence[Job]) -> list[list[str]]:
-    """The hosts of each of our workers: one server, or so many TCG machines that no two workers
-    share a CPU."""
-    servers = [job.spec.name for job in jobs if isinstance(job.spec, SshHostSpec)]
-    machines = [job.spec.name for job in jobs if job.spec.name not in servers]
-    cpus = len(os.sched_getaffinity(0))
-    return [[name] for name in servers] + [
-        machines[first::cpus] for first in range(min(cpus, len(machines)))
-    ]

@@ -11,7 +11,7 @@ from harness.results.store import RunFolder
 
 @dataclass
 class FolderJournal(Journal):
-    """Into the run folder, and onto the display."""
+    """Into the run folder, and onto the display, which has figures as soon as there are some."""
 
     folder: RunFolder
     progress: Progress
@@ -32,3 +32,11 @@ class FolderJournal(Journal):
             case CellRecord():
                 self.folder.append(event)
                 self.progress.measured()
+                if figures := _figures(event):
+                    self.progress.note(f"{event.id}: {figures}")
+
+
+def _figures(record: CellRecord) -> str:
+    """What a cell has measured, without the parts that a figure is made of."""
+    totals = (row for row in record.measurements if not row.reason and not row.level)
+    return ", ".join(f"{row.metric} {row.value:,.6g} {row.unit}" for row in totals)

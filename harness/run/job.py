@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The cells of one host in one run, for whoever runs them, here or in a worker."""
+"""Cells that have nothing to do with the others of their run, for whoever measures them, here or in
+a worker: those of a server, or of an emulated machine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.artifacts import Artifacts
-from harness.model.inventory import HostSpec
+from harness.model.inventory import HostSpec, TcgHostSpec
 from harness.model.playbook import Cell
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker has to know. `wait` is for how many seconds another run may have the
-    host."""
+    """All that a worker has to know. `wait` is for how many seconds another run may have the host;
+    no two jobs of a run have the same `name`."""
 
     run_id: str
     spec: HostSpec
@@ -21,6 +22,12 @@ class Job:
     consoles: Path
     cells: tuple[Cell, ...]
     wait: float = 0
+    name: str = ""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether its host is a machine that is started for it."""
+        return isinstance(self.spec, TcgHostSpec)
 
 
 def jobs_of(
@@ -30,10 +37,9 @@ def jobs_of(
     cells: Sequence[Cell],
     wait: float = 0,
 ) -> list[Job]:
-    """A job for each host that has some of `cells`; `wait` is for how many seconds another run
-    may have it."""
+    """The jobs that `cells` are; `wait` is for how many seconds another run may have a host."""
+    specs = {spec.name: spec for spec in artifacts.setup.playbook.hosts}
     return [
-        Job(run_id, spec, artifacts, consoles, mine, wait)
-        for spec in artifacts.setup.playbook.hosts
-        if (mine := tuple(cell for cell in cells if cell.host == spec.name))
+        Job(run_id, specs[mine[0].host], artifacts, consoles, mine, wait, name)
+        for name, mine in artifacts.setup.boots(cells).items()
     ]

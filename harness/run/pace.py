@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What a run takes, by earlier ones on this machine."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cache import Cache, content_key, size_of
 from harness.model.playbook import Cell
 from harness.model.setup import Setup
+from harness.run.capacity import machines_at_once
 from harness.times import Span, Times
 
 if TYPE_CHECKING:  # `neve plan` has no display
@@ -27,25 +28,34 @@ def stage_of(cell: Cell) -> str:
 @dataclass(frozen=True)
 class Pace:
     """Of runs of `setup`, by what is `known`; `settings` and `plan` name what must be equal for a
-    stage, and for the whole, to take as long."""
+    stage, and for the whole, to take as long. So many emulated `machines` run at once."""
 
     setup: Setup
     times: Times
     known: Mapping[str, Span]
     settings: str
     plan: str
+    machines: int
 
     @classmethod
     def of(cls, cache: Cache, setup: Setup) -> "Pace":
         """By what the cache remembers."""
         times, asked = Times(cache), setup.playbook.model_dump(mode="json")
         settings = {name: value for name, value in asked.items() if name not in _WHICH}
-        plan = content_key([asked, [cell.id for cell in setup.cells]])
-        return cls(setup, times, times.known(), content_key(settings), plan)
+        machines = machines_at_once(setup)
+        plan = content_key([asked, [cell.id for cell in setup.cells], machines])
+        return cls(setup, times, times.known(), content_key(settings), plan, machines)
 
     def stage(self, name: str) -> Span | None:
         """What the stage `name` took; None if it is not known."""
         return self.known.get(self._stage(name))
+
+    def rank(self, cells: Sequence[Cell]) -> tuple[float, ...]:
+        """Of what has `cells` to measure: the higher, the earlier it is to be begun. What takes
+        longest is first, so that those that run at once end together; before that, what nobody
+        knows of, of which VMs have figures soonest."""
+        taken = self._boot(cells)
+        return (0, taken) if taken is not None else (1, -cells[0].configuration.guest_level)
 
     @property
     def seconds(self) -> float | None:
@@ -88,15 +98,34 @@ class Pace:
         return f"{self.settings} {name}"
 
     def _sum(self) -> float | None:
-        """Of the hosts, which run at once, the one whose cells and boots take longest."""
-        sums: dict[str, float] = defaultdict(float)
-        for cell in self.setup.cells:
-            taken = self.stage(stage_of(cell))
-            if taken is None:
+        """Of servers, which run at once, and of machines, which share our CPUs, those that take
+        longest."""
+        emulated = {host.name for host in self.setup.playbook.hosts if self.setup.machine(host)}
+        machines: list[float] = []
+        servers = [0.0]
+        for cells in self.setup.boots(self.setup.cells).values():
+            if (taken := self._boot(cells)) is None:
                 return None
-            sums[cell.host] += taken.median
-        boots = {(cell.host, cell.configuration, cell.repetition) for cell in self.setup.cells}
+            (machines if cells[0].host in emulated else servers).append(taken)
+        return max(*servers, _shared(machines, self.machines))
+
+    def _boot(self, cells: Sequence[Cell]) -> float | None:
+        """Of `cells`, with the boots that they need."""
+        total = 0.0
+        for cell in cells:
+            if (taken := self.stage(stage_of(cell))) is None:
+                return None
+            total += taken.median
+        boots = {(cell.host, cell.configuration, cell.repetition) for cell in cells}
         for host, configuration, _ in boots:
             if taken := self.stage(f"{host}: {configuration}: boot"):
-                sums[host] += taken.median
-        return max(sums.values())
+                total += taken.median
+        return total
+
+
+def _shared(seconds: Iterable[float], among: int) -> float:
+    """Until all that takes so many `seconds` is done, the longest begun first, `among` so many."""
+    ends = [0.0] * max(1, among)
+    for each in sorted(seconds, reverse=True):
+        heapreplace(ends, ends[0] + each)
+    return max(ends)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -32,8 +32,24 @@ from harness.results.frames import read_csv
 from tests.integration.nesting import ARCHITECTED, CONFIGURATIONS, booted_by, start_l2
 from tests.integration.server.machine import running
 
+# What takes minutes is begun first, so that nobody waits for one of them at the end.
+LONGEST = (
+    "test_applications",
+    "test_nested_linux",
+    "test_levels",
+    "test_server",
+    "test_nested",
+    "test_series",
+    "test_exact",
+    "test_fallback",
+)
 FALLBACK = PLAYBOOKS / "fallback.yaml"
 PAPER = PLAYBOOKS / "paper.yaml"
+
+
+def pytest_collection_modifyitems(items):
+    order = {f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")
@@ -103,11 +119,16 @@ def finish(process, cwd):
     )
 
 
-@pytest.fixture(scope="session")
-def fallback_runs(artifacts, tmp_path_factory):
-    """`neve run playbooks/fallback.yaml`, twice in a row with everything cached."""
-    cwd = tmp_path_factory.mktemp("fallback")
-    return [finish(neve("run", FALLBACK, cwd=cwd), cwd) for _ in range(2)]
+@contextmanager
+def busy(loops):
+    """A computer that has something else to do."""
+    with ExitStack() as stack:
+        for _ in range(loops):
+            other = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            )
+            stack.callback(other.kill)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,8 @@ import itertools
 import os
 import re
 import socket
-import subprocess
-import sys
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from harness.model.playbook import Configuration, load, narrow, validate
 from harness.model.series import PatchEntry
 from harness.model.setup import Setup
 from harness.results.frames import read_csv
-from tests.integration.conftest import FALLBACK, PAPER, figures, finish, neve
+from tests.integration.conftest import FALLBACK, PAPER, busy, figures, finish, neve
 
 BOOT_SECONDS = 480
 OPERATIONS = 60
@@ -182,33 +180,15 @@ def test_who_reads_the_cycle_counter_changes_no_trap(paper_artifacts, tmp_path, 
         assert by_cycles.exits.by_reason()["PMUSERENR_EL0"] == 2
 
 
-@contextmanager
-def busy(loops):
-    """A computer that has something else to do."""
-    with ExitStack() as stack:
-        for _ in range(loops):
-            other = stack.enter_context(
-                subprocess.Popen([sys.executable, "-c", "while True: pass"])
-            )
-            stack.callback(other.kill)
-        yield
-
-
-def runs(playbook, cwd, loops, *options):
+def runs(playbook, cwd, loops):
+    """Figures of a run beside so many busy loops each."""
     for number, others in enumerate(loops):
         folder = cwd / str(number)
         folder.mkdir()
         with busy(others):
-            done = finish(neve("run", playbook, *options, cwd=folder), folder)
+            done = finish(neve("run", playbook, cwd=folder), folder)
         assert done.status == 0, done.output
         yield figures(done.folder)
-
-
-def test_two_runs_are_equal_byte_for_byte(artifacts, tmp_path):
-    """One of them beside busy loops."""
-    only = ("--only", "configuration=nested-neve-vhe")
-    first, second = runs(FALLBACK, tmp_path, (0, 2), *only)
-    assert first == second
 
 
 @pytest.mark.stress

@@ -3,15 +3,29 @@
 
 import json
 
+import psutil
 import pytest
 
 from harness.model.operations import redirections
 from harness.results.frames import read_csv
-from tests.integration.conftest import FALLBACK, figures
+from tests.integration.conftest import FALLBACK, busy, figures, finish, neve
 from tests.plans import differences, planned
 
 CONFIGURATIONS = ["vm", "nested-v8.3-vhe", "nested-neve-vhe"]
 BENCHMARKS = ["hypercall", "device-io", "virtual-ipi", "virtual-eoi"]
+
+
+@pytest.fixture(scope="module")
+def fallback_runs(artifacts, tmp_path_factory):
+    """`neve run playbooks/fallback.yaml`, twice in a row with everything cached: a machine after
+    the other on a CPU of their own, and as many at once as there are CPUs, beside a busy loop."""
+    cwd, first = tmp_path_factory.mktemp("fallback"), psutil.Process().cpu_affinity()[:1]
+    alone = neve("run", FALLBACK, cwd=cwd)
+    psutil.Process(alone.pid).cpu_affinity(first)
+    done = [finish(alone, cwd)]
+    with busy(1):
+        done.append(finish(neve("run", FALLBACK, cwd=cwd), cwd))
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +105,24 @@ def test_reasons_are_integers_that_add_up_to_the_total(results):
         assert parts.get(cell, 0) == total
 
 
-def test_two_runs_are_equal(fallback_runs):
+def test_two_runs_are_equal_byte_for_byte(fallback_runs):
     first, second = (figures(run.folder) for run in fallback_runs)
     assert first == second
+
+
+def test_runs_report_and_compare(fallback_runs):
+    runs = fallback_runs[0].folder.parent
+    names = [run.folder.name for run in fallback_runs]
+
+    def ask(*arguments):
+        done = finish(neve(*arguments, "--json", cwd=runs.parent), runs.parent)
+        assert done.status == 0, done.output
+        return json.loads(done.output)
+
+    assert [entry["run"] for entry in ask("runs")] == names
+    assert len(ask("report", names[0])) == 12
+    changes = [row["change"] for row in ask("compare", *names)["cells"] if row["metric"] == "cost"]
+    assert max(map(abs, changes)) < 0.02
 
 
 def test_a_second_run_is_quick_and_small(fallback_runs):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two machines at once, in workers of our own and in those of a lab's scheduler."""
+"""Two hosts at once, in workers of our own and in those of a lab's scheduler."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def test_a_worker_that_dies_costs_the_cell_under_way(playbook, tmp_path):
     done = finish(process, tmp_path)
     assert done.status == 0, done.output
     for name in HOSTS:
-        assert f"{name}: its worker was lost" in done.output
+        assert f"{name}/vm/1: its worker was lost" in done.output
     lines = [line for line in cells.read_text().splitlines() if line]
     assert lines[0] == first, f"{host}'s finished cell is kept"
     records = RunFolder.open(tmp_path / "runs", "latest").records()

@@ -462,8 +462,11 @@ def test_sqlite_is_set_up_to_survive(tmp_path):
     }
 
 
-KILLS = 100
 PART = 20  # kills in one test: tests run side by side
+PARTS = [
+    pytest.param(0),
+    *(pytest.param(first, marks=pytest.mark.stress) for first in range(PART, 100, PART)),
+]
 RUNS = 5
 
 
@@ -503,7 +506,7 @@ def killed_writer(file, versions, seed):
         return len(stream.read())
 
 
-@pytest.mark.parametrize("first", range(0, KILLS, PART))
+@pytest.mark.parametrize("first", PARTS)
 def test_sqlite_survives_kill_9(tmp_path, first):
     """Nothing that was acknowledged is lost, no run is half there, the file stays sound."""
     versions = [

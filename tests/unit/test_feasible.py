@@ -1,20 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What can't be had is refused by `plan` and `run` alike, before anything is built."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from harness import cli
 from harness.build.feasible import refuse_impossible
 from harness.errors import UserError
 from harness.model import playbook
-from harness.model.inventory import Inventory
 from harness.model.setup import Setup
-from harness.paths import ROOT
-from harness.run import fleet
 
 VM = "configurations: [vm]\nbenchmarks: [hypercall]\n"
 NESTED = "configurations: [nested-neve-vhe]\nbenchmarks: [hypercall]\n"
@@ -112,44 +105,6 @@ def test_options_in_vain_are_refused_first(neve, tmp_path, qemu, words, complain
     assert done.returncode == 2
     assert complaint in done.stderr
     assert not (tmp_path / "cache").exists()
-
-
-@pytest.mark.parametrize("mount", ["-o ro", "-o size=4k,nr_inodes=1"])
-def test_no_shared_memory_is_one_line(tmp_path, qemu, mount):
-    program = f'mount -t tmpfs {mount} tmpfs /dev/shm && exec "$@"'
-    try:
-        subprocess.run(["unshare", "-rm", "sh", "-c", program, "sh", "true"], check=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounts in a name space of our own are not allowed here")
-    (tmp_path / "p.yaml").write_text(f"{VM}hosts: [{{name: a}}, {{name: b}}]", encoding="utf-8")
-    done = subprocess.run(
-        [
-            "unshare",
-            "-rm",
-            "sh",
-            "-c",
-            program,
-            "sh",
-            sys.executable,
-            "-m",
-            "harness",
-            "run",
-            "p.yaml",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NEVE_QEMU": str(qemu)},
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("neve: several hosts at once need shared memory")
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_shared_memory_here_will_do():
-    fleet.probe(Inventory().hosts, None)
 
 
 def test_a_file_where_the_runs_should_be_is_one_line(neve, tmp_path, qemu):

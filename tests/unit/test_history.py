@@ -232,34 +232,23 @@ class Job:
     def execute(self, journal):
         for cell in self.cells:
             with journal.stage(stage_of(cell)):
-                value = float(self.measure(cell))
-            sample = {
-                "benchmark": cell.benchmark,
-                "iterations": 1000,
-                "minimum": value,
-                "median": value,
-                "p99": value,
-            }
-            where = {
-                "host": cell.host,
-                "benchmark": cell.benchmark,
-                "repetition": cell.repetition,
-            }
-            journal.record(
-                CellRecord(
-                    cell.id,
-                    "passed",
-                    1.0,
-                    (
-                        measurement(self.run_id, value, **where),
-                        measurement(self.run_id, 1.0, metric="traps", unit="exits", **where),
-                        measurement(
-                            self.run_id, 1.0, metric="traps", unit="exits", reason="HVC64", **where
-                        ),
-                    ),
-                    (sample,),
-                )
-            )
+                journal.record(self._record(cell, float(self.measure(cell))))
+
+    def _record(self, cell, value):
+        where = {
+            "host": cell.host,
+            "benchmark": cell.benchmark,
+            "repetition": cell.repetition,
+        }
+        figures = ({}, {"metric": "traps", "unit": "exits"})
+        reason = {**figures[1], "reason": "HVC64"}
+        rows = [
+            measurement(self.run_id, 1.0 if more else value, **more, **where)
+            for more in (*figures, reason)
+        ]
+        statistics = dict.fromkeys(("minimum", "median", "p99"), value)
+        sample = {"benchmark": cell.benchmark, "iterations": 1000, **statistics}
+        return CellRecord(cell.id, "passed", 1.0, tuple(rows), (sample,))
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ shown.measure(["a: vm: one", "a: vm: two"])
 for cell in ("one", "two"):
     with shown.stage(f"a: vm: {cell}"):
         time.sleep({"one": 0.1, "two": 0.6}[cell])
-    shown.measured()
+        shown.measured()
 with shown.stage("long"):
     time.sleep(0.5)
 """
@@ -225,7 +225,12 @@ def test_plan_says_what_to_expect(neve, tmp_path):
     pace.keep_whole(progress, tmp_path / "run")
     assert neve("plan", "p.yaml").stdout.splitlines()[-1] == "expected: about 70 s, 53 kB"
     expected = json.loads(neve("plan", "p.yaml", "--json").stdout)["expected"]
-    assert expected == {"seconds": pytest.approx(70, abs=0.5), "bytes": 53248, "built": False}
+    assert expected == {
+        "seconds": pytest.approx(70, abs=0.5),
+        "bytes": 53248,
+        "built": False,
+        "machines": 1,
+    }
 
 
 def test_amounts_are_those_that_people_say():

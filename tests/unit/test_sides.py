@@ -273,17 +273,27 @@ def sessions(tmp_path, book):
     return made
 
 
-def test_sides_take_turns(tmp_path):
-    book = playbook(configurations=["vm", "nested-neve-vhe"], benchmarks=["hypercall", "device-io"])
-    order = [
+def order_of(tmp_path, book):
+    return [
         (session.folder.id, sorted({str(cell.configuration) for cell in cells}), len(cells))
         for session, cells in turns(sessions(tmp_path, book), 1)
     ]
-    assert order == [
-        (side, [configuration], 2)
-        for configuration in ("vm", "nested-neve-vhe")
-        for side in ("before", "after")
+
+
+def test_machines_of_a_side_run_at_once_where_boots_are_equal(tmp_path):
+    both = ["vm", "nested-neve-vhe"]
+    book = playbook(configurations=both, benchmarks=["hypercall", "device-io"])
+    assert order_of(tmp_path, book) == [(side, sorted(both), 4) for side in ("before", "after")]
+
+
+def test_sides_take_turns_where_boots_differ(tmp_path):
+    book = playbook(configurations=["vm", "nested-neve-vhe"], benchmarks=["nginx", "memcached"])
+    order = order_of(tmp_path, book)
+    assert [configurations for _, configurations, _ in order] == [
+        [configuration] for configuration in ("vm", "nested-neve-vhe") for _ in range(2)
     ]
+    for place in (0, 2):
+        assert {side for side, _, _ in order[place : place + 2]} == {"before", "after"}
 
 
 def test_chance_says_which_side_is_first_where_boots_differ(tmp_path):
