@@ -131,13 +131,18 @@ static u32 vgic_nested_v2_shadow_lr(struct kvm_vcpu *vcpu, int n)
 	if ((lr & GICH_LR_HW) && (lr & GICH_LR_STATE) == GICH_LR_STATE)
 		val &= ~GICH_LR_PENDING_BIT;
 
-	/* Neither may two list registers hold the same interrupt */
+	/*
+	 * Neither may two list registers hold the same interrupt; one that is
+	 * sent by software is another one from each CPU.
+	 */
 	for (i = 0; i < n; i++) {
-		u32 other = cpu_if->vgic_lr[i];
+		u32 other = cpu_if->vgic_lr[i], same = GICH_LR_VIRTUALID;
 
 		if (!other)
 			continue;
-		if ((other & GICH_LR_VIRTUALID) == vintid)
+		if (vgic_irq_is_sgi(vintid) && !((other | val) & GICH_LR_HW))
+			same |= GICH_LR_CPUID;
+		if (!((other ^ val) & same))
 			return 0;
 		if ((val & GICH_LR_HW) &&
 		    (other & GICH_LR_HWID) == (val & GICH_LR_HWID))
@@ -169,6 +174,8 @@ void vgic_nested_v2_load(struct kvm_vcpu *vcpu)
 		cpu_if->vgic_lr[i] = vgic_nested_v2_shadow_lr(vcpu, i);
 		if (cpu_if->vgic_lr[i])
 			vgic_cpu->nested_lrs |= BIT(i);
+		else if (gich->lr[i] & GICH_LR_STATE)
+			cpu_if->vgic_hcr &= ~(GICH_HCR_UIE | GICH_HCR_NPIE);
 	}
 
 	vgic_cpu->nested_loaded = true;

@@ -351,6 +351,9 @@ static void vgic_nested_load(struct kvm_vcpu *vcpu)
 		cpu_if->vgic_lr[i] = vgic_nested_shadow_lr(vcpu, i);
 		if (cpu_if->vgic_lr[i])
 			vgic_cpu->nested_lrs |= BIT(i);
+		/* Hardware has fewer of them than virtual EL2 */
+		else if (ich[V_ICH_LR0_EL2 + i] & ICH_LR_STATE)
+			cpu_if->vgic_hcr &= ~(ICH_HCR_UIE | ICH_HCR_NPIE);
 	}
 
 	vgic_cpu->nested_loaded = true;
