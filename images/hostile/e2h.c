@@ -14,7 +14,6 @@
 #define PAGE_OF_VNCR	0x0000fffffffff000ul
 #define VNCR_MEMORY	1
 #define WATCHDOG_US	2000
-#define VECTOR_LOWER_SYNC	8
 #define ESR_EC(esr)	((esr) >> 26)
 #define EC_SVC64	0x15
 #define EC_BRK64	0x3c

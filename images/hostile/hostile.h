@@ -23,6 +23,7 @@ struct frame {
 #define VECTORS			16
 #define VECTOR_CURRENT_SYNC	4
 #define VECTOR_CURRENT_IRQ	5
+#define VECTOR_LOWER_SYNC	8
 #define VECTOR_LOWER_IRQ	9
 #define is_irq(vector)		((vector) % 4 == 1)
 

@@ -2,6 +2,7 @@
 /*
  * lists   list registers that claim interrupts of others, and a level below that uses them.
  * frames  GICv2: accesses of any size to any place in the frames of the virtual interface.
+ * senders one software interrupt in all list registers. Knows what must come of it.
  */
 #include "hostile.h"
 
@@ -18,6 +19,10 @@
 #define MAINTENANCE_INTID	25
 #define GICC_FRAME	0x2000
 #define GICH_FRAME	0x1000
+#define GICH_LR_PENDING	(1u << 28)
+#define ICH_LR_PENDING	(1ul << 62 | 1ul << 60)	/* of group 1 */
+#define HCR_EN		1			/* of GICH_HCR and ICH_HCR_EL2 */
+#define HCR_UIE		2
 
 static uint32_t wild_pintid(void)
 {
@@ -141,9 +146,48 @@ static void frames_stop(void)
 	gic_init_cpu();
 }
 
+static uint64_t mistakes;
+
+static void senders_start(void)
+{
+	mistakes = 0;
+}
+
+/*
+ * With a GICv2 they are interrupts from several CPUs, with a GICv3 a mistake of ours. Full list
+ * registers are no underflow in either case: the level below gets on.
+ */
+static void senders_round(void)
+{
+	uint64_t gprs[31];
+
+	wild_gprs(gprs);
+	write_snippet(NULL, 0);
+	if (machine.gich) {
+		for (int i = 0; i < GICH_LRS; i++)
+			write32(machine.gich + GICH_LR0 + 4 * i, GICH_LR_PENDING | i << 10);
+		write32(machine.gich + GICH_HCR, HCR_EN | HCR_UIE);
+	} else {
+		pv_write(ICH_LR0_EL2, ICH_LR_PENDING);
+		pv_write(ICH_LR1_EL2, ICH_LR_PENDING);
+		pv_write(ICH_LR2_EL2, ICH_LR_PENDING);
+		pv_write(ICH_LR3_EL2, ICH_LR_PENDING);
+		pv_write(ICH_HCR_EL2, HCR_EN | HCR_UIE);
+	}
+	if (run_snippet(EL1, gprs) != VECTOR_LOWER_SYNC)
+		mistakes++;
+}
+
+static void senders_stop(void)
+{
+	vel2_sane();
+	checked(mistakes);
+}
+
 const struct attack interrupt_attacks[] = {
 	{ "lists", true, lists_round, NULL, vel2_sane },
 	{ "frames", true, frames_round, NULL, frames_stop },
+	{ "senders", true, senders_round, senders_start, senders_stop },
 	{ NULL, false, NULL, NULL, NULL },
 };
 
