@@ -20,6 +20,7 @@ from tests.integration.nesting import SECONDS, verdicts
 
 FOLDER = KERNEL_PATCHES / "v4.10"
 NESTED = "/sys/module/kvm/parameters/nested"
+NV = "/sys/module/kvm/parameters/nv"
 ROUNDS = "/sys/module/lock_waiter/parameters/rounds"
 HOLE = 0x0B000000  # in QEMU's `virt` nothing answers there
 NO_EVENTS = "# CONFIG_ARM_ARCH_TIMER_EVTSTREAM is not set\n"
@@ -107,6 +108,14 @@ def test_who_gets_el2_is_for_the_administrator_to_say(l0, allowed):
         assert not l0.attempt(f"echo maybe > {NESTED}")
     finally:
         l0.run(f"echo {before} > {NESTED}")
+
+
+def test_there_is_no_feat_nv_where_the_cpu_has_none(l0):
+    """Nor more than there is of the architecture, nor anything that is no number."""
+    for refused in ("1", "2", "3", "Y", "-1"):
+        assert not l0.attempt(f"echo {refused} > {NV}")
+        assert l0.run(f"cat {NV}").stdout.strip() == "0"
+    assert l0.attempt(f"echo 0 > {NV}")
 
 
 def test_a_vcpu_with_el2_is_not_restored(l0):

@@ -40,7 +40,13 @@ OF_VIRTUAL_EL2 = {
 OF_GICV2 = {"frames": 1000}
 OF_PARAVIRTUAL_EL2 = {"neve", "cpus"}  # with a page of the guest's
 OF_CHANGING_E2H = {"hosted"}  # with FEAT_NV2 it stays as it is
-CHECKED = {"vmids": 1000, "address": 60, "cpus": 30, "hosted": 200, "senders": 10} | CHECKED_OF_ANY_GUEST
+CHECKED = {
+    "vmids": 1000,
+    "address": 60,
+    "cpus": 30,
+    "hosted": 200,
+    "senders": 10,
+} | CHECKED_OF_ANY_GUEST
 ENDS = (
     "reset",
     "vectors",
