@@ -149,7 +149,7 @@ def test_every_key_has_a_meaning(name):
 
 
 def test_every_column_is_told():
-    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| `(\w+)` \|", text.partition("## Columns")[2], re.MULTILINE)
     assert told[: len(COLUMNS) + 1] == [*COLUMNS, "schema"]
     for each in (*Metric, *Statistic, "instructions", "exits per second"):
