@@ -16,6 +16,7 @@ copyright = author
 release = version = _release()
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+smartquotes = False  # what is quoted may be for a file
 default_role = "code"  # docstrings have `names` in single backquotes
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "deflist"]
@@ -26,6 +27,8 @@ autodoc_typehints = "description"
 
 html_theme = "furo"
 html_title = project
+html_static_path = ["style"]
+html_css_files = ["book.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options: dict[str, Any] = {"navigation_with_keys": False}
