@@ -77,7 +77,7 @@ def _checked_host(text: str) -> str:
     if _HOST_NAME.fullmatch(text):
         return text
     hint = "; a port goes into `port`" if re.fullmatch(r"\[?[^][]*\]?:\d+", text) else ""
-    raise ValueError(f"{text!r} is no host name and no address{hint}")
+    raise ValueError(f"{text!r} is neither a host name nor an address{hint}")
 
 
 def split_address(text: str) -> tuple[str | None, str, int | None]:
@@ -86,12 +86,12 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
     user, at, endpoint = text.rpartition("@")
     match = _ENDPOINT.fullmatch(endpoint)
     if match is None:
-        raise ValueError(f"{text!r} is no address: expected [user@]host[:port]")
+        raise ValueError(f"{text!r} is not an address: expected [user@]host[:port]")
     if at and not re.fullmatch(_USER, user):
-        raise ValueError(f"{user!r} is no user")
+        raise ValueError(f"{user!r} is not a user name")
     host, port = match[1] or match[3] or match[5], match[2] or match[4]
     if port and not 0 < int(port) < 1 << 16:
-        raise ValueError(f"{port} is no port")
+        raise ValueError(f"{port} is not a port")
     return user or None, _checked_host(host), int(port) if port else None
 
 

@@ -224,7 +224,7 @@ class Playbook(Model):
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
         if self.repetitions > 1 and self.boots > 1:
-            raise ValueError("boots: each boot is a repetition, so `repetitions` has no place")
+            raise ValueError("boots: each boot is a repetition, so leave `repetitions` out")
         if len({benchmark.kind for benchmark in self.benchmarks}) > 1:
             raise ValueError(
                 "benchmarks: applications need a playbook of their own, as a payload does"
