@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a level has booted, by its own word: /proc/version, /proc/cmdline, its configuration where
-it tells it, and the build ID that the linker gave its kernel (/sys/kernel/notes)."""
+"""What a level says that it has booted: /proc/version, /proc/cmdline, its configuration where it
+tells it, and the build ID that the linker gave its kernel (/sys/kernel/notes)."""
 
 import base64
 import binascii

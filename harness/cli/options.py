@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Options that several commands have, and what is refused before any command looks at it."""
+"""Options that several commands share, and checks of what every command is given."""
 
 import json
 import math

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The hosts that there are: TCG machines, and the servers of a lab.
+"""Hosts: TCG machines, and the servers of a lab.
 
 A playbook describes its hosts itself, or names those of an inventory (`lab.yaml`). Both give the
 same frozen models.
