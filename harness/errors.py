@@ -48,29 +48,28 @@ class Busy(InfrastructureError):
 
 
 class UnreachableError(UserError):
-    """No host answers at the address that was given, or it lets us not in. Exit code 2."""
+    """No host answers at the address that was given, or it refuses our login. Exit code 2."""
 
 
 class NotNowError(InfrastructureError):
-    """A host answers, but lets us not in just now: it boots, or has too many logins. Exit code
-    75."""
+    """A host answers, but refuses logins for now: it boots, or has too many. Exit code 75."""
 
 
 class MissingToolError(UserError):
-    """A program or a new enough version of it is not on this machine. Exit code 2."""
+    """A program or a new enough version of it is missing on this machine. Exit code 2."""
 
 
 class UnknownAddressError(UnreachableError):
-    """A host's name stands for no address. Exit code 2."""
+    """A host's name has no address. Exit code 2."""
 
 
 class NoWayError(UnreachableError):
-    """What leads to a host does not: this machine's network, a jump host, a proxy. It says nothing
-    of the host. Exit code 2."""
+    """The way to a host fails: this machine's network, a jump host, a proxy. It says nothing of the
+    host. Exit code 2."""
 
 
 class DeniedError(UnreachableError):
-    """A host answers and does not let us in. Exit code 2."""
+    """A host answers and refuses our login. Exit code 2."""
 
 
 class NotRootError(DeniedError):
@@ -78,7 +77,7 @@ class NotRootError(DeniedError):
 
 
 class UntrustedError(UnreachableError):
-    """What answers has not the key that we know of the host. Exit code 2."""
+    """What answers does not have the host's known key. Exit code 2."""
 
 
 def together(errors: Sequence[HarnessError]) -> HarnessError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One thing that was looked at."""
+"""A finding: one thing that was examined, and how to fix it."""
 
 from dataclasses import asdict, dataclass
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Folders that processes use, so that nobody removes them meanwhile.
+"""Keeps the folders that a process uses from being removed.
 
 A folder is held by a shared flock(2) on itself, which the kernel frees when the process ends,
 however it does. The folder's modification time says when it was used last: the same instant for

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Text of a machine's console as text of ours: a terminal's control characters mean nothing."""
+"""Text of a machine's console without a terminal's control characters."""
 
 import re
 

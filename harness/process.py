@@ -124,7 +124,7 @@ def run(
         raise MissingToolError(f"{argv[0]} is not installed") from error
     except PermissionError as error:
         raise UserError(
-            f"{argv[0]} may not be run: is its file system mounted with noexec?"
+            f"{argv[0]} can't be executed: is its file system mounted with noexec?"
         ) from error
     if status:
         if "No space left on device" in tail:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What work says of itself: its stages."""
+"""How work reports its stages."""
 
 import time
 from abc import ABC, abstractmethod

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What things took on this machine, as far as its cache remembers: the last few times of each."""
+"""How long things took on this machine: the last few times of each, kept in the cache."""
 
 import json
 from collections.abc import Mapping

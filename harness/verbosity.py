@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How much the harness says of itself, on standard error: -q nothing but errors, -v also the
-programs that it runs, -vv also the commands that it gives to hosts.
+"""How much the harness says on standard error: -q nothing but errors, -v also the programs that it
+runs, -vv also the commands that it gives to hosts.
 
 The environment keeps it ($NEVE_VERBOSITY), so that processes of ours say as much.
 """

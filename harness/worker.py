@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A process of ours beside the command: it is told and tells over a line, and ends with us.
+"""A child process that exchanges messages with the command over a pipe, and ends with it.
 
 A process has its own signals, open files and children. One that is told to end cleans up as the
 command itself would; what one has started that is killed, the kernel ends (`process.mortal`).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long we take ourselves: what the README says of it comes from here.
+"""How long we take ourselves: what the README and the book say of it comes from here.
 
 python -m tests.bench [--times N] [--output FILE] [WHAT ...] runs each of WHAT several times, on a
 machine that has nothing else to do, and writes medians as JSON. `cold` and what it needs take an

@@ -209,7 +209,7 @@ class NoisyRareValue(NoisyValues):
 
 
 class Flipping(Gaussian):
-    """The README's cells: the medians of six of ten come by turns with 417 more."""
+    """The cells of the fallback playbook: the medians of six of ten come by turns with 417 more."""
 
     def values(self):
         levels = np.array([21, 1390, 2150, 5198, 43761, 50104, 104220, 168254, 202205, 446197.0])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a level has booted, by its own word: /proc/version, /proc/cmdline, its configuration where
-it tells it, and the build ID that the linker gave its kernel (/sys/kernel/notes)."""
+"""What a level says that it has booted: /proc/version, /proc/cmdline, its configuration where it
+tells it, and the build ID that the linker gave its kernel (/sys/kernel/notes)."""
 
 import base64
 import binascii
@@ -47,7 +47,7 @@ class Booted:
             level, version, arguments, notes, config = words
             texts = [base64.b64decode(word, validate=True) for word in (version, arguments, notes)]
         except (ValueError, binascii.Error) as error:
-            raise GuestError(f"a level tells of its kernel in a damaged line: {line!r}") from error
+            raise GuestError(f"a level's line about its kernel is damaged: {line!r}") from error
         banner, command = (plain(text.decode(errors="replace")).strip() for text in texts[:2])
         known = "" if config == _NOTHING else config
         return cls(level, banner, command, next(_build_ids(texts[2]), ""), known)
@@ -81,7 +81,10 @@ def verify(said: Sequence[Booted], wanted: Mapping[str, Kernel | None]) -> dict[
     """What the levels have `said`, for the metadata and the cells. Raises GuestError if they are
     not those that are `wanted`, or if one booted another kernel; None is not ours to know."""
     if (levels := [booted.level for booted in said]) != list(wanted):
-        raise GuestError(f"{levels} tell of their kernels, in place of {list(wanted)}")
+        raise GuestError(
+            f"{', '.join(levels) or 'no level'} said which kernel it booted; "
+            f"expected: {', '.join(wanted)}"
+        )
     found = {}
     for booted in said:
         if kernel := wanted[booted.level]:

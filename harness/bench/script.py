@@ -149,14 +149,14 @@ class Script:
         if sorted(said) != sorted(wanted):
             raise GuestError(
                 f"{self.program.console.name}: vCPUs are not on CPUs of their own: "
-                f"{' '.join(said) or 'there are none'} in place of {' '.join(wanted)}"
+                f"{' '.join(said) or 'there are none'}, expected {' '.join(wanted)}"
             )
 
     def _expect(self, pattern: str, deadline: Deadline) -> re.Match[str]:
         line = self._line(deadline)
         found = re.fullmatch(pattern, line)
         if found is None:
-            raise GuestError(f"{self.program.console.name}: {line!r} in place of {pattern!r}")
+            raise GuestError(f"{self.program.console.name}: unexpected line {line!r}")
         return found
 
     def _line(self, deadline: Deadline) -> str:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is made beside something else, as far as neither needs the other: one waits for the network
-or a disk while the other compiles."""
+"""Preparations side by side: one waits for the network or a disk while the other compiles."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a playbook asks for and can't be had: said before anything is built."""
+"""Checks, before anything is built, whether what a playbook asks for can be had."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is in the cache: how large it is, when it was used last, and what may go."""
+"""What is in the cache: how large it is, when it was used last, and what may be removed."""
 
 import json
 from collections.abc import Iterable, Iterator

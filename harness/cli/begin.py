@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`neve init` and `completion`: what one does once."""
+"""`neve init` and `completion`: commands to set neve up with."""
 
 from pathlib import Path
 

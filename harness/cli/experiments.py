@@ -99,7 +99,7 @@ def ab(
     "levels",
     type=click.Choice(["l0", "l1", "l2"]),
     multiple=True,
-    help="Whose kernel it is; default all.",
+    help="The level whose kernel is bisected; default all.",
 )
 @click.option(
     "--expect",
@@ -119,7 +119,7 @@ def ab(
 @click.option(
     "--payload", type=FILE, help="Boot this flat arm64 image, or readback: payload/… passes."
 )
-@click.option("--payload-arguments", default="", help="Its command line.")
+@click.option("--payload-arguments", default="", help="The image's command line.")
 @RESUME
 @AS_JSON
 def bisect(
@@ -178,7 +178,7 @@ def bisect(
     multiple=True,
     required=True,
     metavar="[LEVEL=]K",
-    help="One of the kernels side by side, of all levels or of one.",
+    help="A kernel to measure, of all levels or of one; may be given more than once.",
 )
 @ONLY
 @HOST

@@ -93,7 +93,7 @@ def kernel_edit(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Lay TRACK's series out as a git repository: the release, then a commit for each patch."""
+    """Check TRACK's series out as a git repository: the release, then a commit for each patch."""
     from harness.commands import kernel as commands
 
     folder, version, number = commands.edit_series(track, settings, wanted, output)
@@ -109,7 +109,7 @@ def kernel_edit(
 @click.argument("folder", type=FILE)
 @AS_JSON
 def kernel_save(track: str, folder: Path, as_json: bool) -> None:
-    """Bring the commits of FOLDER, which `neve kernel edit` made, back into TRACK's series."""
+    """Save the commits of FOLDER, which `neve kernel edit` made, to TRACK's series."""
     from harness.commands import kernel as commands
 
     saved = commands.save_series(track, folder)
@@ -125,7 +125,7 @@ def kernel_save(track: str, folder: Path, as_json: bool) -> None:
 @click.option("--revision", help="Of a git repository; default HEAD if PATH is a bare one.")
 @AS_JSON
 def kernel_import(path: Path, track: str, revision: str | None, as_json: bool) -> None:
-    """Take a source tree, a tarball, a git repository or a linux-source package into the cache."""
+    """Import a source tree, a tarball, a git repository or a linux-source package."""
     from harness.commands import kernel as commands
 
     source = commands.import_kernel(track, path, revision)

@@ -62,7 +62,7 @@ def deploy(
     "hosts",
     multiple=True,
     metavar="H",
-    help="Only this one; without INVENTORY also user@address[:port].",
+    help="Only this host; without INVENTORY also user@address[:port].",
 )
 @WAIT
 @AS_JSON
@@ -83,7 +83,7 @@ def undeploy(inventory: Path | None, hosts: tuple[str, ...], wait: float, as_jso
 @INVENTORY
 @AS_JSON
 def doctor(host: str | None, inventory: Path | None, as_json: bool) -> None:
-    """Say what this machine, or a host, can and can't do, and how to fix it."""
+    """Check what this machine, or a host, can and can't do, and say how to fix it."""
     from harness.commands import doctor as checks
 
     findings = checks.examine(host, inventory)

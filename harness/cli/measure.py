@@ -90,12 +90,12 @@ def plan(
 @click.option(
     "--payload", type=FILE, help="Boot this flat arm64 image, or readback, in place of benchmarks."
 )
-@click.option("--payload-arguments", default="", help="Its command line.")
+@click.option("--payload-arguments", default="", help="The image's command line.")
 @click.option(
     "--payload-seconds",
     type=Seconds(min=1),
     metavar="SECONDS",
-    help="How long it may run; default 600.",
+    help="How long the image may run; default 600.",
 )
 @AS_JSON
 def run(
@@ -144,9 +144,12 @@ def run(
 
 @click.command(cls=Command)
 @click.option("--level", type=click.Choice(["l0", "l1", "l2"]), required=True)
-@click.option("--command", "-c", help="Run this and leave, with its exit status.")
+@click.option("--command", "-c", help="Run this command and exit with its status.")
 @click.option(
-    "--playbook", type=FILE, shell_complete=words.playbooks, help="Whose host and kernels to use."
+    "--playbook",
+    type=FILE,
+    shell_complete=words.playbooks,
+    help="The playbook whose host and kernels to use.",
 )
 @ONLY
 @HOST

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Options that several commands have, and what is refused before any command looks at it."""
+"""Options that several commands share, and checks of what every command is given."""
 
 import json
 import math
@@ -27,14 +27,14 @@ def _verbosity() -> list[click.Option]:
             count=True,
             expose_value=False,
             callback=_loudness,
-            help="Say which programs are run; twice: and which commands on hosts.",
+            help="Show which programs are run; twice: also which commands on hosts.",
         ),
         click.Option(
             ["-q", "--quiet"],
             count=True,
             expose_value=False,
             callback=_loudness,
-            help="Say nothing but results and errors.",
+            help="Print only results and errors.",
         ),
     ]
 
@@ -87,7 +87,7 @@ class Age(click.ParamType[timedelta]):
         units = {"h": "hours", "d": "days", "w": "weeks"}
         number, unit = str(value)[:-1], units.get(str(value)[-1:])
         if unit is None or not number.isascii() or not number.isdecimal():
-            self.fail(f"{value!r} is no span of time: 12h, 30d or 2w", param, ctx)
+            self.fail(f"{value!r} is not a span of time: 12h, 30d or 2w", param, ctx)
         try:
             return timedelta(**{unit: int(number)})
         except OverflowError:
@@ -120,7 +120,7 @@ class Origin(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not re.fullmatch("[a-z0-9_]+", str(value)):
-            self.fail(f"{value!r} is no name of small letters, digits and _", param, ctx)
+            self.fail(f"{value!r} is not a name of lower-case letters, digits and _", param, ctx)
         return str(value)
 
 
@@ -128,14 +128,17 @@ RUNS = Path("runs")
 
 # Files are completed by the shell; whether they are there is for those to say who read them.
 FILE = click.Path(path_type=Path, readable=False)
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 PARTS: dict[str, Any] = {  # given more than once, what each names belongs to the part
     "metavar": "K=V,…",
     "multiple": True,
     "callback": lambda _context, _option, parts: ",".join(parts) or None,
 }
 ONLY = click.option(
-    "--only", **PARTS, help="Run a part: configuration=vm,benchmark=…", shell_complete=words.parts
+    "--only",
+    **PARTS,
+    help="Only the cells that match: configuration=vm,benchmark=…",
+    shell_complete=words.parts,
 )
 PLAYBOOK = click.argument("playbook", type=FILE, shell_complete=words.playbooks)
 PLAYBOOK_OR_FALLBACK = click.argument(
@@ -145,7 +148,7 @@ RESUME = click.option(
     "--resume",
     metavar="RUN",
     shell_complete=words.runs,
-    help="Go on with one that was cut off.",
+    help="Continue a run that was cut off.",
 )
 DATABASE = click.option(
     "--database",
@@ -163,7 +166,7 @@ HOSTS = click.option(
     "hosts",
     multiple=True,
     metavar="H",
-    help="Only this one.",
+    help="Only this host; may be given more than once.",
     shell_complete=words.hosts,
 )
 INVENTORY = click.option(
@@ -188,7 +191,7 @@ WAIT = click.option(
     type=Seconds(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for a server that another run has.",
+    help="How long to wait for a server that another run uses.",
 )
 
 

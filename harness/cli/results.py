@@ -26,19 +26,24 @@ from harness.errors import HarnessError, UserError
 
 @click.command(cls=Command)
 @click.argument("names", metavar="[RUN]…", nargs=-1, shell_complete=words.runs)
-@click.option("--table", type=click.Choice(["markdown", "csv", "latex"]), help="Print it alone.")
-@click.option("--figure", type=click.Choice(["svg", "pdf", "png"]), help="Write a picture alone.")
 @click.option(
-    "--panel", type=click.Choice(["cost", "traps"]), help="Of the picture, only this panel."
+    "--table", type=click.Choice(["markdown", "csv", "latex"]), help="Print only the table."
+)
+@click.option("--figure", type=click.Choice(["svg", "pdf", "png"]), help="Write only the figure.")
+@click.option(
+    "--panel", type=click.Choice(["cost", "traps"]), help="Only this panel of the figure."
 )
 @click.option(
-    "--width", type=Inches(), metavar="LENGTH", help="Of the picture: 3.3in, 84mm; default 10in."
+    "--width",
+    type=Inches(),
+    metavar="LENGTH",
+    help="Width of the figure: 3.3in, 84mm; default 10in.",
 )
 @click.option(
     "--output",
     type=FILE,
     metavar="PATH",
-    help="Of the picture, or the folder of a report of several runs; default in ./runs.",
+    help="The figure's file, or the folder of a report of several runs; default in ./runs.",
 )
 @AS_JSON
 def report(
@@ -56,7 +61,7 @@ def report(
 
     if figure:
         if table or as_json:
-            raise UserError("--figure writes a picture: --table and --json have no place beside it")
+            raise UserError("--figure can't be combined with --table or --json")
         click.echo(commands.drawn(RUNS, names, figure, width, panel, output))
     elif panel or width:
         raise UserError(f"{'--panel' if panel else '--width'} needs --figure")
@@ -151,7 +156,7 @@ def runs(doomed: tuple[str, ...], as_json: bool) -> None:
 
 @click.group(cls=Group, invoke_without_command=True)
 @DATABASE
-@click.option("--only", **PARTS, help="A part: host=…,benchmark=…,metric=cost")
+@click.option("--only", **PARTS, help="Only the series that match: host=…,benchmark=…,metric=cost")
 @click.option(
     "--export",
     type=click.Choice(["otava", "kcidb"]),
@@ -161,7 +166,7 @@ def runs(doomed: tuple[str, ...], as_json: bool) -> None:
     "--output",
     type=FILE,
     metavar="PATH",
-    help="Of what is exported; default runs/otava or runs/kcidb.json.",
+    help="Where to write the export; default runs/otava or runs/kcidb.json.",
 )
 @click.option(
     "--origin",
@@ -169,7 +174,7 @@ def runs(doomed: tuple[str, ...], as_json: bool) -> None:
     default="neve",
     show_default=True,
     metavar="NAME",
-    help="Who reports to KCIDB.",
+    help="The name under which to report to KCIDB.",
 )
 @AS_JSON
 @click.pass_context
@@ -209,7 +214,7 @@ def history(
 @AS_JSON
 @click.pass_obj
 def history_import(database: str | None, runs: tuple[Path, ...], as_json: bool) -> None:
-    """Take run folders, or all in a folder (default ./runs), into the history."""
+    """Import run folders, or all in a folder (default ./runs), into the history."""
     from harness.commands import history as commands
 
     entries, refused = [], False
@@ -229,9 +234,11 @@ def history_import(database: str | None, runs: tuple[Path, ...], as_json: bool) 
 
 
 @history.command("acknowledge")
-@click.option("--only", **PARTS, help="Not all that has regressed: benchmark=…,metric=cost")
+@click.option("--only", **PARTS, help="Only the series that match: benchmark=…,metric=cost")
 @click.option("--why", required=True, metavar="TEXT", help="The reason; it is kept, and shown.")
-@click.option("--by", metavar="WHO", help="Who says so; default your name in git, or your login.")
+@click.option(
+    "--by", metavar="WHO", help="Who acknowledges it; default your name in git, or your login."
+)
 @AS_JSON
 @click.pass_obj
 def history_acknowledge(

@@ -27,11 +27,13 @@ def cache(context: click.Context, as_json: bool) -> None:
 
 
 @cache.command("prune", cls=Command)
-@click.option("--older", type=Age(), metavar="AGE", help="What was not used for 12h, 30d, 2w.")
+@click.option(
+    "--older", type=Age(), metavar="AGE", help="Remove what was not used for 12h, 30d, 2w."
+)
 @click.option(
     "--keep-last",
     is_flag=True,
-    help="All but what the last command used that used anything of its kind and track.",
+    help="Keep what the last command used, by kind and track.",
 )
 @AS_JSON
 def cache_prune(older: timedelta | None, keep_last: bool, as_json: bool) -> None:
@@ -40,7 +42,9 @@ def cache_prune(older: timedelta | None, keep_last: bool, as_json: bool) -> None
     from harness.commands import cache as commands
 
     if older is None and not keep_last:
-        raise UserError("what may go? --older 30d, --keep-last, or both (then only what is both)")
+        raise UserError(
+            "say what to remove: --older 30d, --keep-last, or both (then only what is both)"
+        )
     pruned = commands.pruned(older, keep_last)
     if as_json:
         print_json(pruned)

@@ -50,7 +50,7 @@ def start(
     `repository@revision`, or of the bad one the revision alone. Raises UserError if they are none,
     or if the playbook has not what is expected."""
     if not expectations:
-        raise UserError("--expect what? 'hypercall/nested-neve-vhe/traps <= 8', for example")
+        raise UserError("--expect is missing: 'hypercall/nested-neve-vhe/traps <= 8', for example")
     narrowed = _narrowed(playbook, expectations)
     good, bad = _ends(Track.load(playbook.track), ends)
     asked = {

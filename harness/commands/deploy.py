@@ -94,7 +94,9 @@ def _named(inventory: Path | None, names: Sequence[str]) -> Sequence[SshHostSpec
         return Inventory.load(inventory).select(names)
     known = Inventory.of(None)
     if not names and not known.hosts:
-        raise UserError("undeploy what? neve undeploy INVENTORY, or --host user@address[:port]")
+        raise UserError(
+            "say what to undeploy: neve undeploy INVENTORY, or --host user@address[:port]"
+        )
     return [known.find(name) or parse_address(name) for name in names] or known.hosts
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who uses the harness."""
+"""The name of the user."""
 
 import getpass
 

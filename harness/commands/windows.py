@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an alarm of the history is followed by: the command that finds the commit in its window."""
+"""Suggests, for an alarm of the history, the command that finds the commit in its window."""
 
 import re
 import shlex

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why a count of traps is another one than the paper's, as a track's series.toml says it."""
+"""Why a count of traps differs from the paper's, as a track's series.toml explains."""
 
 from pydantic import BaseModel, field_validator
 

@@ -24,20 +24,29 @@ _Text = Annotated[str, Field(max_length=4096), Form(ONE_LINE, "text of one line"
 
 
 class Defaults(Model):
-    """Defaults of a user: `cache`, `database`, `qemu`, `debian_mirror` and `kernel_mirror` stand
-    for the environment's NEVE_CACHE and so on, the others for options. Paths begin at the file's
-    folder. `inventory` is for folders without a lab.yaml, `verbosity` from -1 (quiet) to 2."""
+    """Defaults of a user, for the environment's variables and for options, which both go before
+    them. Paths begin at the file's folder."""
 
     cache: Path | None = None
+    """As $NEVE_CACHE: the folder of kernels, images and downloads."""
     database: _Text | None = None
+    """As $NEVE_DATABASE: the history, a file or postgresql://…."""
     qemu: _Text | None = None
+    """As $NEVE_QEMU: the QEMU that emulates machines."""
     debian_mirror: _Text | None = None
+    """As $NEVE_DEBIAN_MIRROR: where Debian's packages come from."""
     kernel_mirror: _Text | None = None
+    """As $NEVE_KERNEL_MIRROR: where releases of kernel.org come from."""
     inventory: Path | None = None
+    """As --inventory, in folders that have no lab.yaml."""
     wait: Annotated[Number, Field(ge=0)] | None = None
+    """As --wait: how many seconds to wait for a server that another run has."""
     scheduler: _Text | None = None
+    """As --scheduler: the URL of a Dask scheduler."""
     check: Flag | None = None
+    """As --check or --no-check."""
     verbosity: Annotated[Integer, Field(ge=-1, le=2)] | None = None
+    """As -q (-1), -v (1) or -vv (2)."""
 
     @classmethod
     def load(cls, path: Path) -> "Defaults":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""YAML that people write: read strictly, and what is wrong with it said in plain words.
+"""YAML that people write: read strictly, with errors in plain words.
 
 What the versions of YAML read differently is refused: a plain `0100` is 64 in YAML 1.1 and 100 in
 1.2, `1:40` is 100 or text, `yes` is true or text, and a date is a date or text.

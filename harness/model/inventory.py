@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The hosts that there are: TCG machines, and the servers of a lab.
+"""Hosts: TCG machines, and the servers of a lab.
 
 A playbook describes its hosts itself, or names those of an inventory (`lab.yaml`). Both give the
 same frozen models.
@@ -77,7 +77,7 @@ def _checked_host(text: str) -> str:
     if _HOST_NAME.fullmatch(text):
         return text
     hint = "; a port goes into `port`" if re.fullmatch(r"\[?[^][]*\]?:\d+", text) else ""
-    raise ValueError(f"{text!r} is no host name and no address{hint}")
+    raise ValueError(f"{text!r} is neither a host name nor an address{hint}")
 
 
 def split_address(text: str) -> tuple[str | None, str, int | None]:
@@ -86,12 +86,12 @@ def split_address(text: str) -> tuple[str | None, str, int | None]:
     user, at, endpoint = text.rpartition("@")
     match = _ENDPOINT.fullmatch(endpoint)
     if match is None:
-        raise ValueError(f"{text!r} is no address: expected [user@]host[:port]")
+        raise ValueError(f"{text!r} is not an address: expected [user@]host[:port]")
     if at and not re.fullmatch(_USER, user):
-        raise ValueError(f"{user!r} is no user")
+        raise ValueError(f"{user!r} is not a user name")
     host, port = match[1] or match[3] or match[5], match[2] or match[4]
     if port and not 0 < int(port) < 1 << 16:
-        raise ValueError(f"{port} is no port")
+        raise ValueError(f"{port} is not a port")
     return user or None, _checked_host(host), int(port) if port else None
 
 
@@ -107,31 +107,41 @@ _Jump = Annotated[str, AfterValidator(_checked_jump)]
 
 
 class TcgHostSpec(Model):
-    """A QEMU TCG machine; sizes in MiB. `cpus` exceeds the guests' two: see the README."""
+    """A machine that QEMU emulates (TCG); the harness starts it."""
 
     kind: Literal["tcg"] = "tcg"
+    """That it is emulated; in a playbook the default."""
     name: Name = "tcg"
+    """What results call it."""
     cpu: Annotated[
         str,
         Form(
             r"[\w.-]+(,[\w.-]+=[\w.-]+)*", "a processor of QEMU's, as cortex-a57 or max,pauth=off"
         ),
     ] = "max"
+    """Its processor, any model of QEMU's; `max` has FEAT_NV and FEAT_NV2."""
     gic: Literal[2, 3] = 3
+    """The version of its interrupt controller."""
     cpus: Annotated[Integer, Field(ge=2, le=16)] = 4
+    """How many CPUs it has: two for a guest's vCPUs, and some that keep L0 responsive. With fewer
+    CPUs than spinning vCPUs a guest hardly advances, as an emulated machine runs them in turn."""
     memory: Annotated[Integer, Field(ge=1024, le=65536)] = 2560
+    """Its memory, in MiB."""
 
 
 class SudoPassword(Model):
-    """Where sudo's password comes from; it never stands in a file of ours.
+    """Where sudo's password comes from, one of three; it is never written to a file of ours.
 
     What was answered to a prompt goes along to a worker of ours, which has no terminal, and is
     shown nowhere.
     """
 
-    environment: str | None = None  # a variable
-    command: _Command | None = None  # prints it: `pass show arm1`, `secret-tool lookup host arm1`
-    prompt: Flag = False  # asked at the terminal, once
+    environment: str | None = None
+    """The environment variable that holds it."""
+    command: _Command | None = None
+    """A command of your machine that prints it: `pass show arm1`."""
+    prompt: Flag = False
+    """Ask for it at the terminal, once, before the run."""
     _answer: SecretStr | None = PrivateAttr(None)
     _refusal: str = PrivateAttr("")
 
@@ -158,41 +168,56 @@ class SudoPassword(Model):
 
 
 class SshHostSpec(Model):
-    """An ARM server.
-
-    Where `user`, `port`, `key_file`, `known_hosts` and `jump` are silent, OpenSSH's configuration
-    speaks. `console_shell` leaves a root shell without a login on our kernel's serial console;
-    `notice` is for how many seconds others who are logged in may go on before a reboot.
-    `boot` says what L0 is: a kernel of ours, started once by kexec or by an `entry` of the boot
-    loader, or the server's `own`. `entry` is the server's command that chooses it once. A
-    kernel of ours knows `uefi` and ACPI, unless that is denied.
-    `root` is the one folder there that is ours. `cpus` are kept free for guests. `power_cycle`
-    and `console` are commands of this machine, not of a shell; `silence` is after how many
-    seconds without a session our kernel gives the server back; `boot_seconds` bounds each boot.
-    """
+    """An ARM server. OpenSSH's configuration decides what `user`, `port`, `key_file`, `known_hosts`
+    and `jump` leave open."""
 
     kind: Literal["ssh"] = "ssh"
+    """That it is a server; in an inventory the default."""
     name: Name
+    """What playbooks, `--host` and results call it."""
     address: _Address
+    """A host name, an IP address, or a Host of OpenSSH's configuration."""
     user: _User | None = None
+    """Who logs in: root, or who may become root by sudo."""
     port: _Port | None = None
+    """SSH's port."""
     key_file: Path | None = None
+    """A private key to log in with; a path from the inventory's folder."""
     known_hosts: Path | None = None
+    """The file that has the server's host key; a path from the inventory's folder."""
     jump: _Jump | None = None
+    """The hosts to go through, as in OpenSSH's ProxyJump."""
     sudo: Annotated[SudoPassword | None, Field(exclude=True)] = None
+    """Where sudo's password comes from; not needed if it asks for none."""
     boot: Literal["kexec", "entry", "own"] = "kexec"
+    """What L0 is: a kernel of ours, started once by kexec or by an entry of the boot loader, or the
+    server's own."""
     entry: Annotated[str | None, Field(min_length=1)] = None
+    """With `boot: entry`, the server's command that chooses our entry once: `grub-reboot neve`."""
     root: _Folder = "/var/lib/neve"
+    """The one folder on the server that is ours."""
     cpus: _CpuList | None = None
+    """CPUs that our kernel keeps free of other work, and that vCPUs are pinned to; by default vCPUs
+    are pinned to the last ones."""
     uefi: Flag = True
+    """Whether our kernel knows UEFI and ACPI."""
     kernel_config: Path | None = None
+    """A file of options, as drivers, for the kernel that is built for this server; a path from the
+    inventory's folder."""
     power_cycle: _SecretCommand = None
+    """A command of your machine, not of a shell, that cuts the server's power for a moment."""
     console: _SecretCommand = None
+    """A command of your machine, not of a shell, that shows the server's serial console."""
     console_shell: Annotated[Flag, Field(exclude=True)] = False
+    """Whether our kernel's serial console is a root shell without a login. Only for debugging."""
     notice: _Seconds = Field(0, ge=0, le=86400)
+    """How many seconds users who are logged in have before the server restarts."""
     silence: _Seconds = Field(600, ge=60, le=86400)
+    """After how many seconds without a login our kernel gives the server back."""
     boot_seconds: _Seconds = Field(600, ge=30, le=7200)
+    """How many seconds each boot of the server may take."""
     gic: Literal[2, 3] = 3
+    """The version of its interrupt controller."""
 
     @model_validator(mode="after")
     def _enough_cpus(self) -> Self:
@@ -234,6 +259,7 @@ class Inventory(Model):
     """The servers of a lab, by their names."""
 
     hosts: tuple[SshHostSpec, ...] = ()
+    """The servers; no two have the same name."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

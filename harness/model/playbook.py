@@ -129,66 +129,88 @@ Vmm = Annotated[
 
 
 class SpecJvm(Model):
-    """The user's copy of SPECjvm2008: the jar in the folder that its installer made."""
+    """The user's copy of SPECjvm2008, which is licensed."""
 
     jar: Path
+    """SPECjvm2008.jar, in the folder that its installer made."""
     benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)] = ("compress", "crypto.aes")
+    """Which of its benchmarks run."""
 
 
 class Payload(Model):
-    """A flat arm64 image of the user's, or `readback`, which fails if it reads other bytes than it
-    wrote: it is booted in place of benchmarks. `arguments` are its command line, `seconds` how long
-    it may run. It passes if it powers off, or ends with status 0."""
+    """A flat arm64 image that is booted in place of benchmarks. It passes if it powers off, or ends
+    with status 0."""
 
     image: Path
+    """A file, or `readback`: a guest of the harness's own that fails if it reads back other bytes
+    than it wrote."""
     arguments: str = ""
+    """Its command line."""
     seconds: Annotated[Number, Field(gt=0)] = 600.0
+    """How long it may run, in seconds."""
 
 
 class Playbook(Model):
-    """What to run. Every key has a default but `configurations` and `benchmarks`.
-
-    `kernel` is the Linux of all levels, but for those that `kernels` gives another one: a version,
-    a package, a tarball, a tree, or `repository@revision`. `kernel_config` is a file of options
-    that all of them are built with. `vmm` is the QEMU that runs guests in L0 and in L1: the path
-    of an arm64 program, or a suite of Debian's, as trixie.
-    Either micro-benchmarks or applications: set-up for applications would disturb
-    micro-benchmarks. A cell is measured `repetitions` times, during one boot of L0 and by turns
-    with the others, or `boots` times, each in a boot of its own; emulated machines are booted for
-    each micro-benchmark anyway, two boots of them give the same figures, so one is enough. `size`
-    says how much an application does, by default what suits the host;
-    `guest_cpus` is for applications. `nested_share` is the part of all iterations that a nested
-    configuration gets, where an operation takes a hundred times as long. `check` judges the run by
-    its hosts' history: what looks changed is measured again, and the run fails if it got worse for
-    certain.
-    """
+    """What to run. Only `configurations` and `benchmarks` have no default."""
 
     name: Name = "run"
+    """Part of the name of each run."""
     track: str = "upstream"
+    """The kernel line: `upstream`, Debian's newest kernel, or `v4.10`, the paper's."""
     kernel: Annotated[str, Form(VERSION, "a version of Linux, as 7.3 or 7.3.4")] | None = None
+    """The version of Linux for all levels but those that `kernels` names; by default the newest of
+    the track. Quote it: "7.3"."""
     kernels: Mapping[Level, KernelChoice] = {}
+    """The kernel of a level: a version, a package, a tarball, a tree, or `repository@revision`."""
     kernel_config: Path | None = None
+    """A file of options that the kernels of all levels are built with."""
     vmm: Vmm | None = None
+    """The QEMU that runs guests in L0 and in L1: the path of an arm64 program, or a suite of
+    Debian's, as `trixie`."""
     hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
         TcgHostSpec(),
     )
+    """The machines that are L0: described here, or named if the inventory describes them."""
     configurations: Annotated[tuple[Configuration, ...], Field(min_length=1)]
+    """Where the benchmarks run."""
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
+    """What runs there: either micro-benchmarks or applications, as set-up for applications would
+    disturb micro-benchmarks, or `payload` alone."""
     iterations: Annotated[Integer, Field(ge=2, le=65536)] = 1000
+    """How many operations of a micro-benchmark are timed."""
     warmup: Annotated[Integer, Field(ge=0, le=65536)] = 100
+    """How many operations run before that, untimed."""
     repetitions: Annotated[Integer, Field(ge=1, le=1000)] = 1
+    """How often a cell is measured during one boot of L0, by turns with the others."""
     boots: Annotated[Integer, Field(ge=1, le=1000)] = 1
+    """How often a server is booted; each boot measures all cells, in random order. It excludes
+    `repetitions`. Emulated machines give the same figures in each boot, so they run
+    micro-benchmarks in one."""
     trap_iterations: Annotated[Integer, Field(ge=2, le=65536)] = 100
+    """How many operations are traced, in a repetition of their own."""
     nested_share: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    """The part of all iterations that a nested configuration does, where an operation takes a
+    hundred times as long."""
     check: Flag = False
+    """Whether the history of its hosts judges the run: what looks changed is measured again, and
+    the run fails if it has certainly become worse."""
     size: Size | None = None
+    """How much an application does: the paper's amounts, or small ones for an emulated processor;
+    by default what suits the host."""
     specjvm: SpecJvm | None = None
+    """Your copy of SPECjvm2008; without it that benchmark is skipped."""
     payload: Payload | None = None
+    """The image that the benchmark `payload` boots."""
     guest_cpus: Annotated[Integer, Field(ge=1, le=16)] = 4
+    """How many CPUs a VM has that runs applications."""
     benchmark_seconds: Annotated[Number, Field(gt=0)] = 300.0
+    """How long a benchmark may take, in seconds."""
     boot_seconds: Annotated[Number, Field(gt=0)] = 480.0
+    """How long the boot of an emulated machine and its guests may take, in seconds."""
     l1_memory: Annotated[Integer, Field(ge=512, le=65536)] = 1024
+    """Memory of the guest hypervisor's VM, in MiB."""
     l2_memory: Annotated[Integer, Field(ge=64, le=65536)] = 128
+    """Memory of the measured VM, nested or not, in MiB."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -202,7 +224,7 @@ class Playbook(Model):
         if self.track not in track_names():
             raise ValueError(f"track: unknown {self.track!r}, known are {', '.join(track_names())}")
         if self.repetitions > 1 and self.boots > 1:
-            raise ValueError("boots: each boot is a repetition, so `repetitions` has no place")
+            raise ValueError("boots: each boot is a repetition, so leave `repetitions` out")
         if len({benchmark.kind for benchmark in self.benchmarks}) > 1:
             raise ValueError(
                 "benchmarks: applications need a playbook of their own, as a payload does"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What QEMU's processors have of nested virtualization: `processors.toml`."""
+"""Which of QEMU's processors have FEAT_NV and FEAT_NV2: `processors.toml`."""
 
 import tomllib
 from functools import cache

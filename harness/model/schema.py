@@ -4,11 +4,15 @@
 `schemas/` has them as files, for editors and for other programs; a test compares.
 """
 
+import ast
+import inspect
 import json
+import textwrap
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
 
 from harness.model.cell import CellRecord
 from harness.model.defaults import Defaults
@@ -27,10 +31,37 @@ NAMES = tuple(_MODELS)
 
 
 class _Generator(GenerateJsonSchema):
-    """Without a title for each field, which only repeats its name."""
+    """Without a title for each field, which only repeats its name, and with its docstring.
+
+    pydantic can read docstrings when it makes a class, but that takes long, and who reads a
+    playbook does not need them.
+    """
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        made = super().model_schema(schema)
+        properties = made.get("properties", {})
+        for name, text in _docstrings(schema["cls"]).items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+        return made
+
+
+def _docstrings(cls: type) -> dict[str, str]:
+    """{field: the string below it} of a class."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(tree, ast.ClassDef)
+    return {
+        field.target.id: string.value.value
+        for field, string in zip(tree.body, tree.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(string, ast.Expr)
+        and isinstance(string.value, ast.Constant)
+        and isinstance(string.value.value, str)
+    }
 
 
 def schema(name: str) -> dict[str, Any]:

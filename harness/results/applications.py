@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a report says of applications."""
+"""What a report says about applications."""
 
 from collections.abc import Mapping
 from typing import Any

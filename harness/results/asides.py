@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why a count of traps is not the paper's, register by register."""
+"""Why a count of traps differs from the paper's, register by register."""
 
 from collections.abc import Sequence
 

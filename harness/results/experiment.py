@@ -41,7 +41,7 @@ class Experiment:
             right = kind in (None, knows["kind"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             wanted = f"`neve {kind}`" if kind else "ours"
-            raise UserError(f"{runs / name} is no experiment of {wanted}") from error
+            raise UserError(f"{runs / name} is not an experiment of {wanted}") from error
         if not right:
             raise UserError(f"{runs / name} is of `neve {knows['kind']}`, not of `neve {kind}`")
         return cls(runs / name, knows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a report says of micro-benchmarks."""
+"""What a report says about micro-benchmarks."""
 
 from itertools import product
 from typing import Any

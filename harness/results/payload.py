@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a report says of an image of the user's."""
+"""What a report says about an image of the user's."""
 
 import pandas as pd
 

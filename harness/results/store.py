@@ -184,7 +184,7 @@ def _valid(data: Any, newer: Callable[[Any], Any], validate: Callable[[Any], _T]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = _first(error) if isinstance(error, ValidationError) else str(error)
         reason += " is missing" if isinstance(error, KeyError) else ""
-        raise UserError(f"{where} is damaged, or no run of ours: {reason}") from error
+        raise UserError(f"{where} is damaged, or not a run of neve: {reason}") from error
 
 
 def _first(error: ValidationError) -> str:

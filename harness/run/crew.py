@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Jobs in processes of our own, each of which has one at a time."""
+"""Worker processes on this computer, each of which runs one job at a time."""
 
 from collections.abc import Sequence
 from contextlib import suppress

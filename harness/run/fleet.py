@@ -188,7 +188,7 @@ def _require_secrecy(address: str, specs: Sequence[HostSpec]) -> None:
     if not _on_loopback(address):
         raise UserError(
             f"--scheduler {address}: whoever reaches it could run commands as root on the lab's "
-            "servers: use a tls:// scheduler (the README says how to start one)"
+            "servers: use a tls:// scheduler (docs/how-to/lab.md says how to start one)"
         )
     asked = sorted(
         spec.name

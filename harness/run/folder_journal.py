@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The journal of a run: what jobs tell goes into its folder, and onto the display."""
+"""The journal of a run: what jobs report goes into its folder and onto the display."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Cells that have nothing to do with the others of their run, for whoever measures them, here or in
-a worker: those of a server, or of an emulated machine."""
+"""A job: the cells of one server, or of one emulated machine, which are measured here or in a
+worker, independently of all others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import commands, text_of
+from tests.documents import DOCUMENTS, commands, text_of
 from tests.integration.conftest import finish, neve
 
-OF_THE_READERS_OWN = r"@|\bRUN\b"  # a server, a run
+# A server, a run, a file that is not shipped
+OF_THE_READERS_OWN = r"@|\bRUN\b|--host|--output| (?!playbooks/)\S+\.yaml"
 QUICK = ("neve doctor", "neve plan", "neve runs", "neve kernel list", "neve kernel patches")
 
 
@@ -18,11 +19,11 @@ QUICK = ("neve doctor", "neve plan", "neve runs", "neve kernel list", "neve kern
     "command",
     [
         each
-        for each in commands(text_of("README.md"))
+        for each in dict.fromkeys(each for name in DOCUMENTS for each in commands(text_of(name)))
         if each.startswith(QUICK) and not re.search(OF_THE_READERS_OWN, each)
     ],
 )
-def test_quick_command_of_the_readme(artifacts, command, tmp_path, monkeypatch):
+def test_quick_command_of_the_documents(artifacts, command, tmp_path, monkeypatch):
     (tmp_path / "gitconfig").write_text("[user]\nname = A Developer\nemail = dev@example.org\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))  # who signs patches off
     arguments = [word.replace("playbooks/", f"{tmp_path}/") for word in shlex.split(command)[1:]]

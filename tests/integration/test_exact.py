@@ -204,7 +204,9 @@ def micro_bench():
     """That of kvm-unit-tests, with our patch."""
     image = Path(os.environ.get("KVM_UNIT_TESTS", "nowhere")) / "arm/micro-bench.flat"
     if not image.exists() or b"medians" not in image.read_bytes():
-        pytest.skip("$KVM_UNIT_TESTS names no build with medians: see docs/kvm-unit-tests.md")
+        pytest.skip(
+            "$KVM_UNIT_TESTS names no build with medians: see docs/development/kvm-unit-tests.md"
+        )
     return image
 
 

@@ -42,7 +42,7 @@ TAIL_LINES = 30
 stress = pytest.mark.stress
 pytestmark = pytest.mark.skipif(
     "KVM_UNIT_TESTS" not in os.environ,
-    reason="$KVM_UNIT_TESTS names no build of kvm-unit-tests: see docs/kvm-unit-tests.md",
+    reason="$KVM_UNIT_TESTS names no build: see docs/development/kvm-unit-tests.md",
 )
 
 

@@ -2,11 +2,14 @@
 """A server from nothing to numbers and back: Debian, known by its address and its key alone."""
 
 import json
+import shlex
 
 import pytest
 
 from harness.bench.workload.micro import TICKS
+from harness.paths import ROOT
 from harness.results.store import RunFolder
+from tests.documents import commands, text_of
 from tests.integration.conftest import finish, neve
 from tests.integration.server.machine import PASSWORD, running
 
@@ -157,6 +160,23 @@ def test_two_boots(request, server, track, own_kernel, tmp_path):
         assert log.count("KASLR enabled") >= 2
     done = run(server, tmp_path, "undeploy", "INVENTORY")
     assert done.status == 0, done.output
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("server", ["cortex-a57"], indirect=True)
+def test_who_follows_the_page_about_servers_gets_the_rows_of_the_vm(server, own_kernel, tmp_path):
+    page = text_of("docs/how-to/server.md").partition("\n## With kernels of ours\n")[2]
+    told = commands(page.partition("\n## ")[0])
+    assert [command.split()[1] for command in told][-2:] == ["run", "undeploy"]
+    for command in told:
+        words = [
+            "INVENTORY" if word == "lab.yaml" else ROOT / word if "playbooks/" in word else word
+            for word in shlex.split(command)[1:]
+        ]
+        done = run(server, tmp_path, *words)
+        assert done.status == 0, f"{command}\n{done.output}"
+    records = RunFolder.open(tmp_path / "runs", "latest").records()
+    assert {record.name.configuration for record in records if record.passed} == {"vm"}
 
 
 def test_playbook_of_a_server_that_is_not_prepared(server, own_kernel, tmp_path):

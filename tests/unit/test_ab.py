@@ -110,7 +110,7 @@ def test_it_goes_on_where_it_was_cut_off(machine, tmp_path, capfd):
     ("values", "name", "said"),
     [
         (("7.2", "7.2"), None, "it compares something else"),
-        (("7.2", "7.3"), "nothing", "is no experiment"),
+        (("7.2", "7.3"), "nothing", "is not an experiment"),
     ],
 )
 def test_only_its_own_is_resumed(machine, tmp_path, values, name, said):

@@ -146,13 +146,13 @@ def cell(folder, **changes):
         (lambda f: spoil(f, started="yesterday"), "started: .* valid datetime"),
         (lambda f: spoil(f, run_id=None), "run_id"),
         (lambda f: spoil(f, run_id="other"), 'belongs to the run "night-001"'),
-        (lambda f: spoil(f, kernels=["x"]), "no run of ours"),
+        (lambda f: spoil(f, kernels=["x"]), "not a run of neve"),
         (lambda f: spoil(f, playbook={"repetitions": "many"}), "repetitions"),
         (
             lambda f: (f / "cells.jsonl").write_text('{"name": "something else"}\n'),
-            "no run of ours",
+            "not a run of neve",
         ),
-        (lambda f: (f / "cells.jsonl").write_text("[1, 2]\n"), "no run of ours"),
+        (lambda f: (f / "cells.jsonl").write_text("[1, 2]\n"), "not a run of neve"),
         (lambda f: cell(f, value="much"), "value"),
         (lambda f: cell(f, value=float("nan")), "value"),
         (lambda f: cell(f, host="a\0b"), "NUL"),
@@ -190,7 +190,7 @@ def test_folders_are_found(tmp_path):
     (tmp_path / "latest").symlink_to("night-002")
     assert find(tmp_path) == runs
     assert find(runs[0]) == [runs[0]]
-    with pytest.raises(UserError, match="no run folder, and none in it"):
+    with pytest.raises(UserError, match="neither a run folder nor a folder with runs"):
         find(tmp_path / "none")
 
 

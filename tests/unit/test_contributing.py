@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""CONTRIBUTING.md is true: its commands, paths and names exist, and its rooms are those that
-import-linter knows."""
+"""CONTRIBUTING.md and the pages for developers are true: their paths and names exist, and the rooms
+are those that import-linter knows."""
 
 import re
 import tomllib
@@ -8,9 +8,10 @@ import tomllib
 import pytest
 
 from harness.paths import ROOT
-from tests.documents import commands, make_targets, missing_links, missing_targets, parse, text_of
+from tests.documents import DOCUMENTS, make_targets, missing_targets, text_of
 
-TEXT = text_of("CONTRIBUTING.md")
+PAGES = [name for name in DOCUMENTS if name.startswith("docs/development/")]
+TEXT = text_of("CONTRIBUTING.md") + "".join(map(text_of, PAGES))
 NAMED = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.S))
 PATHS = [
     name
@@ -19,11 +20,6 @@ PATHS = [
     and ("/" in name or name.endswith((".md", ".toml", ".lock", ".config")))
 ]
 SAID = re.findall(r"`(\w+)`\s(?:in|of)\s`([\w/.-]+\.(?:py|c))`", TEXT)
-
-
-@pytest.mark.parametrize("command", commands(TEXT))
-def test_every_command_parses(command):
-    parse(command)
 
 
 def test_make_targets_exist():
@@ -37,7 +33,6 @@ def test_every_path_exists():
     """With any name for a placeholder."""
     assert len(PATHS) > 30
     assert not [path for path in PATHS if not found(re.sub(r"<[a-z]+>", "*", path))]
-    assert not missing_links(TEXT)
 
 
 def found(pattern):
@@ -50,7 +45,7 @@ def test_what_a_file_is_said_to_have_is_there(name, file):
 
 
 def test_files_are_said_to_have_something():
-    assert {"benches", "LEAVES_BY", "Track", "Host", "l0"} <= {name for name, _ in SAID}
+    assert {"Track", "Host", "l0"} <= {name for name, _ in SAID}
 
 
 def test_rooms_are_those_of_the_contract_and_in_its_order():
@@ -66,7 +61,3 @@ def grouped(told, layers):
     """The rooms that are told, as many at a time as each layer has."""
     rest = iter(told)
     return [[next(rest) for _ in layer.split(" | ")] for layer in layers]
-
-
-def test_nothing_outside_of_the_repository_is_referred_to():
-    assert not re.findall(r"\.\./|(?<![\w.~])/(?:work|home|tmp)/", TEXT)

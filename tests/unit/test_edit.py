@@ -448,9 +448,11 @@ def test_only_its_own_repository_is_taken(series, lay_out, tmp_path):
     folder = lay_out()
     (tmp_path / "empty").mkdir()
     for other in (tmp_path / "nowhere", tmp_path / "empty"):
-        with pytest.raises(UserError, match="is no tree of `neve kernel edit v1`"):
+        with pytest.raises(UserError, match="was not made by `neve kernel edit v1`"):
             save(track(series), other)
-    with pytest.raises(UserError, match="no tree of `neve kernel edit v2`, but of track v1"):
+    with pytest.raises(
+        UserError, match="was not made by `neve kernel edit v2`, but by that of track v1"
+    ):
         save(track(series, "v2"), folder)
 
 

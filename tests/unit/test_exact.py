@@ -387,7 +387,7 @@ def test_damaged_sequences_are_one_line(runs):
         file.write_text(re.sub(sequences, lambda _, new=damage: new, file.read_text()))
         with (
             Database.open("runs/history.sqlite") as opened,
-            pytest.raises(UserError, match=r"no run of ours") as caught,
+            pytest.raises(UserError, match=r"not a run of neve") as caught,
         ):
             Archive(opened).take(folder)
         assert len(str(caught.value).splitlines()) == 1

@@ -90,7 +90,10 @@ def test_only_what_is_asked_for_goes_where_it_is_asked_for(runs, neve, tmp_path)
     [
         (["--export", "otava", "--only", "host=nowhere"], "host=nowhere: the history has"),
         (["--export", "csv"], "is not one of 'otava', 'kcidb'"),
-        (["--export", "kcidb", "--origin", "My Lab"], "'My Lab' is no name of small letters"),
+        (
+            ["--export", "kcidb", "--origin", "My Lab"],
+            "'My Lab' is not a name of lower-case letters",
+        ),
         (["--output", "x"], "--output needs --export"),
     ],
 )

@@ -175,7 +175,7 @@ def test_a_figure_has_its_width_and_its_fonts(runs, neve):
     [
         (["--width", "3.3in"], "--width needs --figure"),
         (["--panel", "cost"], "--panel needs --figure"),
-        (["--figure", "pdf", "--json"], "--table and --json have no place beside it"),
+        (["--figure", "pdf", "--json"], "can't be combined with --table or --json"),
         (["--output", "x"], "--output is for --figure"),
         (["--figure", "pdf", "--width", "3.3"], "'3.3' is not a length: 3.3in"),
         (["--figure", "pdf", "--width", "1e9in"], "is not a length"),

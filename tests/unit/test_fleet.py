@@ -53,13 +53,13 @@ def test_this_machine_is_no_network(address, monkeypatch):
 
 @pytest.fixture
 def lab(tmp_path):
-    """A scheduler as the README starts it, with TLS and the configuration that it shows."""
+    """A scheduler as the page about labs starts it, with TLS and the configuration there."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl on this machine")
-    readme = (ROOT / "README.md").read_text()
-    command = re.search(r"^openssl req .*$", readme, re.M)[0].replace("lab.example", "127.0.0.1")
+    page = (ROOT / "docs" / "how-to" / "lab.md").read_text()
+    command = re.search(r"^openssl req .*$", page, re.M)[0].replace("lab.example", "127.0.0.1")
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, capture_output=True)
-    settings = re.search(r"^ *distributed:\n(?: .*\n)+", readme, re.M)[0]
+    settings = re.search(r"^ *distributed:\n(?: .*\n)+", page, re.M)[0]
     text = textwrap.dedent(settings).replace("/etc/neve/", f"{tmp_path}/")
     (tmp_path / "dask.yaml").write_text(text)
     environment = {**os.environ, "DASK_CONFIG": str(tmp_path), "PYTHONPATH": str(ROOT)}

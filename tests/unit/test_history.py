@@ -114,7 +114,7 @@ def test_importing_refuses_one_folder_and_takes_the_others(runs):
     assert "night-000  new\nnight-001  new" in done.stdout
     assert [line.partition(":")[2].split(" is ")[0] for line in done.stderr.splitlines()] == [
         f" {runs}/torn/metadata.json".replace(f"{runs}", "runs"),
-        " none: no run folder, and none in it",
+        " none: neither a run folder nor a folder with runs",
     ]
     assert neve("history", "import").stdout.count("unchanged") == 2
 

@@ -156,7 +156,7 @@ def test_a_certificate_of_a_strange_authority_is_refused(client, tmp_path):
         f"HostKey {tmp_path / 'certified'}", f"HostCertificate {tmp_path / 'certified-cert.pub'}"
     )
     client.know(f"@cert-authority * {(tmp_path / 'authority.pub').read_text()}")
-    with pytest.raises(UntrustedError, match="authority that is not known"):
+    with pytest.raises(UntrustedError, match="signed by an unknown authority"):
         answer(tmp_path, f"127.0.0.1:{server.port}")
 
 

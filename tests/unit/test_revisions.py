@@ -181,7 +181,7 @@ def test_tarball_and_tree_are_kernels(cache, track, linux, tmp_path):
         ("{}@--help", "has no commit '--help'"),
         ("{}@main:Makefile", "has no commit"),
         ("{}/arch/none@main", "no such file or directory"),
-        ("{}/../series@main", "is no git repository"),
+        ("{}/../series@main", "is not a git repository"),
         ("{}/../none", "no such file or directory, and neither a version"),
         ("{}@old", "is Linux 6.1.0; track upstream needs 7.2 or newer"),
         ("{}@empty", "is no kernel source"),
@@ -208,7 +208,7 @@ def test_repository_without_the_object_is_refused(cache, track, linux):
     with pytest.raises(UserError, match="lacks its objects"):
         chosen(cache, track, f"{linux.path}@main")
     (linux.path / ".git" / "objects").rename(linux.path / "gone")
-    with pytest.raises(UserError, match=r"is no git repository"):
+    with pytest.raises(UserError, match=r"is not a git repository"):
         chosen(cache, track, f"{linux.path}@main")
 
 

@@ -241,9 +241,9 @@ def test_a_tree_in_which_somebody_builds_stays(cache):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ([], "what may go"),
-        (["--older", "30"], "no span of time: 12h, 30d or 2w"),
-        (["--older", "-1d"], "no span of time"),
+        ([], "say what to remove"),
+        (["--older", "30"], "not a span of time: 12h, 30d or 2w"),
+        (["--older", "-1d"], "not a span of time"),
         (["--older", "99999999999d"], "too long"),
     ],
 )

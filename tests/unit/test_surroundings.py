@@ -122,7 +122,9 @@ def test_who_can_change_it_is_told_by_the_status(number, status):
 def test_a_program_that_may_not_run_is_the_user_s(tmp_path):
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n", encoding="utf-8")
-    with pytest.raises(UserError, match="may not be run: is its file system mounted with noexec"):
+    with pytest.raises(
+        UserError, match="can't be executed: is its file system mounted with noexec"
+    ):
         process.run([str(program)])
 
 

@@ -73,12 +73,12 @@ def opened(folder: Path, track: str) -> tuple[Repository, Base, str]:
         merges = repository.git("rev-list", "--merges", f"{root}..HEAD").split()
     except ProcessError as error:
         raise UserError(
-            f"{folder} is no tree of `neve kernel edit {track}`: {error.complaint}"
+            f"{folder} was not made by `neve kernel edit {track}`: {error.complaint}"
         ) from error
     if base is None or base.track != track:
         raise UserError(
-            f"{folder} is no tree of `neve kernel edit {track}`"
-            + (f", but of track {base.track}" if base else "")
+            f"{folder} was not made by `neve kernel edit {track}`"
+            + (f", but by that of track {base.track}" if base else "")
         )
     if busy:
         raise UserError(f"{folder} is in the middle of a rebase, merge or cherry-pick: end that")

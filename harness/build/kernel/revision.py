@@ -109,7 +109,7 @@ def find_revision(track: Track, path: Path, revision: str) -> Revision:
     try:
         directory = Path(asked(path, "rev-parse", "--absolute-git-dir"))
     except ProcessError as error:
-        raise UserError(f"{what}: {path} is no git repository") from error
+        raise UserError(f"{what}: {path} is not a git repository") from error
     try:
         commit = asked(path, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
         tree = asked(path, "rev-parse", "--verify", f"{commit}^{{tree}}")

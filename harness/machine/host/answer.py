@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A command for whatever login shell there is, and its answer out of whatever that shell prints."""
+"""Commands for any login shell, and their output among whatever that shell prints."""
 
 import re
 import secrets

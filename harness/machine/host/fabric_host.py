@@ -262,9 +262,8 @@ class FabricHost:
         found = re.fullmatch(pattern, said.stdout)
         if found is None:
             raise InfrastructureError(
-                f"host {self.name}: {command!r} answers "
-                f"{_one_line(said.stdout or said.stderr) or 'nothing'!r}, which is nothing like "
-                f"{pattern!r}"
+                f"host {self.name}: unexpected answer to {command!r}: "
+                f"{_one_line(said.stdout or said.stderr) or 'nothing'!r}"
             )
         return found
 

@@ -112,9 +112,9 @@ class KnownKeys(paramiko.MissingHostKeyPolicy):
         if authority in self.revoked:
             raise UntrustedKeyError("the authority of its certificate is revoked")
         if authority not in self.authorities:
-            raise UntrustedKeyError("its certificate is of an authority that is not known")
+            raise UntrustedKeyError("its certificate is signed by an unknown authority")
         if found.type is not SSHCertificateType.HOST or found.critical_options:
-            raise UntrustedKeyError("its certificate is none of a host")
+            raise UntrustedKeyError("its certificate is not a host certificate")
         if not found.valid_after <= time.time() < found.valid_before:
             raise UntrustedKeyError("its certificate is not valid now")
         if found.valid_principals and host.encode() not in found.valid_principals:

@@ -35,7 +35,7 @@ class Host(Protocol):
 
     def read(self, command: str, pattern: str) -> re.Match[str]:
         """What a line of shell prints, as the match of the whole of it with `pattern`, whatever its
-        status. Raises InfrastructureError, with what it printed, if it is nothing like that."""
+        status. Raises InfrastructureError, with what it printed, if it does not match."""
         ...
 
     def attempt(self, command: str) -> bool:

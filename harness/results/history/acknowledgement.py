@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""That somebody knows of what has changed for the worse, and takes it as the new normal."""
+"""An acknowledgement: somebody accepts a change for the worse as the new normal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

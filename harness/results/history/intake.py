@@ -100,7 +100,7 @@ def find(path: Path) -> list[Path]:
         return [path]
     found = run_folders(path)
     if not found:
-        raise UserError(f"{path}: no run folder, and none in it")
+        raise UserError(f"{path}: neither a run folder nor a folder with runs")
     return found
 
 
@@ -120,9 +120,9 @@ def read(path: Path) -> Taken:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: no run of ours: {where}: {first['msg']}") from error
+        raise UserError(f"{path}: not a run of neve: {where}: {first['msg']}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise UserError(f"{path}: no run of ours, or damaged: {_line(error)}") from error
+        raise UserError(f"{path}: not a run of neve, or damaged: {_line(error)}") from error
     return Taken(run, rows, sequences)
 
 
