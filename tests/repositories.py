@@ -36,6 +36,18 @@ FILES = {
 }
 
 
+_SETTINGS = ("user.name=A", "user.email=a@example.org", "commit.gpgsign=false")
+
+
+def git(folder, *words):
+    """What git answers in `folder`."""
+    options = [word for setting in _SETTINGS for word in ("-c", setting)]
+    done = subprocess.run(
+        ["git", *options, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
 class SmallKernel:
     """A repository in `path`."""
 
@@ -46,12 +58,7 @@ class SmallKernel:
         self.commit("Linux", files)
 
     def git(self, *words):
-        settings = ["user.name=A", "user.email=a@example.org", "commit.gpgsign=false"]
-        options = [word for setting in settings for word in ("-c", setting)]
-        done = subprocess.run(
-            ["git", *options, *words], cwd=self.path, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
+        return git(self.path, *words)
 
     def commit(self, subject, files):
         for name, text in files.items():

@@ -63,7 +63,7 @@ class Event:
             return "R" if why & _SYS64_READ else "W"
         if ec == _DABT and why & _GICH:
             return "W" if why & _GICH_WRITE else "R"
-        if ec == _HVC and (number := (why & _IMMEDIATE) >> _NUMBER_SHIFT):
+        if ec == _HVC and (number := _number(why)):
             operation = operations.by_number().get(number)
             if operation is None or operation.kind == "reg":
                 return "R" if why & _HVC_READ else "W"
@@ -80,10 +80,15 @@ class Event:
         if self.complete and ec == _DABT and why & _GICH:
             offset = why & _GICH_OFFSET
             return gich.get(offset, f"GICH_{offset:#05x}")
-        if self.complete and ec == _HVC and (number := (why & _IMMEDIATE) >> _NUMBER_SHIFT):
+        if self.complete and ec == _HVC and (number := _number(why)):
             operation = operations.by_number().get(number)
             return operation.name if operation else f"HVC_{number}"
         return classes.get(ec, f"EC_{ec:#04x}")
+
+
+def _number(why: int) -> int:
+    """Of the operation that an HVC stands for; 0 if it is an architectural one."""
+    return (why & _IMMEDIATE) >> _NUMBER_SHIFT
 
 
 @cache

@@ -21,8 +21,6 @@
 #define DAIFCLR_D	0xd50348ffu
 #define MDSCR_SS	(1ul << 0)
 #define MDSCR_KDE	(1ul << 13)
-#define MAINTENANCE_INTID	25
-#define SPURIOUS	1020
 #define ICH_HCR_EN	(1ul << 0)
 #define ICH_HCR_UIE	(1ul << 1)
 #define SLOT_ICH_HCR_EL2	(0x4c0 / 8)

@@ -125,7 +125,9 @@ void checked(uint64_t mistakes);
 void progress(const char *what, uint32_t at, uint32_t total);
 
 /* vel2.c */
-#define WATCHDOG_INTID	26		/* the hypervisor timer's PPI */
+#define MAINTENANCE_INTID	25	/* a PPI, as is the hypervisor timer's */
+#define WATCHDOG_INTID	26
+#define SPURIOUS	1020		/* from here on, nothing to acknowledge */
 extern bool has_el2;	/* Are we in a virtual EL2? If not, this is an ordinary guest's EL1. */
 void vel2_start(void);
 void vel2_sane(void);

@@ -16,7 +16,6 @@
 #define LOAD		(1u << 22)
 #define SIZE_SHIFT	30
 #define ISB		0xd5033fdfu
-#define MAINTENANCE_INTID	25
 #define GICC_FRAME	0x2000
 #define GICH_FRAME	0x1000
 #define GICH_LR_PENDING	(1u << 28)

@@ -7,7 +7,6 @@
 #define TCR_EL2_VALUE	0x80823519ul
 #define SCTLR_EL2_VALUE	0x30c51835ul	/* RES1, M, C, I */
 #define CPTR_EL2_VALUE	0x33fful
-#define SPURIOUS	1020
 #define INTID_MASK	0x3ff
 
 bool has_el2;

@@ -20,6 +20,7 @@ from harness.cache import Cache
 from harness.paths import ROOT
 from tests.integration.conftest import finish
 from tests.integration.conftest import neve as of_the_checkout
+from tests.repositories import git
 
 SOURCES = ("harness", "images", "kernel-patches", "playbooks", "LICENSES")
 MADE = os.environ.get("NEVE_DIST")
@@ -121,13 +122,7 @@ def test_versions_come_from_git(packages, installed):
     """From a tag, v0.1.0, or what comes after it; a source package knows its own."""
     (source,) = packages.glob("neve_harness-*.tar.gz")
     assert source.name == f"neve_harness-{installed.version}.tar.gz"
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=7", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    commit = git(ROOT, "rev-parse", "--short=7", "HEAD")
     assert re.fullmatch(rf"\d+\.\d+(\.\d+)?(\.dev\d+\+g{commit}\w*(\.d\d+)?)?", installed.version)
 
 

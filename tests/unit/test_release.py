@@ -12,6 +12,7 @@ import yaml
 from harness.paths import ROOT
 from harness.version import harness_version, release
 from tests.documents import text_of
+from tests.repositories import git
 
 CHANGELOG = text_of("CHANGELOG.md")
 KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
@@ -56,13 +57,7 @@ def test_citation_says_whom_to_cite():
 def test_version_is_that_of_git_and_not_in_the_files(neve):
     assert 'dynamic = ["version"]' in text_of("pyproject.toml")
     assert neve("--version").stdout == f"neve, version {release()}\n"
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    commit = git(ROOT, "rev-parse", "--short=12", "HEAD")
     assert re.fullmatch(rf"[\d.dev]+ \({commit}\+?\)", harness_version())
 
 
