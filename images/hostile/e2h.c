@@ -90,6 +90,16 @@ static bool execute(uint32_t word, enum level level, int vector, uint64_t class,
 	return true;
 }
 
+/* Without a trap, where NEVE lets us */
+#define write_deferred(name, value) do {				\
+	uint64_t _vncr = this_frame()->vncr;				\
+									\
+	if (_vncr & VNCR_MEMORY)					\
+		((volatile uint64_t *)(_vncr & PAGE_OF_VNCR))[SLOT_##name] = (value); \
+	else								\
+		pv_write(name, value);					\
+} while (0)
+
 /*
  * Interrupts are ours with TGE, also if the hypervisor has last looked at HCR_EL2 while it was
  * clear, as a hypervisor with VHE clears it around its guests' TLB maintenance.
@@ -97,19 +107,12 @@ static bool execute(uint32_t word, enum level level, int vector, uint64_t class,
 static void interrupted(void)
 {
 	static const uint32_t words[] = { DAIFCLR_I, LOOP };
-	uint64_t vncr = this_frame()->vncr, gprs[31];
-	volatile uint64_t *page = (void *)(vncr & PAGE_OF_VNCR);
+	uint64_t gprs[31];
 	int found;
 
-	if (vncr & VNCR_MEMORY)
-		page[SLOT_HCR_EL2] = HCR_RW | HCR_E2H;
-	else
-		pv_write(HCR_EL2, HCR_RW | HCR_E2H);
+	write_deferred(HCR_EL2, HCR_RW | HCR_E2H);
 	pv_write(TLBI_ALLE1IS, 0);
-	if (vncr & VNCR_MEMORY)
-		page[SLOT_HCR_EL2] = HCR_RW | HCR_E2H | HCR_TGE;
-	else
-		pv_write(HCR_EL2, HCR_RW | HCR_E2H | HCR_TGE);
+	write_deferred(HCR_EL2, HCR_RW | HCR_E2H | HCR_TGE);
 	wild_gprs(gprs);
 	write_snippet(words, 2);
 	watchdog_start(WATCHDOG_US);
@@ -123,8 +126,6 @@ static void interrupted(void)
  */
 static void maintained(void)
 {
-	uint64_t vncr = this_frame()->vncr;
-	volatile uint64_t *page = (void *)(vncr & PAGE_OF_VNCR);
 	uint32_t intid;
 
 	if (machine.gich)
@@ -133,10 +134,7 @@ static void maintained(void)
 	pv_write(ICH_HCR_EL2, ICH_HCR_EN | ICH_HCR_UIE);
 	intid = gic_acknowledge();
 	expect(intid == MAINTENANCE_INTID, intid);
-	if (vncr & VNCR_MEMORY)
-		page[SLOT_ICH_HCR_EL2] = 0;
-	else
-		pv_write(ICH_HCR_EL2, 0);
+	write_deferred(ICH_HCR_EL2, 0);
 	if (intid < SPURIOUS)
 		gic_end(intid);
 	intid = gic_acknowledge();
