@@ -47,7 +47,8 @@ COLUMNS = [
 ]
 # Where the benchmark guest is: it has no other addresses than physical ones.
 GUEST = range(0x4008_0000, 0x4010_0000)
-HVC = 0x16
+HVC, DABT = 0x16, 0x24
+GICH = 1 << 24  # what L0 adds to the syndrome of an access of a GICv2's registers for hypervisors
 
 
 def micro_script(artifacts, gic, configuration):
@@ -84,6 +85,7 @@ class Entry:
     kind: str
     syndrome: int
     address: int
+    accessed: int
 
     @property
     def of_guest(self):
@@ -96,21 +98,26 @@ def entries(log, own):
         r"Taking exception \d+ \[(?P<kind>[^\]]*)\] on CPU (?P<cpu>\d+)\n"
         r"\.\.\.from EL1 to EL2\n"
         r"(?:\.\.\.with ESR 0x[0-9a-f]+/(?P<esr>0x[0-9a-f]+)\n)?"
+        r"(?:\.\.\.with FAR (?P<far>0x[0-9a-f]+)\n)?"
         r"(?:\.\.\.(?!with ELR).*\n)*"
         r"\.\.\.with ELR (?P<elr>0x[0-9a-f]+)\n",
         log,
     )
     for each in found:
-        entry = Entry(
-            int(each["cpu"]), each["kind"], int(each["esr"] or "0", 16), int(each["elr"], 16)
-        )
+        esr, elr, far = (int(each[name] or "0", 16) for name in ("esr", "elr", "far"))
+        entry = Entry(int(each["cpu"]), each["kind"], esr, elr, far)
         if not (entry.syndrome >> 26 == HVC and entry.address in own):
             yield entry
 
 
 def reason_of(event, entry):
-    """What an entry is called, by the syndrome that the emulator has written."""
-    return "IRQ" if entry.kind == "IRQ" else event.reason(2, entry.syndrome)
+    """What an entry is called, by what the emulator has written: of a hypercall, the only memory
+    that L2's hypervisor accesses and has not are the registers of a GICv2."""
+    if entry.kind == "IRQ":
+        return "IRQ"
+    if entry.syndrome >> 26 == DABT:
+        return event.reason(2, DABT << 26 | GICH | entry.accessed & 0xFFF)
+    return event.reason(2, entry.syndrome)
 
 
 def own_calls(kernel):

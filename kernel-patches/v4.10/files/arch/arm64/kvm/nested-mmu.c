@@ -40,6 +40,12 @@
 #define MIN_SHADOW_TABLES	512
 #define PAGES_PER_SHADOW_TABLE	64
 
+/* The field of VTTBR_EL2 which is the VMID, by VTCR_EL2.VS */
+static u64 vmid_masks[2] __ro_after_init = {
+	VTTBR_VMID_MASK(8),
+	VTTBR_VMID_MASK(8),
+};
+
 static LIST_HEAD(nested_vms);
 static DEFINE_SPINLOCK(nested_vms_lock);	/* outside of mmu_lock */
 
@@ -51,13 +57,9 @@ void kvm_nested_s2_regime(struct kvm_vcpu *vcpu, struct kvm_s2_regime *regime)
 	regime->big_endian = vel2_read(vcpu, V_SCTLR_EL2) & SCTLR_ELx_EE;
 }
 
-/* The field of VTTBR_EL2 which is the VMID */
 u64 kvm_nested_vmid_mask(u64 vtcr)
 {
-	if ((vtcr & VTCR_EL2_VS_16BIT) && kvm_get_vmid_bits() == 16)
-		return VTTBR_VMID_MASK(16);
-
-	return VTTBR_VMID_MASK(8);
+	return vmid_masks[!!(vtcr & VTCR_EL2_VS_16BIT)];
 }
 
 /* VMID and table address; without CnP and what is RES0 */
@@ -630,6 +632,9 @@ static struct shrinker nested_shrinker = {
 
 static int __init kvm_nested_mmu_init(void)
 {
+	/* Not at each use: it is a search among the ID registers */
+	vmid_masks[1] = VTTBR_VMID_MASK(kvm_get_vmid_bits());
+
 	return register_shrinker(&nested_shrinker);
 }
 subsys_initcall(kvm_nested_mmu_init);

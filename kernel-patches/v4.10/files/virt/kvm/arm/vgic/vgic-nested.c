@@ -45,7 +45,9 @@ static bool vgic_nested_supported(struct kvm_vcpu *vcpu)
  */
 static bool vgic_nested_routed(struct kvm_vcpu *vcpu)
 {
-	return vgic_nested_supported(vcpu) && !vcpu_in_vel2(vcpu) &&
+	/* Asked several times per exit, most of which are virtual EL2's */
+	return vcpu_has_el2(vcpu) && !vcpu->arch.nested->in_vel2 &&
+	       vgic_nested_supported(vcpu) &&
 	       vel2_read(vcpu, V_HCR_EL2) & (HCR_IMO | HCR_TGE);
 }
 
