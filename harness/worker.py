@@ -7,6 +7,7 @@ command itself would; what one has started that is killed, the kernel ends (`pro
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,8 +36,14 @@ class Worker:
         far.close()
 
     def end(self) -> None:
-        """Have it end, after cleaning up."""
+        """Have it end, after cleaning up; it may still send, but nothing more comes from here.
+
+        An error of the cleaning up may take the place of the interruption, and the worker would
+        wait for us.
+        """
         self._process.terminate()
+        with socket.fromfd(self.line.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.shutdown(socket.SHUT_WR)
 
     def gone(self) -> int:
         """Wait for its end; its status, or the negative number of the signal that killed it."""

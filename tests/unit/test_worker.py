@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is made in a process beside us."""
+"""Processes beside us, and what is made in one."""
 
 import time
 
@@ -8,6 +8,26 @@ import pytest
 
 from harness.build.beside import beside
 from harness.errors import UserError
+from harness.worker import Worker
+
+
+def fail_to_clean_up(line):
+    """As a job does, an error of which takes the place of the interruption."""
+    try:
+        line.send("begun")
+        time.sleep(600)
+    except KeyboardInterrupt:
+        line.send("an error")
+    line.recv()
+
+
+def test_a_worker_that_is_told_to_end_does_not_wait_for_us():
+    worker = Worker(fail_to_clean_up)
+    assert worker.line.recv() == "begun"
+    started = time.monotonic()
+    worker.end()
+    assert worker.gone() == 0
+    assert time.monotonic() - started < 30
 
 
 def touch(folder, seconds):
