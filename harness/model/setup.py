@@ -19,7 +19,7 @@ from harness.model.guest import (
     linux_guest,
     payload_guest,
 )
-from harness.model.inventory import HostSpec, SshHostSpec
+from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
 from harness.model.kernel_choice import Level
 from harness.model.machine import TcgMachine, tcg_machine
 from harness.model.playbook import Cell, Configuration, Playbook, plan, skipped
@@ -65,6 +65,9 @@ class Setup:
                 if playbook.applications
                 else Workload.MICRO
             )
+        emulated = all(isinstance(host, TcgHostSpec) for host in playbook.hosts)
+        if workload is not Workload.MICRO or not emulated:
+            track = track.with_options(*track.network)
         if workload is Workload.APPLICATIONS:
             track = track.with_options(*track.applications)
         if playbook.kernel_config:

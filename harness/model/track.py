@@ -65,8 +65,8 @@ class Track:
     NEVE, or whether they are emulated, where the guest hypervisor's kernel does not; `compared` how
     far its results compare with the paper's, and `asides` the registers behind that; `server` the
     fragments that L0 needs on some servers, by SshHostSpec's `features` (`kaslr`: where it is
-    booted several times);
-    `applications` those that all kernels need for applications.
+    booted several times); `network` and `applications` those that all kernels need where L0 is
+    reached over a network, and for applications.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Track:
     compared: str = ""
     asides: tuple[Aside, ...] = ()
     server: Mapping[str, Path] = field(default_factory=dict)
+    network: tuple[Path, ...] = ()
     applications: tuple[Path, ...] = ()
 
     @classmethod
@@ -107,6 +108,7 @@ class Track:
             implied_el2=data.get("implied_el2"),
             nv_switch=NvSwitch(**data["nv_switch"]) if "nv_switch" in data else None,
             server={name: file.parent / path for name, path in data["server"].items()},
+            network=tuple(file.parent / path for path in data.get("network", ())),
             applications=tuple(file.parent / path for path in data["applications"]),
             compared=" ".join(data["compared"].split()),
             asides=tuple(Aside(**item) for item in data.get("asides", ())),

@@ -16,7 +16,7 @@ from harness.machine.levels import GuestPlace
 from harness.model.guest import File, is_symbol
 from harness.model.inventory import Inventory
 from harness.model.journal import Facts, Messages
-from harness.model.playbook import Payload, load, with_payload
+from harness.model.playbook import Payload, load, validate, with_payload
 from harness.model.setup import Setup, Workload
 from harness.paths import PLAYBOOKS
 from tests.plans import differences
@@ -112,8 +112,27 @@ def test_kernels_of_applications_have_what_applications_need():
     more = {file.path for file in setup.track.fragments} - {
         file.path for file in plain.track.fragments
     }
-    assert more == set(plain.track.applications)
+    assert more == {*plain.track.network, *plain.track.applications}
     assert set(setup.kernels) == {"l0", "l1", "l2"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reached"),
+    [
+        ({}, False),
+        ({"hosts": [{"kind": "ssh", "name": "arm1", "address": "a"}, {"kind": "tcg"}]}, True),
+        ({"benchmarks": ["memcached"]}, True),
+        ({"benchmarks": ["payload"], "payload": {"image": "i"}}, True),
+    ],
+)
+def test_only_what_is_reached_over_a_network_has_one(changes, reached):
+    asked = {"configurations": ["vm"], "benchmarks": ["hypercall"], **changes}
+    setup = Setup.of(validate(asked, "p"))
+    assert setup.track.network
+    fragments = {fragment.path for fragment in setup.track.fragments}
+    assert (set(setup.track.network) <= fragments) is reached
+    shell = Setup.of(setup.playbook, workload=Workload.LINUX)
+    assert {*setup.track.network} <= {fragment.path for fragment in shell.track.fragments}
 
 
 def test_a_payload_is_in_l1_where_there_is_one():

@@ -138,6 +138,7 @@ class HostLock:
         self._program: Program | None = None
         self._token = ""
         self._stop = threading.Event()
+        self._reading = threading.Lock()  # what the program says: the beat asks, and who waits
 
     def acquire(self, host: FabricHost, wait: float) -> None:
         """Take it, waiting up to `wait` seconds, or until it counts as left behind. Raises Busy,
@@ -224,9 +225,10 @@ class HostLock:
     def loss(self) -> str:
         if self._program is None:
             return ""
-        with suppress(GuestError):
-            self._program.console.check()
-        silent = _SILENT in self._program.console.tail()
+        with self._reading:
+            with suppress(GuestError):
+                self._program.console.check()
+            silent = _SILENT in self._program.console.tail()
         return f"the lock is lost: no sign of life for {_SILENCE_SECONDS} s" if silent else ""
 
     def let_go(self) -> None:
