@@ -127,7 +127,7 @@ class Script:
 
     def ended(self) -> None:
         """Wait for the end of all guests."""
-        deadline = Deadline(self.boot_seconds, "the guests to power off")
+        deadline = Deadline(self.boot_seconds, "the guests to end")
         self._expect("@NEVE end", deadline)
 
     def _times(self, step: Step, deadline: Deadline) -> tuple[Sample, Sample | None]:
