@@ -75,6 +75,7 @@ def test_what_fails_fails_alone_and_is_all_that_is_repeated(book, tmp_path, monk
     assert {record.id: record for record in again.records()}[rate] == before[rate]
 
 
+@pytest.mark.stress
 def test_same_application_twice_agrees_within_its_error(book, tmp_path):
     file = book(configurations=["native", "vm"], benchmarks=["memcached"], repetitions=2)
     measured, plan = Measured.of(go(file, tmp_path)), describe(read_setup(file, None, None))

@@ -144,10 +144,11 @@ def test_hanging_up_ends_the_guest(machine, payload, artifacts):
     machine.run(f"for i in $(seq 9); do pidof {QEMU} || exit 0; sleep 1; done; exit 1")
 
 
-def test_linux_boots_in_l1_twice_with_two_cpus_under_both_emulations(machine, artifacts):
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.stress)])
+def test_linux_boots_in_l1_with_two_cpus_under_both_emulations(machine, artifacts, times):
     hypervisor = nesting.hypervisor(machine, artifacts, "nested-neve-vhe", gic=3, memory_mib=1024)
     with levels.l1(machine, artifacts, hypervisor, name="l1") as place:
-        for value in ("Y", "Y", "N", "N"):
+        for value in ("Y",) * times + ("N",) * times:
             set_nv_mode(machine, artifacts.setup.track, value)
             with nesting.linux_l2(place, artifacts, gic=3, memory_mib=256, name="l2") as shell:
                 assert shell.run("hostname; nproc").output.split() == ["l2", "2"]

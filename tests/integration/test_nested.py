@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+import yaml
 
 from harness.cache import Cache
 from harness.machine import levels
@@ -32,9 +33,18 @@ L2_BOOT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def nested_run(paper_artifacts, tmp_path_factory):
+def playbook(tmp_path_factory):
+    """The shipped one, with few operations: the commonest values are as many's."""
+    file = tmp_path_factory.mktemp("playbook") / "paper.yaml"
+    few = {"iterations": 400, "trap_iterations": 60}
+    file.write_text(yaml.safe_dump(yaml.safe_load(PAPER.read_text()) | few))
+    return file
+
+
+@pytest.fixture(scope="module")
+def nested_run(paper_artifacts, playbook, tmp_path_factory):
     cwd = tmp_path_factory.mktemp("nested")
-    return finish(neve("run", PAPER, cwd=cwd), cwd)
+    return finish(neve("run", playbook, cwd=cwd), cwd)
 
 
 @pytest.fixture(scope="module", params=["gicv3", "gicv2"])
@@ -51,9 +61,9 @@ def totals(rows):
     return rows[rows["reason"] == ""].set_index(["configuration", "benchmark", "metric"])["value"]
 
 
-def test_both_hosts_ran_what_was_planned(nested_run, tmp_path):
+def test_both_hosts_ran_what_was_planned(nested_run, playbook, tmp_path):
     metadata = json.loads((nested_run.folder / "metadata.json").read_text())
-    assert not differences(planned(PAPER, cwd=tmp_path)["commands"], metadata["commands"])
+    assert not differences(planned(playbook, cwd=tmp_path)["commands"], metadata["commands"])
 
 
 @pytest.mark.parametrize("configuration", ["nested-v8.3", "nested-v8.3-vhe"])

@@ -8,9 +8,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from harness.paths import ROOT
 from tests.synthetic import write_exact, write_run
 from tests.unit.test_figures import write_run as write_operations
 
@@ -67,21 +70,40 @@ def looked(page, script, width, *options):
     return json.loads(html.unescape(re.search(r"<body>(.*)</body>", told, re.S)[1]))
 
 
-@pytest.fixture
-def pages(tmp_path, neve):
-    """A report of two hosts, and a history."""
-    write_operations(
-        tmp_path / "runs", "two", ("gicv3", "gicv2"), benchmarks=("hypercall", "device-io")
+def neve(folder, *arguments):
+    subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        check=True,
     )
-    assert neve("report", "two").returncode == 0
-    nights = tmp_path / "nights"
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A report of two hosts, and a history."""
+    folder = tmp_path_factory.mktemp("pages")
+    write_operations(
+        folder / "runs", "two", ("gicv3", "gicv2"), benchmarks=("hypercall", "device-io")
+    )
+    neve(folder, "report", "two")
+    nights = folder / "nights"
     for number in range(12):
         write_run(nights, number, {"hypercall": 1000.0, "device-io": 2000.0})
         cells = {("nested-neve-vhe", "hypercall"): (43611 + (number > 8), [["HVC", "vEL2 ERET"]])}
         write_exact(nights, number, cells, name=f"tcg-{number:02}")
-    assert neve("history", "import", "nights").returncode == 0
-    assert neve("history", "report", "--output", "history.html").returncode == 0
-    return {"report": tmp_path / "runs/two/report.html", "history": tmp_path / "history.html"}
+    neve(folder, "history", "import", "nights")
+    neve(folder, "history", "report", "--output", "history.html")
+    return {"report": folder / "runs/two/report.html", "history": folder / "history.html"}
+
+
+@pytest.fixture
+def pages(drawn, tmp_path):
+    """Copies of each test's own."""
+    return {
+        name: Path(shutil.copy(page, tmp_path / f"{name}.html")) for name, page in drawn.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["report", "history"])
