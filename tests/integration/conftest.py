@@ -82,7 +82,7 @@ class Finished:
     peak_gib: float
 
 
-def neve(*arguments, cwd, **env):
+def neve(*arguments, cwd, start_new_session=False, **env):
     """The command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *map(str, arguments)],
@@ -91,6 +91,7 @@ def neve(*arguments, cwd, **env):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        start_new_session=start_new_session,
     )
 
 
