@@ -3,7 +3,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from harness.bench.traps import events
 from harness.bench.workload import BootedHost, LinuxWorkload
@@ -21,6 +21,10 @@ from harness.model.setup import Setup
 from harness.progress import Progress
 
 _L2_MIB = 256
+
+
+class _LeftError(Exception):
+    """The user has left the prompt, with whatever is at it: nothing more is asked of the guests."""
 
 
 def at_level(setup: Setup, level: str) -> Setup:
@@ -63,15 +67,15 @@ def shell(setup: Setup, level: str, command: str | None, wait: float = 0) -> int
         cpus = pinning.cpus_for_guests(host, spec, needed.guest_cpus)
         journal = Messages(lambda _event: None)
         booted = BootedHost(host, spec, artifacts, journal, events()[0], cpus)
-        with progress.stage(f"boot {level.upper()}"):
-            prompt = stack.enter_context(_prompt(LinuxWorkload(booted), level))
-        if command:
-            result = prompt.run(command, timeout=3600, check=False)
-            print(result.output, end="")
-            return result.status
-        hand_over(prompt.console)
-        stack.pop_all()  # the terminal was the user's: nothing more is asked of it
-        host.close()
+        with suppress(_LeftError), ExitStack() as guests:
+            with progress.stage(f"boot {level.upper()}"):
+                prompt = guests.enter_context(_prompt(LinuxWorkload(booted), level))
+            if command:
+                result = prompt.run(command, timeout=3600, check=False)
+                print(result.output, end="")
+                return result.status
+            hand_over(prompt.console)
+            raise _LeftError
         return 0
 
 

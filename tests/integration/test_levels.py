@@ -248,6 +248,7 @@ def test_interactive_shell_on_a_terminal(artifacts, tmp_path):
     user.expect(pexpect.EOF)
     user.close()
     assert user.exitstatus == 0
+    assert "Traceback" not in user.before
 
 
 def test_gicv2_vm(tmp_path):
