@@ -48,7 +48,7 @@ def headline(table: pd.DataFrame) -> str:
         for name, rows in known.groupby("configuration", sort=False)
     ]
     if not parts:
-        return "No overhead: nothing was measured both natively and in a VM."
+        return "No overhead is known: nothing was measured both natively and in a VM."
     return f"Geometric mean of the cost, native being 1: {'; '.join(parts)}."
 
 

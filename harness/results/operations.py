@@ -20,19 +20,19 @@ _VISIBLE = 0.005  # … and below which a number would be 0.00
 _COMPARABILITY = {
     "instructions": (
         "Costs here are instructions of an emulated processor (QEMU TCG with icount), the paper's "
-        "are cycles of a real one: they do not compare with each other. That of a virtual IPI adds "
-        "up what both of its CPUs execute, which a real machine does at the same time."
+        "are cycles of a real one: they can't be compared. The cost of a virtual IPI adds up what "
+        "both of its CPUs execute, which a real machine does at the same time."
     ),
     "ticks": "Costs here are ticks of the generic timer on this host.",
-    "cycles": "Costs here are cycles, as the paper's are, of another processor.",
+    "cycles": "Costs here are cycles, like the paper's, but of another processor.",
 }
 _OUTLIERS = (
-    "Nothing is discarded as an outlier. A cost is the {of_operations} of a cell's operations, and "
-    "of several repetitions the median; {turns}, so that what drifts on a host meets all alike."
+    "No outliers are discarded. A cost is the {of_operations} of a cell's operations, and with "
+    "several repetitions their median; {turns}, so that drift on a host affects all alike."
 )
 _TURNS = {
     False: "repetitions take turns with those of the other configurations",
-    True: "each repetition has a boot of its own, of all configurations",
+    True: "each repetition is a boot of its own, with all configurations",
 }
 
 
@@ -140,7 +140,7 @@ def headline(table: pd.DataFrame) -> str:
         sentences.append(
             f"{'On ' + row['host'] + ', a' if several else 'A'} hypercall from a nested VM "
             f"({row['configuration']}) costs {row['ratio']:.1f}x one "
-            f"from a VM and {_traps(row, 1)} exits to L0{paper}."
+            f"from a VM, and takes {_traps(row, 1)} exits to L0{paper}."
         )
     return " ".join(sentences) or "No nested hypercall was measured."
 

@@ -108,8 +108,8 @@ def write_pages(
 
 def _accounting(metadata: Metadata) -> str:
     if all(host.all_exits for host in metadata.accounting.values()):
-        return "Every exit is counted, also those that KVM handles inside its world switch."
+        return "Every exit is counted, including those that KVM handles inside its world switch."
     return (
-        "Exits that L0's KVM handles inside its world switch are not seen by the tracepoint "
-        "that this kernel has."
+        "The tracepoint of this kernel does not see exits that L0's KVM handles inside its world "
+        "switch."
     )

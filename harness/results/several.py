@@ -23,7 +23,7 @@ def contents(runs: Mapping[str, Measured]) -> dict[str, Content]:
     kinds = {(run.payload != "", run.of_applications) for run in runs.values()}
     if len(kinds) > 1 or (True, False) in kinds:
         raise UserError(
-            "one report is of runs of micro-benchmarks, or of runs of applications: "
+            "a report can't combine runs of micro-benchmarks with runs of applications: "
             f"{', '.join(run.folder.id for run in runs.values())}"
         )
     return {label: _labelled(report.content_of(run), label) for label, run in runs.items()}

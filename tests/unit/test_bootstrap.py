@@ -181,7 +181,7 @@ def test_report_says_what_an_interval_is_of(tmp_path, number, several, said):
         legend = (folder.path / file).read_text(encoding="utf-8")
         assert said in legend
         assert "less the time of empty operations" in legend
-    turns = "has a boot of its own" if several else "take turns with"
+    turns = "is a boot of its own" if several else "take turns with"
     assert turns in text
     assert "`cost` is the median per operation in ticks" in text
 

@@ -352,7 +352,7 @@ def test_runs_of_one_kind_are_in_one_report(runs, neve):
     of_applications(runs / "one")
     done = neve("report", "one", "two")
     assert done.returncode == 2
-    assert "of runs of micro-benchmarks, or of runs of applications: one, two" in done.stderr
+    assert "runs of micro-benchmarks with runs of applications: one, two" in done.stderr
     of_applications(runs / "two")
     done = neve("report", "one", "two")
     assert done.returncode == 0, done.stderr

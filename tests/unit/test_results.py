@@ -228,7 +228,7 @@ def test_reports_are_written_from_the_cells(folder):
     folder.append(CellRecord("tcg/vm/1/device-io", "failed", 0.0, error="panic <1>"))
     report.write(folder)
     text = (folder.path / "report.md").read_text()
-    assert "costs 33.0x one from a VM and 8.0 exits to L0 (paper: 37x and 15)" in text
+    assert "costs 33.0x one from a VM, and takes 8.0 exits to L0 (paper: 37x and 15)" in text
     assert "| 33,000 | 33.0x   |" in text, "a deviation of single operations is no error of it"
     assert "tcg/vm/1/device-io: panic <1>" in text
     html = (folder.path / "report.html").read_text()

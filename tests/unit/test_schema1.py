@@ -20,8 +20,8 @@ from harness.results.measured import Measured
 from harness.results.store import RunFolder
 from tests.synthetic import write_run
 
-# Real ones of an emulated machine, with the reports of then, but for how they write errors and for
-# their appendix.
+# Real ones of an emulated machine, with the reports of then, but for how they write errors, their
+# appendix and some sentences.
 RECORDED = Path(__file__).with_name("recorded") / "schema1"
 MICRO, APPLICATIONS = "20261127-085041-fallback-08f6", "20261127-152105-applications-9d17"
 
