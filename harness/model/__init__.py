@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The model: what is asked for and what is found, as frozen data; it starts and builds nothing."""
+"""The model: what is asked for and what was found, as frozen data. It starts and builds nothing."""

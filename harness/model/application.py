@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The applications: what each one runs and where, and which figure it gives.
+"""The applications: what each one runs, where, and which figure it gives.
 
 Each is a file in `applications/`, all with the same steps: `prepare` and `start` in the system
 that is measured, `load` at the client once the server's `port` answers, and then, `runs` times,

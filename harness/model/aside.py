@@ -7,7 +7,7 @@ from harness.model.measurement import OPEN
 
 
 class Aside(BaseModel):
-    """What is to be said of some registers beside the paper's count."""
+    """What to say about some registers where traps differ from the paper's count."""
 
     model_config = OPEN
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A cell of the matrix: its name, and what became of it."""
+"""A cell of the matrix: its name, and its outcome."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The user's defaults, ~/.config/neve/config.yaml: what would else be said on every command line,
-or by the environment, which both go before it."""
+"""The user's defaults, ~/.config/neve/config.yaml: what they would otherwise repeat on every
+command line or in the environment, which both override it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,8 +24,8 @@ _Text = Annotated[str, Field(max_length=4096), Form(ONE_LINE, "text of one line"
 
 
 class Defaults(Model):
-    """Defaults of a user, for the environment's variables and for options, which both go before
-    them. Paths begin at the file's folder."""
+    """A user's defaults for environment variables and options, which both override them. Paths are
+    relative to the file's folder."""
 
     cache: Path | None = None
     """As $NEVE_CACHE: the folder of kernels, images and downloads."""

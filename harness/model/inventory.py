@@ -110,7 +110,7 @@ class TcgHostSpec(Model):
     """A machine that QEMU emulates (TCG); the harness starts it."""
 
     kind: Literal["tcg"] = "tcg"
-    """That it is emulated; in a playbook the default."""
+    """`tcg`: an emulated machine; the default in a playbook."""
     name: Name = "tcg"
     """What results call it."""
     cpu: Annotated[
@@ -130,16 +130,15 @@ class TcgHostSpec(Model):
 
 
 class SudoPassword(Model):
-    """Where sudo's password comes from, one of three; it is never written to a file of ours.
+    """Where sudo's password comes from: one of three. The harness never writes it to a file.
 
-    What was answered to a prompt goes along to a worker of ours, which has no terminal, and is
-    shown nowhere.
+    The answer to a prompt is sent to the worker, which has no terminal, and is shown nowhere.
     """
 
     environment: str | None = None
     """The environment variable that holds it."""
     command: _Command | None = None
-    """A command of your machine that prints it: `pass show arm1`."""
+    """A command that prints it, on your machine: `pass show arm1`."""
     prompt: Flag = False
     """Ask for it at the terminal, once, before the run."""
     _answer: SecretStr | None = PrivateAttr(None)
@@ -172,7 +171,7 @@ class SshHostSpec(Model):
     and `jump` leave open."""
 
     kind: Literal["ssh"] = "ssh"
-    """That it is a server; in an inventory the default."""
+    """`ssh`: a server; the default in an inventory."""
     name: Name
     """What playbooks, `--host` and results call it."""
     address: _Address
@@ -182,32 +181,34 @@ class SshHostSpec(Model):
     port: _Port | None = None
     """SSH's port."""
     key_file: Path | None = None
-    """A private key to log in with; a path from the inventory's folder."""
+    """A private key to log in with; the path is relative to the inventory's folder."""
     known_hosts: Path | None = None
-    """The file that has the server's host key; a path from the inventory's folder."""
+    """The file that has the server's host key; the path is relative to the inventory's folder."""
     jump: _Jump | None = None
     """The hosts to go through, as in OpenSSH's ProxyJump."""
     sudo: Annotated[SudoPassword | None, Field(exclude=True)] = None
     """Where sudo's password comes from; not needed if it asks for none."""
     boot: Literal["kexec", "entry", "own"] = "kexec"
-    """What L0 is: a kernel of ours, started once by kexec or by an entry of the boot loader, or the
-    server's own."""
+    """Which kernel L0 is: one of ours, started once by kexec or by an entry of the boot loader, or
+    the server's own."""
     entry: Annotated[str | None, Field(min_length=1)] = None
     """With `boot: entry`, the server's command that chooses our entry once: `grub-reboot neve`."""
     root: _Folder = "/var/lib/neve"
-    """The one folder on the server that is ours."""
+    """The harness's one folder on the server."""
     cpus: _CpuList | None = None
     """CPUs that our kernel keeps free of other work, and that vCPUs are pinned to; by default vCPUs
     are pinned to the last ones."""
     uefi: Flag = True
     """Whether our kernel knows UEFI and ACPI."""
     kernel_config: Path | None = None
-    """A file of options, as drivers, for the kernel that is built for this server; a path from the
-    inventory's folder."""
+    """A file of options, such as drivers, for the kernel that is built for this server; the path is
+    relative to the inventory's folder."""
     power_cycle: _SecretCommand = None
-    """A command of your machine, not of a shell, that cuts the server's power for a moment."""
+    """A command that cuts the server's power for a moment; it runs on your machine, without a
+    shell."""
     console: _SecretCommand = None
-    """A command of your machine, not of a shell, that shows the server's serial console."""
+    """A command that shows the server's serial console; it runs on your machine, without a
+    shell."""
     console_shell: Annotated[Flag, Field(exclude=True)] = False
     """Whether our kernel's serial console is a root shell without a login. Only for debugging."""
     notice: _Seconds = Field(0, ge=0, le=86400)
@@ -269,7 +270,8 @@ class Inventory(Model):
 
     @classmethod
     def load(cls, path: Path) -> "Inventory":
-        """The inventory at `path`; files that it names lie beside it. Raises UserError."""
+        """Read the inventory at `path`; paths in it are relative to its folder. Raises
+        UserError."""
         data = read_yaml(path, "an inventory")
         try:
             found = cls.model_validate(data)
@@ -285,11 +287,12 @@ class Inventory(Model):
         return cls.load(path or DEFAULT)
 
     def find(self, name: str) -> SshHostSpec | None:
-        """The host of that name."""
+        """The host with that name."""
         return next((host for host in self.hosts if host.name == name), None)
 
     def select(self, names: Sequence[str]) -> tuple[SshHostSpec, ...]:
-        """The hosts of these names, all without any. Raises UserError for one that is unknown."""
+        """The hosts with these names; all if there are no names. Raises UserError for an unknown
+        name."""
         for name in names:
             if self.find(name) is None:
                 known = ", ".join(host.name for host in self.hosts)

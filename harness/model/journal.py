@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Events a job sends to the process that owns the run folder, its own or another one."""
+"""Events that a job sends to the process that owns the run folder."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the names in a run's results mean, by the project's tables when it began. A report shows
-this, however the tables have changed since."""
+"""What the names in a run's results mean, by the project's tables when it began. Reports use this
+even if the tables have changed since."""
 
 from collections.abc import Iterable, Mapping
 from itertools import product

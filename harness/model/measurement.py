@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The one schema of measurements, one a row, for micro-benchmarks and applications alike."""
+"""The one schema of measurements, a row each, for micro-benchmarks and applications alike."""
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Metric(StrEnum):
 
 
 class Statistic(StrEnum):
-    """What a value is of all that it was made of."""
+    """How a value sums up what it was made of."""
 
     MEDIAN = "median"
     MODE = "mode"
@@ -78,13 +78,13 @@ class Measurement:
     value: float
     """The figure: per operation, per run or per second, as `unit` says."""
     stdev: float | None
-    """Standard deviation of one operation or one run, no error of `value`; none where it was not
-    measured, as of operations that were timed in batches."""
+    """Standard deviation of one operation or one run, not an error of `value`; none where it was
+    not measured, as for operations timed in batches."""
     iterations: int
     """How many operations or runs `value` was made of."""
     reason: str = ""
-    """The register, instruction or exception that made these exits; empty in the row of the
-    total, and of all other metrics."""
+    """The register, instruction or exception that made these exits; empty in the row with the
+    total, and for all other metrics."""
     repetition: Annotated[int, Field(ge=1)]
     """Which repetition of the cell it belongs to, from 1; the boot, if each was in one of its
     own."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""metadata.json of a run: what was asked for, what it was measured with, and how far it came."""
+"""metadata.json of a run: what was asked for, what it was measured with, and how far the run
+came."""
 
 import json
 from collections.abc import Mapping
@@ -88,7 +89,7 @@ class Accounting(BaseModel):
     tracepoint: str = ""
     """Of L0's kernel."""
     all_exits: bool
-    """Whether it sees those, too, that KVM handles inside its world switch."""
+    """Whether it also sees exits that KVM handles inside its world switch."""
 
 
 class Change(BaseModel):

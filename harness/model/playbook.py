@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Playbooks: YAML in, a frozen and validated model and its plan (the matrix of cells) out."""
+"""Playbooks: YAML in; out come a frozen, validated model and its plan (the matrix of cells)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from harness.model.version import VERSION
 
 
 class Configuration(StrEnum):
-    """Where the benchmark runs, and what its hypervisor's EL2 accesses meet."""
+    """Where the benchmark runs, and what becomes of its hypervisor's EL2 accesses."""
 
     NATIVE = "native"
     VM = "vm"
@@ -166,7 +166,7 @@ class Playbook(Model):
     """A file of options that the kernels of all levels are built with."""
     vmm: Vmm | None = None
     """The QEMU that runs guests in L0 and in L1: the path of an arm64 program, or a suite of
-    Debian's, as `trixie`."""
+    Debian's, such as `trixie`."""
     hosts: Annotated[tuple[Annotated[HostSpec, _OrItsName()], ...], Field(min_length=1)] = (
         TcgHostSpec(),
     )
@@ -285,10 +285,10 @@ class Cell:
 
 
 def plan(playbook: Playbook) -> list[Cell]:
-    """The cells in the order in which they are written; those that mean nothing are left out.
+    """The cells of a run, in the order of the playbook; those that mean nothing are left out.
 
-    Repetitions are interleaved: what drifts on a host in the course of a run meets every
-    configuration alike. They run as they are `shuffled`.
+    Repetitions are interleaved, so that drift in the course of a run affects every configuration
+    alike. `shuffled` gives the order in which they run.
     """
     return [
         Cell(host.name, configuration, repetition, benchmark)
@@ -324,12 +324,12 @@ def shuffled(playbook: Playbook, cells: Iterable[Cell], seed: int) -> list[Cell]
 
 
 def _drawn(text: str) -> str:
-    """As good as random, and the same each time."""
+    """Pseudo-random, and the same each time."""
     return sha256(text.encode()).hexdigest()
 
 
 def skipped(playbook: Playbook) -> list[str]:
-    """What the playbook names and the plan leaves out, and why: a line for the report each."""
+    """What the playbook names and the plan leaves out, and why: a line each, for the report."""
     return [
         f"{host.name}, {configuration}: {why}"
         for host, configuration in product(playbook.hosts, playbook.configurations)
@@ -372,7 +372,7 @@ def _nesting_obstacle(track: Track, host: HostSpec, configuration: Configuration
 
 def load(path: Path, inventory: Inventory | None = None) -> Playbook:
     """Read and validate `path`, a file or the name of a shipped playbook; a host that is only a
-    name is one of `inventory`.
+    name is looked up in `inventory`.
 
     Raises UserError with one line that says what is wrong.
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""JSON Schemas of what people write and of what a run leaves, made from the models.
+"""JSON Schemas of the files that people write and that a run leaves, made from the models.
 
-`schemas/` has them as files, for editors and for other programs; a test compares.
+`schemas/` has them as files, for editors and other programs; a test compares both.
 """
 
 import ast

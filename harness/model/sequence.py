@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Trap sequences as text: what a cell keeps of them, and what tells two of them apart."""
+"""Trap sequences as text: what a cell keeps of them, and how two of them differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a run needs, worked out once: cells, kernels, guests and their files.
 
-Nothing is built or booted for it. Files stand as symbols, `<l0-kernel>`, until `build` has made
-them and a place has told where it has them.
+This builds and boots nothing. Symbols such as `<l0-kernel>` stand for files, until `build` has made
+them and their place is known.
 """
 
 from collections.abc import Iterable, Mapping

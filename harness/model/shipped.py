@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The playbooks that come with the program, by name."""
+"""The playbooks that come with the package, by name."""
 
 from pathlib import Path
 
