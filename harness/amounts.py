@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Amounts as people say them."""
+"""Durations and sizes as people write them."""
 
 
 def duration(seconds: float) -> str:

@@ -6,8 +6,8 @@
     trees/                    kernel sources and object directories, changed in place
     apt/                      state of the isolated apt
 
-An artifact appears whole or not at all: it is made in a sibling folder and renamed. Who uses one
-holds it (`harness.holding`), so it can't be removed meanwhile.
+An artifact appears whole or not at all: it is made in a sibling folder and renamed. Whoever uses
+one holds it (`harness.holding`), so that it can't be removed meanwhile.
 """
 
 import hashlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One deadline, handed down: every wait knows what it waits for and how long is left."""
+"""One deadline, handed down: every wait knows what it waits for and how much time is left."""
 
 import time
 from dataclasses import dataclass, field

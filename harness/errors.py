@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The three ways to fail, and the exit code that each one means.
 
-Whoever raises says in one line what was awaited or asked for and what to do next; `cli`
-prints that line without a traceback.
+The message says in one line what failed, where, and what to do next; `cli` prints that line
+without a traceback.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 
 class HarnessError(Exception):
-    """Root of all errors that are reported as one line."""
+    """Base of all errors that are reported as one line."""
 
     exit_code: ClassVar[int] = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors come from other processes, too, whatever their constructors ask for."""
+        """Other processes send errors, too, whatever arguments their constructors take."""
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -38,7 +38,7 @@ class UserError(HarnessError):
 
 
 class InfrastructureError(HarnessError):
-    """Host, network, disk or download failed; a repetition may succeed. Exit code 75."""
+    """A host, the network, a disk or a download failed; trying again may succeed. Exit code 75."""
 
     exit_code = 75
 
@@ -48,11 +48,11 @@ class Busy(InfrastructureError):
 
 
 class UnreachableError(UserError):
-    """No host answers at the address that was given, or it refuses our login. Exit code 2."""
+    """No host answers at the given address, or it refuses our login. Exit code 2."""
 
 
 class NotNowError(InfrastructureError):
-    """A host answers, but refuses logins for now: it boots, or has too many. Exit code 75."""
+    """A host answers, but refuses logins for now: it is booting, or has too many. Exit code 75."""
 
 
 class MissingToolError(UserError):
@@ -64,8 +64,8 @@ class UnknownAddressError(UnreachableError):
 
 
 class NoWayError(UnreachableError):
-    """The way to a host fails: this machine's network, a jump host, a proxy. It says nothing of the
-    host. Exit code 2."""
+    """The way to a host fails: this machine's network, a jump host, a proxy. That says nothing
+    about the host. Exit code 2."""
 
 
 class DeniedError(UnreachableError):
@@ -81,9 +81,8 @@ class UntrustedError(UnreachableError):
 
 
 def together(errors: Sequence[HarnessError]) -> HarnessError:
-    """What the errors of several hosts and machines are for the whole: each once, and the exit code
-    of the kind that counts most: a repetition may succeed, a benchmark failed, the input is
-    wrong."""
+    """One error for those of several hosts and machines: each message once, and the exit code of
+    the kind that takes precedence: infrastructure, then a guest, then the input."""
     said = dict.fromkeys(map(str, errors))
     if len(said) == 1:
         return errors[0]

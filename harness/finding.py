@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A finding: one thing that was examined, and how to fix it."""
+"""A finding: one thing that was examined, its state, and how to fix it."""
 
 from dataclasses import asdict, dataclass
 

@@ -2,8 +2,8 @@
 """Keeps the folders that a process uses from being removed.
 
 A folder is held by a shared flock(2) on itself, which the kernel frees when the process ends,
-however it does. The folder's modification time says when it was used last: the same instant for
-all that one command uses.
+however it does. The folder's modification time says when it was last used: the same instant for
+everything that one command uses.
 """
 
 import fcntl

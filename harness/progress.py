@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Stages with elapsed and expected time: bars on a terminal, a line a stage otherwise, and in the
-metadata."""
+"""Stages with elapsed and expected time: as bars on a terminal, else as a line per stage, and in
+the metadata."""
 
 import os
 import sys

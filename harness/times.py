@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long things took on this machine: the last few times of each, kept in the cache."""
+"""How long things took on this machine: the last few times of each, stored in the cache."""
 
 import json
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 """How much the harness says on standard error: -q nothing but errors, -v also the programs that it
 runs, -vv also the commands that it gives to hosts.
 
-The environment keeps it ($NEVE_VERBOSITY), so that processes of ours say as much.
+The environment has it ($NEVE_VERBOSITY), so that our child processes say as much.
 """
 
 import os

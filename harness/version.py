@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which harness this is: the release, which git tags name, and in a checkout the commit."""
+"""Which harness this is: the release, from git's tags, and in a checkout the commit."""
 
 from importlib.metadata import PackageNotFoundError, version
 

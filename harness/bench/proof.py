@@ -79,7 +79,8 @@ class Booted:
 
 def verify(said: Sequence[Booted], wanted: Mapping[str, Kernel | None]) -> dict[str, Any]:
     """What the levels have `said`, for the metadata and the cells. Raises GuestError if they are
-    not those that are `wanted`, or if one booted another kernel; None is not ours to know."""
+    not the `wanted` ones, or if one booted another kernel; where None is wanted, any kernel will
+    do."""
     if (levels := [booted.level for booted in said]) != list(wanted):
         raise GuestError(
             f"{', '.join(levels) or 'no level'} said which kernel it booted; "

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The script by which L0 measures micro-benchmarks in one configuration, and what it says.
 
-L0 runs it by itself, so nothing from outside is in the way of what is measured: a hermetic
-machine has it in its initrd, a server gets it over SSH.
+L0 runs it alone, so nothing from outside disturbs the measurement: a hermetic machine has it in its
+initrd, a server gets it over SSH.
 """
 
 import base64

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Exits to L0, operation by operation: the stream of L0's tracepoint, cut where each begins.
 
-A histogram of exits keeps all that is proportional to time: ticks, and what other CPUs do. The
-stream says which exits belong to an operation, and in which order. Most operations take exactly
-the same exits: the *modal sequence*, whose length is the number of traps. What else was seen is
-the background, which is told apart, per second.
+A histogram of exits also counts what is proportional to time: ticks, and what other CPUs do. The
+stream says which exits belong to an operation, and in which order. Most operations take exactly the
+same exits: the *modal sequence*, whose length is the number of traps. All other exits are the
+background, which is reported separately, per second.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Counts exits to L0 by reason, with the histograms of L0's KVM tracepoints.
 
-An in-kernel histogram costs no exit to user space. It costs instructions all the same, so it
-is on only while traps are counted, never while cost is measured.
+A histogram in the kernel costs no exit to user space. It still costs instructions, so it is on only
+while traps are counted, never while cost is measured.
 """
 
 import re

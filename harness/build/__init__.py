@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What boots is built here: kernels, images, and the programs that they need."""
+"""Builds what boots: kernels, images, and the programs that they need."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Preparations side by side: one waits for the network or a disk while the other compiles."""
+"""Preparations in parallel: one waits for the network or a disk while another compiles."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Debian's archive: signed metadata through an apt of our own, the user's untouched."""
+"""Debian's archive: signed metadata, through an apt configuration of our own that leaves the user's
+alone."""
 
 import os
 import re

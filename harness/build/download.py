@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Downloads by curl: resumed where they were cut off, kept only when their hash is right."""
+"""Downloads with curl: resumed where they were cut off, and kept only if their hash is right."""
 
 from collections.abc import Sequence
 from pathlib import Path

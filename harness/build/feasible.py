@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks, before anything is built, whether what a playbook asks for can be had."""
+"""Checks, before anything is built, whether a playbook can be run at all."""
 
 import tempfile
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ from harness.process import ProcessError, run
 
 
 def refuse_impossible(setup: Setup, origin: str, *, here: bool = True) -> None:
-    """Raise UserError with all that `setup`, read from `origin`, asks for in vain. The memory
-    of machines is this computer's only if they are started `here`.
+    """Raise UserError with everything that `setup`, read from `origin`, asks for and can't have.
+    The memory of machines is this computer's only if they are started `here`.
 
     What only the emulator knows is asked of it if it is here already.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is in the cache: how large it is, when it was used last, and what may be removed."""
+"""What is in the cache: its size, when it was last used, and what may be removed."""
 
 import json
 from collections.abc import Iterable, Iterator

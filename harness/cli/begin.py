@@ -36,7 +36,7 @@ def init(folder: Path, as_json: bool) -> None:
 )
 @click.argument("shell", type=click.Choice(list(_PLACES)))
 def completion(shell: str) -> None:
-    """Print what lets SHELL complete commands, options, runs and playbooks. It belongs in:"""
+    """Print the script by which SHELL completes commands, options, runs, playbooks. Put it in:"""
     from harness.cli import cli
 
     made = get_completion_class(shell)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The user's defaults, where commands look for them: in the environment and with options."""
+"""Puts the user's defaults where commands look for them: into the environment and the options."""
 
 import os
 from pathlib import Path

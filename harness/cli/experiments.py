@@ -40,7 +40,7 @@ from harness.cli.options import (
     default=1.0,
     show_default=True,
     metavar="PERCENT",
-    help="The least change that matters, where figures have noise.",
+    help="The smallest change that matters, where figures have noise.",
 )
 @click.option(
     "--boots",
@@ -71,7 +71,7 @@ def ab(
     resume: str | None,
     as_json: bool,
 ) -> None:
-    """Measure BEFORE and AFTER by turns, and say of each cell whether it is the same, faster or
+    """Measure BEFORE and AFTER in turn, and say for each cell whether it is the same, faster or
     slower. The exit code is 0 for the same or faster, 1 for slower, 75 for unsure."""
     from harness.commands.setup import read_sides
     from harness.model.variation import Vary
@@ -196,8 +196,8 @@ def matrix(
     database: str | None,
     as_json: bool,
 ) -> None:
-    """Traps and costs of PLAYBOOK over several kernels. What the history has of the same kernels is
-    not measured again."""
+    """Measure traps and costs of PLAYBOOK with several kernels. What the history has for the same
+    kernels is not measured again."""
     from harness.commands.setup import read_setup
 
     setups = {

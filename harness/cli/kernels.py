@@ -13,7 +13,7 @@ from harness.paths import CHECKOUT
 
 @click.group(cls=Group)
 def kernel() -> None:
-    """Kernels: build, import a source, list what is in the cache."""
+    """Build kernels, import sources, list what is in the cache, and edit patch series."""
 
 
 _track = click.option("--track", default="upstream", show_default=True, shell_complete=words.tracks)
@@ -56,7 +56,7 @@ def kernel_patches(
     files: bool,
     as_json: bool,
 ) -> None:
-    """Print the rendered series of TRACK as mails for `git am`, or export it, signed off by you."""
+    """Print the rendered series of TRACK as mails for `git am`, or write it, signed off by you."""
     from harness.commands import kernel as commands
 
     if files:

@@ -49,7 +49,7 @@ def plan(
     kernels: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print the matrix and the command lines of PLAYBOOK, with the time and disk that are expected,
+    """Print the matrix and the command lines of PLAYBOOK, with the expected time and disk space,
     and run nothing."""
     from harness.commands.setup import read_setup
 

@@ -40,8 +40,8 @@ def _verbosity() -> list[click.Option]:
 
 
 class Command(click.Command):
-    """Takes nothing that is given but empty: a shell variable that is not set would otherwise
-    count as the option's default, and run everything."""
+    """Refuses empty values: a shell variable that is not set would otherwise count as the option's
+    default, and run everything."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)

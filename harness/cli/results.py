@@ -55,8 +55,8 @@ def report(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the report of RUN (default latest) again from its cells, and print it; or one report of
-    several runs, which LABEL=RUN names as it is to call them."""
+    """Write the report of RUN (default latest) again from its cells, and print it. With several
+    runs, write one report of them all; LABEL=RUN says what it calls a run."""
     from harness.commands import report as commands
 
     if figure:
@@ -99,8 +99,8 @@ def _report(name: str, as_json: bool) -> None:
 @AS_JSON
 def compare(before: str, after: str | None, as_json: bool) -> None:
     """Compare two runs: medians in per cent, exact figures by equality, with what is new and what
-    is gone in their trap sequences. Of one run, compare the trap sequences of the CPU's own virtual
-    EL2 with those of its emulation."""
+    is gone in their trap sequences. With one run, compare the trap sequences of the CPU's own
+    virtual EL2 with those of its emulation."""
     from harness.commands.compare import compared, side_by_side
 
     if after is None:
@@ -244,8 +244,8 @@ def history_import(database: str | None, runs: tuple[Path, ...], as_json: bool) 
 def history_acknowledge(
     database: str | None, only: str | None, why: str, by: str | None, as_json: bool
 ) -> None:
-    """Acknowledge what has regressed: it is the new normal, and fails no run any more. Until then
-    every run that is checked fails."""
+    """Acknowledge regressions: they are the new normal, and no longer fail a run. Until then every
+    checked run fails."""
     from harness.commands import history as commands
     from harness.commands.person import myself
 

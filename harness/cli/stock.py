@@ -14,7 +14,7 @@ from harness.errors import UserError
 @AS_JSON
 @click.pass_context
 def cache(context: click.Context, as_json: bool) -> None:
-    """List what is in the cache, with sizes and last use, what was used last at the end."""
+    """List what is in the cache, with sizes and last use; the most recently used is last."""
     if context.invoked_subcommand:
         return
     from harness.commands import cache as commands
@@ -37,13 +37,13 @@ def cache(context: click.Context, as_json: bool) -> None:
 )
 @AS_JSON
 def cache_prune(older: timedelta | None, keep_last: bool, as_json: bool) -> None:
-    """Remove what is old from the cache, but nothing that a running neve uses. What is needed
-    again is downloaded and built again; a source that you imported has to be imported again."""
+    """Remove old entries from the cache, but nothing that a running neve uses. What is needed later
+    is downloaded and built again; a source that you imported has to be imported again."""
     from harness.commands import cache as commands
 
     if older is None and not keep_last:
         raise UserError(
-            "say what to remove: --older 30d, --keep-last, or both (then only what is both)"
+            "say what to remove: --older 30d, --keep-last, or both (then what both would remove)"
         )
     pruned = commands.pruned(older, keep_last)
     if as_json:

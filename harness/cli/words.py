@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Completion in the shell: runs, playbooks, hosts, tracks, and what `--only` selects. A word that
-can't be completed, whatever the reason, is left as it is."""
+can't be completed for any reason is left as it is."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Says in plain words what a machine can and can't do, and how to fix it."""
+"""Says what a machine can and can't do, and how to fix it."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ _MEMORY_GIB = 4
 
 
 def examine(host: str | None, inventory: Path | None = None) -> list[Finding]:
-    """Findings about this machine, or about `host` of the inventory or at that address."""
+    """Findings about this machine, or about `host`, which is in the inventory or an address."""
     if host is None:
         return list(_local())
     spec = Inventory.of(inventory).find(host) or parse_address(host)

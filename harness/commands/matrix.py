@@ -66,8 +66,8 @@ class Matrix:
 def matrix(
     runs: Path, setups: Mapping[str, Setup], database: str | None, *, wait: float = 0
 ) -> Matrix:
-    """What the setups measure, by what their kernels are called. Exact cells that the history has
-    of the same kernels and with the same settings are not measured again.
+    """Measure the setups, which are named by their kernels. Exact cells that the history has for
+    the same kernels and settings are not measured again.
 
     Raises GuestError if nothing was measured.
     """

@@ -41,9 +41,9 @@ def run(
     database: str | None = None,
     wait: float = 0,
 ) -> RunFolder:
-    """Run all cells of `setup`, or what is left of a run, and write the reports; the history has
-    it then. `check` overrides the playbook's; `wait` is for how many seconds another run may have
-    a server. What it took is remembered: the next one says what to expect."""
+    """Run all cells of `setup`, or those left of a run, write the reports, and import it into the
+    history. `check` overrides the playbook's; `wait` is for how many seconds another run may have a
+    server. The time it took is remembered, for what the next run expects."""
     progress, pace = Progress(), Pace.of(Cache.default(), setup)
     if scheduler is None:  # other machines take other times
         progress.expect(pace.stage, pace.seconds)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Suggests, for an alarm of the history, the command that finds the commit in its window."""
+"""Suggests, for an alarm of the history, the command that finds the commit that caused it."""
 
 import re
 import shlex

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The levels, each a context: L0 on its host, L1 in L0, a guest to measure in either."""
+"""The levels, each a context manager: L0 on its host, L1 in L0, and a guest to measure in
+either."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def load(database: str | None = None, *, reasons: bool = True, **where: str) -> "pd.DataFrame":
-    """Everything that the history knows, tidy: one measurement a row, oldest run first.
+    """Load everything that the history has, tidy: one measurement per row, oldest run first.
 
-    `database` is a file or a URL; without one $NEVE_DATABASE, or runs/history.sqlite here.
-    `where` selects, by columns of results.csv: `load(host="gicv3", benchmark="hypercall")`;
-    without `reasons` the rows of traps by reason are left out.
+    `database` is a file or a URL; without one $NEVE_DATABASE, or runs/history.sqlite here. `where`
+    selects by columns of results.csv: `load(host="gicv3", benchmark="hypercall")`; without
+    `reasons` the rows of traps by reason are left out.
 
     Columns: those of results.csv, which `harness.model.measurement.Measurement` explains, but for
     the number of the schema; `sequence`, which names the trap sequence that an exact number of
@@ -21,7 +21,8 @@ def load(database: str | None = None, *, reasons: bool = True, **where: str) -> 
     measured a second time because the first looked changed); and of the run `started` (UTC),
     `state`, `playbook` (its name), `harness`, `emulator`, `kernels` (`name: version key; …`),
     `microbench` and `rootfs` (their hashes), `folder` and `settings` (what the playbook sets,
-    `iterations=500 …`). What a run did not say is empty or None, `stdev` and `share` NaN.
+    `iterations=500 …`). What a run did not record is empty or None; `stdev` and `share` are NaN
+    then.
 
     Raises UserError if there is no such database or column, InfrastructureError if its server
     does not answer.

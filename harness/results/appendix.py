@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The appendix of a report: how it was measured, on what, and by which command lines."""
+"""The appendix of a report: how and on what the run was measured, and with which command lines."""
 
 import re
 import shlex

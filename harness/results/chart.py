@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The pictures of a report: what nesting costs beside the paper's figures, and what traps."""
+"""The charts of a report: what nesting costs, beside the paper's figures, and what traps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

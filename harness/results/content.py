@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is particular to the report of one kind of run, and how it formats figures."""
+"""What the report of one kind of run has of its own, and how it formats figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Panels as pictures: for a page, for a file of one's own, for a column of a paper."""
+"""Draws panels: for a page, as a separate file, or for a column of a paper."""
 
 import io
 import math

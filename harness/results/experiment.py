@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What `neve ab`, `bisect` and `matrix` leave: a folder beside those of runs, whose experiment.json
-says what was asked for, how far it has come, and what it said."""
+"""What `neve ab`, `bisect` and `matrix` leave: a folder beside those of runs. Its experiment.json
+says what was asked for, how far it has come, and what was found."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Is the paravirtual emulation true? Its trap sequences beside those of the CPU's own EL2."""
+"""Is the paravirtual emulation faithful? Compares its trap sequences with those of the CPU's own
+virtual EL2."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass

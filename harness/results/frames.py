@@ -22,17 +22,16 @@ _MAYBE = ("value", "stdev", "share")  # where nothing is NaN
 
 
 def frame(measurements: Iterable[Measurement]) -> pd.DataFrame:
-    """Rows in the order they came, columns in the contract's order, with the types of
+    """The rows in their order, with the columns in the order of results.csv and the types of
     `read_csv`."""
     rows = [vars(row) for row in measurements]
     return pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES)
 
 
 def read_csv(file: str | Path) -> pd.DataFrame:
-    """A results.csv with the schema's types: a host may be called `NA` or `007`.
-
-    Raises UserError for one that is torn, or of an older harness, which did not say all: `neve
-    report` derives it again. So does one of a newer harness.
+    """Read a results.csv with the schema's types: a host may be called `NA` or `007`. Raises
+    UserError if the file is damaged or comes from an older harness, whose file lacks columns (`neve
+    report` derives it again), or from a newer harness.
     """
     again = "neve report RUN derives it again from the run's cells"
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run has measured: its folder, read once, as the tables that a report is made of."""
+"""What a run has measured: its folder, read once, as the tables from which a report is made."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What figures are drawn with: colours that all kinds of colour vision tell apart, whose lightness
-differs, so that a grey print tells them apart, too, and hatches. A test computes both."""
+"""How figures are drawn: with hatches, and with colours that people with any kind of colour vision
+can tell apart, and that differ in lightness, also in a grey print. A test computes both."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

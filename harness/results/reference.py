@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The paper's numbers, each with its source; a cell that is not known is not there."""
+"""The paper's numbers, each with its source; what the paper does not give is not there."""
 
 from pathlib import Path
 

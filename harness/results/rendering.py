@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pages and texts out of the templates."""
+"""Renders pages and texts from the templates."""
 
 from functools import cache
 from typing import Any

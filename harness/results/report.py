@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""report.md, report.html and junit.xml out of a run folder."""
+"""Writes report.md, report.html and junit.xml from a run folder."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """results.csv: a row a measurement, and in each the number of the format.
 
-It is derived from the cells. What is not as we left it, because a crash tore it or another
-program wrote it, is derived again.
+It is derived from the cells. If it is not as we left it, because of a crash or another program, it
+is derived again.
 """
 
 import csv

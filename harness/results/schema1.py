@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What schema 1 said, as schema 2 says it.
+"""Converts schema 1 to schema 2.
 
-Its rows had no repetition, which the cell's id had, no statistic and no level, which stood in the
-reason of busy CPUs. Its changes called the median of a series its level.
+In schema 1, rows had no repetition (the cell's id had it), no statistic, and no level (for busy
+CPUs, the reason had it). Its changes called the median of a series its level.
 """
 
 from collections.abc import Mapping

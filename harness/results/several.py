@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One report of several runs: their hosts side by side, each run with an appendix of its own."""
+"""One report of several runs: their hosts are side by side, and each run has an appendix."""
 
 from collections.abc import Mapping
 from dataclasses import replace

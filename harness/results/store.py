@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The run folder: written so that a crash at any moment loses no finished cell.
+"""The run folder, written so that a crash at any moment loses no finished cell.
 
 metadata.json   first, and again at every step, atomically
 cells.jsonl     a line per finished cell, appended and flushed to disk: the truth from
@@ -188,7 +188,7 @@ def _valid(data: Any, newer: Callable[[Any], Any], validate: Callable[[Any], _T]
 
 
 def _first(error: ValidationError) -> str:
-    """Where the first mistake is, and what it is."""
+    """Where the first mistake is, and what is wrong."""
     found = error.errors()[0]
     where = ".".join(map(str, found["loc"]))
     return f"{where}: {found['msg']}" if where else found["msg"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Frames that reports and comparisons are made of."""
+"""The frames from which reports and comparisons are made."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Runs: the cells of a playbook, host by host, and the hosts at once."""
+"""Runs: the cells of a playbook, in parallel on all its hosts."""

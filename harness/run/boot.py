@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs all other workloads: guest by guest and cell by cell, during one boot of L0."""
+"""Runs all workloads but micro-benchmarks: guest by guest and cell by cell, during one boot of
+L0."""
 
 import time
 from collections.abc import Callable, Mapping

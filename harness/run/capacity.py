@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many emulated machines this computer runs at once."""
+"""How many emulated machines this computer can run at once."""
 
 import os
 

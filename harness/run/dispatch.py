@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Jobs that workers do, several at once: what they find reaches the journal as it comes, and a
-worker that dies costs no more than the cell under way."""
+"""Gives jobs to workers, several at once. Results reach the journal as they come, and a worker that
+dies costs only the cell under way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

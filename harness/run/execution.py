@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs all cells of one host.
 
-A cell that fails is recorded with its cause, and the rest goes on in a freshly booted guest.
+A cell that fails is recorded with its cause, and the others continue in a freshly booted guest.
 """
 
 from collections.abc import Iterator

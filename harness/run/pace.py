@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long a run will take, by earlier ones on this machine."""
+"""How long a run will take, judged by earlier ones on this machine."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

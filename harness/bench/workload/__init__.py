@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Workloads: what is put up on a booted L0 so that a cell can be measured, and how it is."""
+"""Workloads: what is set up on a booted L0 so that a cell can be measured, and how it is
+measured."""
 
 from harness.bench.workload.application import ApplicationWorkload
 from harness.bench.workload.linux import LinuxWorkload

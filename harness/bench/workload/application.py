@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The applications' workload: L0, a VM or a nested VM with the same disk, and a client beside them.
 
-All levels and the client are in one segment of Ethernet, so a client reaches each of them alike.
-It is a network namespace of L0's, with a bridge between.
+All levels and the client are on one Ethernet segment, so the client reaches each of them in the
+same way. The client is in a network namespace of L0, with a bridge in between.
 """
 
 import shlex

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A Linux guest with a shell: what `neve shell` hands over, and tests look around in."""
+"""A Linux guest with a shell, for `neve shell` and for tests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The device tree of a GICv2 machine with EL2, as QEMU's `virt` has it without KVM.
 
-With KVM and GICv2 no QEMU offers EL2: it leaves the virtualization extensions of the GIC out of
-the tree that it writes. Given this one, it only fills in memory, initrd and command line.
+With KVM and a GICv2, no QEMU offers EL2: it leaves the virtualization extensions of the GIC out of
+the tree that it writes. Given this tree, it only fills in memory, initrd and command line.
 """
 
 import struct

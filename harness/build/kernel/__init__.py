@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Kernels: where the source comes from, how it is configured, built and remembered."""
+"""Kernels: where the source comes from, and how it is configured, built and cached."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What users name as a kernel, found: `harness.model.kernel_choice` says how."""
+"""Finds what users name as a kernel; `harness.model.kernel_choice` says how they name it."""
 
 from pathlib import Path
 

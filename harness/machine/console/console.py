@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A console: expects what should come and fails at once on what should not.
+"""A console: it waits for what should come, and fails at once on what should not.
 
 Every wait has a deadline, a panic ends it early, and every error carries the last lines
 and the path of the transcript.

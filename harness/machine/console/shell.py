@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Commands on a console that ends in a shell: exit codes and output, told apart by markers.
 
-A marker is split by quotes in the command that is typed, so the echo can't match what is
-expected, and it is new for each command, so an old answer can't either.
+Quotes split the marker in the typed command, so that its echo can't match; each command has a new
+marker, so that an old answer can't match either.
 """
 
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hands a console to the person at the terminal."""
+"""Connects a console with the user's terminal."""
 
 import os
 import select

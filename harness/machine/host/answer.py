@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands for any login shell, and their output among whatever that shell prints."""
+"""Commands for any login shell, and how to find their output among whatever that shell prints."""
 
 import re
 import secrets

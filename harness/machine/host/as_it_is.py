@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server that is measured in the kernel that it runs, which is its own."""
+"""A server that is measured with the kernel that it runs."""
 
 import time
 from collections.abc import Iterator

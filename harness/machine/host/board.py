@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QEMU TCG machines, as command lines: the board that all of them are, and what boots on it."""
+"""Command lines of QEMU TCG machines: the board that they all have, and what boots on it."""
 
 import os
 from collections.abc import Iterator

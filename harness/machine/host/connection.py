@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Fabric's connection with OpenSSH's rules, and what it means when there is none.
+"""Fabric's connection with OpenSSH's rules, and what a failed connection means.
 
-Fabric's and invoke's own files and variables have no part in it.
+It ignores Fabric's and invoke's own files and variables.
 """
 
 import errno

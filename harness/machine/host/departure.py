@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Taking a server from its users for a while: who objects, and who is told.
+"""Takes a server from its users for a while: who objects, and who is told.
 
-An inhibitor's no is final, and so is a package manager's that is at work: what it does is not to be
-torn in the middle.
+An inhibitor's no is final, and so is that of a package manager at work, which must not be
+interrupted.
 """
 
 import json

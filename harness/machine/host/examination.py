@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a server can do as L0. It is asked what a run will need, and nothing there is changed."""
+"""What a server can do as L0. This looks for what a run will need, and changes nothing there."""
 
 import re
 import shlex

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The one implementation of commands, files and consoles: Fabric over SSH."""
+"""The only implementation of commands, files and consoles: Fabric over SSH."""
 
 import logging
 import re

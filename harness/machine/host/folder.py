@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Our folders on a server: root's alone, for what lies in them is run by root.
 
-What others can write they can exchange at any moment, a link as well as a file: nothing that we
-look at first helps against that. So nobody but root may write to a folder of ours, to a folder
-above it, or to anything in it, and there is no link on the way.
+Others can replace what they can write to at any moment, be it a link or a file, and no earlier
+check helps against that. So nobody but root may write to a folder of ours, to a folder above it, or
+to anything in it, and there is no link on the way.
 """
 
 import shlex

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A QEMU TCG machine that nothing from outside reaches: two runs are equal, byte for byte.
 
-It has no network, no share, no source of randomness and no input. All that it needs is in its
-initrd, and all that it has to say comes out of its serial port. `-icount sleep=off` skips the
-time in which it idles, so its time is a function of the instructions that it executes.
+It has no network, no share, no source of randomness and no input. Everything that it needs is in
+its initrd, and all its output comes from its serial port. `-icount sleep=off` skips the time in
+which it idles, so its time is a function of the instructions that it executes.
 """
 
 import stat

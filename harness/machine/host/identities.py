@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The keys that are offered to a server, in an order in which the right one comes early.
 
-Servers let few be tried. So those that are named come first, from the agent where it has them,
-and the agent's others only where OpenSSH would offer them.
+Servers allow few attempts. So keys that are named come first, from the agent if it has them, and
+the agent's other keys only where OpenSSH would offer them.
 """
 
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Throw-away SSH keys, in the formats of those who read them."""
+"""Throw-away SSH keys, in the formats of the programs that read them."""
 
 import io
 import struct

@@ -3,8 +3,9 @@
 
 The lock is a file on the server, root's alone, that says whose it is. A process of ours holds it
 with flock(2) for as long as the run gives signs of life; so does every command of the run, which
-starts only if the file still names the run. Whoever comes next needs the file without any of them.
-A run that is silent is ended by the process: its connection, and so its programs.
+starts only if the file still names the run. Whoever comes next can take the lock only if no such
+process holds the file. If a run is silent, the process ends its connection, and with it its
+programs.
 
 The process does not survive a boot, the file does: a run that reboots the server has a while to
 come back before the lock counts as left behind.

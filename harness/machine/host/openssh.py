@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What OpenSSH would do to reach a host: `ssh -G` says it, so every file and rule of it counts.
+"""How OpenSSH would reach a host: `ssh -G` says it, so all of OpenSSH's files and rules count.
 
 What the inventory or the command line says explicitly comes first. Of the rest these are taken:
 HostName, User, Port, IdentityFile, CertificateFile, IdentitiesOnly, IdentityAgent, HostKeyAlias,

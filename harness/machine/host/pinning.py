@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The CPUs of a server that vCPUs have, one to one, and whether they have them."""
+"""The CPUs of a server to which vCPUs are pinned, one to one, and checks that they are."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -34,16 +34,16 @@ class Host(Protocol):
         ...
 
     def read(self, command: str, pattern: str) -> re.Match[str]:
-        """What a line of shell prints, as the match of the whole of it with `pattern`, whatever its
-        status. Raises InfrastructureError, with what it printed, if it does not match."""
+        """Run a line of shell; the match of its whole output with `pattern`, whatever its status.
+        Raises InfrastructureError, with the output, if it does not match."""
         ...
 
     def attempt(self, command: str) -> bool:
-        """Run a line of shell; whether its status was 0."""
+        """Run a line of shell; return whether its status was 0."""
         ...
 
     def put(self, local: Path) -> str:
-        """Make `local` available on the host; its path there. Nothing is sent twice."""
+        """Make `local` available on the host; return its path there. Nothing is sent twice."""
         ...
 
     def start(self, argv: Sequence[str], name: str) -> "Program":
@@ -55,21 +55,21 @@ class Host(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the host; for a machine of ours, end it."""
+        """Disconnect from the host; end a machine that we started."""
         ...
 
 
 class Guard(Protocol):
-    """What makes sure that root's commands are run only as long as the server is ours."""
+    """Makes sure that root's commands run only as long as the server is ours."""
 
     def refusal(self, done: Completed) -> str | None:
         """Why a command was not run; None if it was."""
         ...
 
     def before(self, command: str) -> str:
-        """`command`, with what has to hold before it."""
+        """`command`, behind the check that must pass first."""
         ...
 
     def loss(self) -> str:
-        """What is known when a connection is lost."""
+        """What is known about a lost connection."""
         ...

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A server with two kernels: its own, and for once ours, with a root in memory.
+"""A server with two kernels: its own, and ours for one boot, with a root in memory.
 
-Nothing of it is on the server's disk but below our folder, and any reset ends it: the server's
-firmware then starts the server's own kernel. It resets by itself when it panics, and when nobody
-has been logged in for a while. It has the server's own host keys, which never leave the server,
-so what answers is proved to be the server in either kernel.
+Outside our folder nothing of ours is on the server's disk, and any reset ends our kernel: the
+server's firmware then starts the server's own kernel. Our kernel resets by itself when it panics,
+and when nobody has been logged in for a while. It has the server's own host keys, which never leave
+the server, so what answers is proved to be the server in either kernel.
 """
 
 import secrets

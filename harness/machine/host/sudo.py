@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Root on a server: sudo, and its password from where the inventory says."""
+"""Root on a server: sudo, with the password from where the inventory says."""
 
 import os
 import re

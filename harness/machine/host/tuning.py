@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server while it is measured: processors at a constant speed.
+"""Keeps a server's processors at a constant speed while it is measured.
 
 What there was before the first of our runs is kept on the server, for as long as it has not been
 set right: by the run, or by what holds the lock there when the run is killed, or by the next run.

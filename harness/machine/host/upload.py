@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files on to a server: once, whole or not at all, and on from where an upload broke off.
+"""Sends files to a server: once, whole or not at all, and from where an upload broke off.
 
 Root writes them, from its standard input: the user who logs in never owns one. What has arrived is
 copied into a file that no other process has open before it is compared, so that nobody, be it what

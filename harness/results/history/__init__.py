@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What all runs say together: a database, the noise of a host, and what has changed."""
+"""The history of all runs: a database, the noise of each host, and what has changed."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Run folders as rows of the database. They come from elsewhere: nothing is taken on trust."""
+"""Run folders as rows of the database. They may come from elsewhere, so nothing in them is
+trusted."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much a host's figures differ from run to run although nothing has changed."""
+"""By how much a host's figures differ from run to run although nothing has changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -35,8 +35,8 @@ def write(
     file: Path,
 ) -> None:
     """Write the page; `folders` are the run folders by run, of which those that are there are
-    linked. All names come from run folders, maybe others': they go through the template, which
-    escapes them, and of charts only into what is escaped there."""
+    linked. All names come from run folders, perhaps of other people, so the template escapes them;
+    charts use them only in text that is escaped."""
     links = {run_id: _link(Path(folder), file) for run_id, folder in folders.items()}
     kernels = _kernels(history, folders, links, file)
     judged = verdicts.table(history)

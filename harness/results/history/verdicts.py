@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the history says about every series: its level, its noise, and whether it has changed."""
+"""What the history says about each series: its level, its noise, and whether it has changed."""
 
 import math
 from collections.abc import Mapping
