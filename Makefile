@@ -97,7 +97,7 @@ venv: system
 		set -e; echo "Installing Python packages into $(VENV)"; rm -rf $(VENV) *.egg-info; \
 		$(PYTHON) -m venv $(VENV); \
 		$(PIP) --require-hashes -r requirements.lock; \
-		$(PIP) --no-deps --no-build-isolation -e .; \
+		PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation -e .; \
 		printf '%s\n' "$$wanted" > $(VENV)/.installed; \
 	fi
 
