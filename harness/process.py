@@ -33,7 +33,7 @@ _OF_THE_LAB = (
 _CLEAN_UP_SECONDS = 10
 _LITTLE = 1 << 20
 _SHOWN = 200  # letters of a path in an error
-# What only the user can change: no repetition gets past it.
+# What only the user can change, so that trying again does not help.
 _USERS = {
     errno.EEXIST: "a file is where a folder is needed",
     errno.ENOTDIR: "a file is where a folder is needed",

@@ -18,7 +18,7 @@ from typing import Any
 
 _PROCESSES = get_context("spawn")  # a fork would have our threads' locks, and none of our threads
 _OF_THE_TERMINAL = (signal.SIGINT, signal.SIGHUP)
-# A server gets its own kernel back, for one. Who interrupts us again does not wait.
+# To give a server its own kernel back, say. Whoever interrupts us again does not wait.
 _CLEAN_UP_SECONDS = 600
 
 

@@ -171,7 +171,7 @@ class Script:
 
     def _packed(self, step: Step, deadline: Deadline) -> str:
         """What stands packed between a line that has been read and "@NEVE packed"."""
-        # Line by line: a pattern for all of them would be tried at each character that comes.
+        # Line by line: one pattern for all lines would be tried again at each new character.
         lines = (
             self.program.expect(r"[^\r\n]*\r*\n", deadline)[0].strip() for _ in itertools.count()
         )

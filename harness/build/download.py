@@ -9,7 +9,7 @@ from harness.cache import file_sha256
 from harness.errors import InfrastructureError, UserError
 from harness.process import ProcessError, require, run
 
-# curl's status when a server can't send the rest of a file alone.
+# curl's status when a server can't send only the rest of a file.
 _NO_RANGES = (33, 36)
 
 

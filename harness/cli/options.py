@@ -126,7 +126,7 @@ class Origin(click.ParamType[str]):
 
 RUNS = Path("runs")
 
-# Files are completed by the shell; whether they are there is for those to say who read them.
+# The shell completes files; whoever reads one says whether it is there.
 FILE = click.Path(path_type=Path, readable=False)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 PARTS: dict[str, Any] = {  # given more than once, what each names belongs to the part

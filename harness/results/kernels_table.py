@@ -90,7 +90,7 @@ def _bars(
     axes.set_yticks([spot * step + middle for spot in range(len(cells))], names)
     if (rows["value"] > 0).any():
         axes.set_xscale("log")
-        # Plain numbers: powers of ten would be set in fonts that not all have.
+        # Plain numbers: powers of ten would need fonts that not everybody has.
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -60,7 +60,7 @@ class Crew:
         if member is None:
             self._members.append(member := _Member())
         member.job = job.name
-        # One that is gone is heard of where the others are.
+        # `heard` tells when one is gone.
         with suppress(BrokenPipeError, ConnectionResetError):
             member.worker.line.send(job)
 

@@ -16,7 +16,7 @@ from harness.times import Span, Times
 if TYPE_CHECKING:  # `neve plan` has no display
     from harness.progress import Progress
 
-# Of a playbook: what says which cells there are, not what one takes.
+# Keys of a playbook that say which cells there are, not how long one takes.
 _WHICH = {"name", "configurations", "benchmarks", "repetitions", "boots", "check"}
 
 

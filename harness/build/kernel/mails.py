@@ -98,6 +98,6 @@ def _mail(author: Identity, seconds: float, subject: str, text: str) -> str:
             "Content-Type: text/plain; charset=UTF-8",
             "Content-Transfer-Encoding: 8bit",
         ]
-    # The last line may be a context line that is empty but for its blank.
+    # The last line may be a context line that has only its leading blank.
     body = re.sub(r"\n+\Z", "", text)
     return "\n".join(head) + f"\n\n{body}\n-- \nneve\n\n"

@@ -28,7 +28,7 @@ from harness.model.version import is_version, parse_version
 from harness.process import ProcessError, require, run
 
 _MAKEFILE_HEAD = 2000
-# Half a gigabyte of registers of graphics cards, which no kernel of ours drives.
+# Half a gigabyte of register tables for graphics cards, which our kernels don't drive.
 _LARGE = ("drivers/gpu/drm/amd/include/asic_reg",)
 
 

@@ -193,7 +193,7 @@ class Staging:
             return old.name, replace(old, name=name)
         listed = old.adds if old else ()
         new = commit.adds if commit else {}
-        # What renders empty here is no matter of this variant's commits.
+        # What renders empty here is not part of this variant's commits.
         kept = [path for path in listed if path in new or path not in self._contents]
         adds = (*kept, *(path for path in new if path not in listed))
         return (

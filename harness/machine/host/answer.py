@@ -6,7 +6,7 @@ import secrets
 import shlex
 from dataclasses import dataclass, field
 
-# What a Bourne shell, csh and fish leave alike between single quotes.
+# What a Bourne shell, csh and fish all leave as it is between single quotes.
 _PLAIN = re.compile(rb"[ -~]")
 _SPECIAL = b"'!\\"
 

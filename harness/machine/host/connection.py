@@ -132,7 +132,7 @@ _OF_THE_WAY: dict[str, type[HarnessError]] = {
     "Could not resolve hostname": UnknownAddressError,
     "stdio forwarding failed": UnreachableError,
 }
-# It is this machine that does not get out.
+# This machine has no way out.
 _AT_HOME = (errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, socket.EAI_AGAIN)
 
 

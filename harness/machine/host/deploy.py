@@ -47,7 +47,7 @@ def undeploy(host: FabricHost) -> None:
     """
     _require_ours(host)
     host.run(RESTORE)
-    # The lock goes last, and where it is in a folder of its own, with that.
+    # The lock goes last, with its folder if it has one of its own.
     root = shlex.quote(host.root)
     done = host.run(
         f'rm -rf {root}; [ "$(ls -A {STATE})" != lock ] || rm -rf {STATE}; find {root} 2>/dev/null',

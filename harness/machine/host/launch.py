@@ -72,7 +72,7 @@ def _by_kexec(host: FabricHost, tools: str, kernel: str, line: str) -> Start:
         f"status=$?; rm -rf {folder}; exit $status",
         timeout=300,
     )
-    # What systemd refuses is refused. Where it is not, nobody else stops what runs.
+    # If systemd refuses, that is final. Without systemd, nothing else stops the services.
     return Start(
         f"if {_SYSTEMD}; then systemctl kexec --no-block; else "
         f"sync; echo u > /proc/sysrq-trigger; {kexec} -e; fi",

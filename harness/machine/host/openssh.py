@@ -20,7 +20,7 @@ from harness.model.inventory import SshHostSpec, split_address
 from harness.process import ProcessError, lab_environment, require, run
 
 _SECONDS = 30  # `Match exec` may take its time
-# A jump host is trusted as little as a server: no question, no key that is not known.
+# A jump host is trusted no more than a server: no questions, and no unknown keys.
 _STRICT = (
     "-o",
     "BatchMode=yes",

@@ -13,7 +13,7 @@ from harness.process import environment, lab_environment
 _END_SECONDS = 5
 _WORDS_SECONDS = 1
 _LAST_LINES = 2
-# What ssh says around the cause: a picture, advice, and that the ssh before it has ended.
+# What ssh prints around the cause: a banner, advice, and that the ssh before it has ended.
 _NOISE = re.compile(
     r"\s*$|@|kex_exchange_identification:|Connection closed by UNKNOWN|"
     r".*remove with:|\s*ssh-keygen "

@@ -46,7 +46,7 @@ _OURS = "neve.level=l0"
 _ATTEMPT_SECONDS = 15.0
 _SETTLE_SECONDS = 60.0  # in which the run that has booted L0 logs in
 _POWER_SECONDS = 120.0
-# What a server that has let us in before does not say for good.
+# What a server that has let us in before says only for a while.
 _PASSING = (Busy, DeniedError, NoWayError, UnknownAddressError)
 _SESSIONS = "sessions | wc -l"  # L0's init has it
 

@@ -28,7 +28,7 @@ _SUSPICIOUS = 2.2  # sigmas: one quiet cell in fourteen is measured again
 _RECENT = 8  # … if what looks changed began within so many measurements
 _ERROR = 8e-6  # probability that normal noise exceeds the threshold for a call: 4.5 sigmas
 _RENEWED = 16  # the noise is estimated anew when so great a part of the window is new
-# Less is no change, however certain: a trap more or less is one operation that does otherwise.
+# Less is no change, however certain: a single operation may take a trap more or less.
 _SMALLEST = {"exits": 0.5}
 
 

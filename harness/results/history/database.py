@@ -36,7 +36,7 @@ _BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
 _WRITERS = 0x4E455645  # the lock's number, any of our own: "NEVE"
 _MIGRATIONS = Path(__file__).with_name("migrations")
-# What a server says that answers but will never let us in, whatever is tried again.
+# What a server says that answers but will never let us in, however often we try.
 _REFUSALS = (
     "authentication failed",
     "does not exist",

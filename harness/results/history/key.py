@@ -21,7 +21,7 @@ KEY = [
 ]
 UNIT = KEY.index("unit")
 _STATISTIC, _SETTINGS, _SUBJECT = (KEY.index(name) for name in ("statistic", "settings", "subject"))
-# What series must have in common to tell of each other's noise.
+# What series must have in common so that one tells about the noise of another.
 _GROUP = [KEY.index(name) for name in ("host", "metric", "unit", "statistic")]
 
 
