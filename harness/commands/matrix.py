@@ -66,8 +66,8 @@ class Matrix:
 def matrix(
     runs: Path, setups: Mapping[str, Setup], database: str | None, *, wait: float = 0
 ) -> Matrix:
-    """Measure the setups, which are named by their kernels. Exact cells that the history has for
-    the same kernels and settings are not measured again.
+    """Measure the setups, which are named by their kernels. Cells of exact machines that the
+    history has for the same kernels and settings are not measured again.
 
     Raises GuestError if nothing was measured.
     """
@@ -179,7 +179,8 @@ def _left(setup: Setup, known: Found) -> Setup | None:
 
 
 def _known(measured: pd.DataFrame, facts: Mapping[str, Any]) -> Found:
-    """The newest exact figures in the history of what a run with these `facts` would measure."""
+    """The newest figures in the history of what a run with these `facts` would measure: cells whose
+    every figure is that of a machine on which a second run finds the same."""
     kernels = written({name: KernelImage(**each) for name, each in facts["kernels"].items()})
     microbench = facts["microbench"]["sha256"] if facts.get("microbench") else ""
     hosts = {str(host["name"]): host for host in facts["playbook"]["hosts"]}
@@ -189,8 +190,7 @@ def _known(measured: pd.DataFrame, facts: Mapping[str, Any]) -> Found:
         "emulator": facts.get("emulator") or "",
     }
     found: Found = {}
-    exact = (measured["statistic"] == Statistic.MODE) & (measured["share"] >= USUAL)
-    totals = measured[exact & (measured["reason"] == "")]
+    totals = measured[(measured["statistic"] == Statistic.MODE) & (measured["reason"] == "")]
     for row in tables.records(totals):  # the oldest first
         name = str(row["host"])
         host = hosts.get(name)
@@ -207,8 +207,9 @@ def _known(measured: pd.DataFrame, facts: Mapping[str, Any]) -> Found:
             cell = (name, str(row["configuration"]), str(row["benchmark"]))
             wanted = ("configuration", "benchmark", "metric", "unit", "value", "run_id", "host")
             others = [each for each in found.get(cell, []) if each["metric"] != row["metric"]]
-            found[cell] = [*others, {**{name: row[name] for name in wanted}, "exact": True}]
-    return found
+            exact = bool(row["share"] >= USUAL)
+            found[cell] = [*others, {**{name: row[name] for name in wanted}, "exact": exact}]
+    return {cell: rows for cell, rows in found.items() if len(rows) == len(_METRICS)}
 
 
 def _of_others(text: str) -> list[str]:

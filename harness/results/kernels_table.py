@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from harness.cache import write_atomically
-from harness.results.content import figure, number
+from harness.results.content import figure
 from harness.results.drawing import FILE, Panel, described, pictures, svg
 from harness.results.drawing import figure as figure_of
 from harness.results.palette import Look, looks
@@ -40,10 +40,8 @@ def wide(rows: pd.DataFrame, kernels: Sequence[str]) -> pd.DataFrame:
     keys += ["metric", "unit"]
     told = rows.assign(
         text=[
-            (figure(value) if exact else number(value, 2)) + ("*" if source == "history" else "")
-            for value, exact, source in zip(
-                rows["value"], rows["exact"], rows["source"], strict=True
-            )
+            figure(value) + ("*" if source == "history" else "")
+            for value, source in zip(rows["value"], rows["source"], strict=True)
         ]
     )
     table = told.groupby([*keys, "kernel"], sort=False)["text"].first().unstack("kernel")

@@ -32,7 +32,7 @@ def setup(kernel, **more):
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """Runs that take no machine: their cells, and a history."""
-    ran, roots = [], ["1" * 64]
+    ran, roots, shares = [], ["1" * 64], [1.0]
 
     def facts(_cache, setup):
         choice = setup.choice("l1")
@@ -64,7 +64,7 @@ def machine(tmp_path, monkeypatch):
                     measurement(folder.id, value, metric=metric, unit=unit, **place),
                     track="upstream",
                     statistic="mode",
-                    share=1.0,
+                    share=1.0 if metric == "traps" else shares[-1],
                 )
                 for metric, unit, value in (
                     ("traps", "exits", TRAPS[cell.configuration] + more),
@@ -81,7 +81,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "build_all", lambda _cache, _progress, setup: setup)
     monkeypatch.setattr(command, "facts_of", facts)
     monkeypatch.setattr(command, "run_setup", run)
-    return SimpleNamespace(ran=ran, roots=roots)
+    return SimpleNamespace(ran=ran, roots=roots, shares=shares)
 
 
 def test_kernels_are_side_by_side(machine, tmp_path):
@@ -119,6 +119,15 @@ def test_what_the_history_has_is_not_measured_again(machine, tmp_path):
     machine.roots.append("2" * 64)
     matrix(runs, elsewhere, None)
     assert len(machine.ran) == 6, "beside another VMM it is another figure"
+
+
+def test_a_cost_that_few_operations_have_exactly_is_known_too(machine, tmp_path):
+    """A second run of the machine finds the same."""
+    machine.shares.append(0.5)
+    for _ in range(2):
+        found = matrix(tmp_path / "runs", {"x@old": setup("x@old")}, None)
+    assert len(machine.ran) == 1
+    assert "44,000*" in found.text() and "44,000.00" not in found.text()
 
 
 def test_figures_that_are_all_nothing_are_drawn():
