@@ -255,10 +255,12 @@ def real_time_l0(artifacts, setup, transcripts):
 
 
 def booted_by(track, *configurations):
-    """What `configurations` of `track`, or all of its nested ones, need on a machine."""
+    """What `configurations` of `track`, or all of its nested ones, need on a machine that is driven
+    over a network."""
     names = configurations or [name for name in Track.load(track).modes if nested(name)]
     data = {"track": track, "configurations": names, "benchmarks": ["hypercall"]}
-    return Setup.of(validate(data, "a test"))
+    setup = Setup.of(validate(data, "a test"))
+    return replace(setup, track=setup.track.with_options(*setup.track.network))
 
 
 def hypervisor(host, artifacts, configuration, *, gic, memory_mib, cpus=2):
