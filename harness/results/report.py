@@ -97,7 +97,7 @@ def write_pages(
         f"{template}.html.j2",
         **values,
         pictures=pictures,
-        table=table.to_html(index=False, border=0),
+        table=table.to_html(index=False, border=0, classes=["hosts"] * ("host" in table)),
         reasons={
             name: part.reset_index().to_html(index=False, border=0, classes="reasons")
             for name, part in reasons.items()
