@@ -176,7 +176,7 @@ def session_of(run, folder):
 
 
 def test_a_worker_that_is_killed_costs_the_cell_under_way(tmp_path, emulator):
-    emulator(vm=[0, 1], Y=[1])
+    emulator(vm=[0, 3], Y=[3])  # long enough for a busy computer
     with started(tmp_path) as (process, running, run):
         workers = {machine.parent() for machine in running}
         for worker in workers:
