@@ -19,7 +19,7 @@ from harness.model.guest import (
     linux_guest,
     payload_guest,
 )
-from harness.model.inventory import HostSpec, SshHostSpec, TcgHostSpec
+from harness.model.inventory import HostSpec, SshHostSpec
 from harness.model.kernel_choice import Level
 from harness.model.machine import TcgMachine, tcg_machine
 from harness.model.playbook import Cell, Configuration, Playbook, plan, skipped
@@ -65,8 +65,7 @@ class Setup:
                 if playbook.applications
                 else Workload.MICRO
             )
-        emulated = all(isinstance(host, TcgHostSpec) for host in playbook.hosts)
-        if workload is not Workload.MICRO or not emulated:
+        if workload is not Workload.MICRO or not all(map(playbook.exact, playbook.hosts)):
             track = track.with_options(*track.network)
         if workload is Workload.APPLICATIONS:
             track = track.with_options(*track.applications)

@@ -97,7 +97,7 @@ def write_pages(
         f"{template}.html.j2",
         **values,
         pictures=pictures,
-        table=table.to_html(index=False, border=0, classes=["hosts"] * ("host" in table)),
+        table=table.to_html(index=False, border=0, classes="hosts" if "host" in table else None),
         reasons={
             name: part.reset_index().to_html(index=False, border=0, classes="reasons")
             for name, part in reasons.items()

@@ -257,10 +257,10 @@ def real_time_l0(artifacts, setup, transcripts):
 def booted_by(track, *configurations):
     """What `configurations` of `track`, or all of its nested ones, need on a machine that is driven
     over a network."""
-    names = configurations or [name for name in Track.load(track).modes if nested(name)]
+    loaded = Track.load(track)
+    names = configurations or [name for name in loaded.modes if nested(name)]
     data = {"track": track, "configurations": names, "benchmarks": ["hypercall"]}
-    setup = Setup.of(validate(data, "a test"))
-    return replace(setup, track=setup.track.with_options(*setup.track.network))
+    return Setup.of(validate(data, "a test"), loaded.with_options(*loaded.network))
 
 
 def hypervisor(host, artifacts, configuration, *, gic, memory_mib, cpus=2):
