@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
@@ -18,6 +17,7 @@ from harness.build.kernel.source import extracted, find
 from harness.cache import Cache
 from harness.model.track import Track
 from tests.integration.conftest import FALLBACK, finish, neve
+from tests.repositories import git
 
 KVM = "arch/arm64/kvm"
 ONLY = ("--only", "configuration=nested-neve-vhe,benchmark=hypercall")
@@ -37,15 +37,6 @@ HANGS = (
 RETURNS = (f"{KVM}/handle_exit.c", re.escape(AGAIN), "")
 # The one in the middle, where git looks first, does not build.
 EDITS = {5: PLANTED, 6: BROKEN, 7: BUILDS, 9: HANGS, 10: RETURNS}
-_SETTINGS = ("user.name=A", "user.email=a@example.org", "gc.auto=0", "core.compression=1")
-
-
-def git(folder, *words):
-    options = [word for setting in _SETTINGS for word in ("-c", setting)]
-    done = subprocess.run(
-        ["git", *options, *words], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +47,8 @@ def linux(tmp_path_factory):
     with extracted(source, parent, ".linux-") as tree:
         folder = tree.rename(parent / "linux")
     git(folder, "init", "-q", "-b", "main")
+    git(folder, "config", "gc.auto", "0")
+    git(folder, "config", "core.compression", "1")
     git(folder, "add", "-A", "-f")
     git(folder, "commit", "-q", "-m", f"Linux {source.version}")
     git(folder, "tag", "c0")
