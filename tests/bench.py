@@ -29,7 +29,7 @@ from harness.paths import ROOT
 from harness.version import harness_version
 
 NEVE = [sys.executable, "-m", "harness"]
-RECORDED = ROOT / "tests" / "unit" / "recorded" / "schema1"
+RECORDED = ROOT / "tests" / "recorded" / "schema1"
 _RUN = "20261127-085041-fallback-08f6"
 _POLL = 0.2
 

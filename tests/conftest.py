@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Unit tests see a home of their own; integration tests share the user's cache."""
+"""Tests see a home of their own; integration tests share the user's cache."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from harness import cli
 
 # A script that starts the tests in the background has them ignore it, and their children, too.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -37,3 +41,28 @@ def _own_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("NEVE_VERBOSITY", "")  # which -v sets: it is as it was afterwards
     yield
+
+
+@pytest.fixture
+def neve(tmp_path, monkeypatch, capfd):
+    """The command with `arguments`, in `tmp_path` and in this process: an interpreter of its own
+    takes a second to start. Tests of the start itself have one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["neve"])
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def call(*arguments, **env):
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            status = 0
+            try:
+                cli.main([str(word) for word in arguments])
+            except SystemExit as ended:
+                status = ended.code
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, status, said.out, said.err)
+
+    yield call
+    for number, handler in before.items():
+        signal.signal(number, handler)

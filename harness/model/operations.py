@@ -98,7 +98,8 @@ def by_number() -> dict[int, Operation]:
     return {item.number: item for item in numbered if item.number}
 
 
-def redirections(track: str, *, e2h: bool, nv2: bool = False) -> dict[str, str]:
+@cache
+def redirections(track: str, *, e2h: bool, nv2: bool = False) -> Mapping[str, str]:
     """{register or instruction: what NEVE, or `nv2`, makes of its accesses on `track`, by a guest
     hypervisor with or without E2H}.
 

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class Track:
     applications: tuple[Path, ...] = ()
 
     @classmethod
+    @cache
     def load(cls, name: str) -> "Track":
         """The track `name`. Raises UserError if there is none."""
         file = KERNEL_PATCHES / name / "series.toml"

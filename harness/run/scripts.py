@@ -83,7 +83,6 @@ class Scripts(CellQueue):
                     with self.stage(f"{configuration}: {under_way.benchmark}"):
                         outcome = UnderWay(wanted, script, booted).measure(under_way)
                         self.ended(under_way, outcome, time.monotonic() - started)
-                script.ended()
         except GuestError as error:
             self.failed(under_way, error)
 

@@ -23,7 +23,7 @@ from harness.results import report
 from harness.results.overhead import overheads
 from harness.results.store import RunFolder
 
-RECORDED = Path(__file__).with_name("recorded") / "applications"
+RECORDED = Path(__file__).parents[1] / "recorded" / "applications"
 LEGEND = Legend.of("upstream", applications()).applications
 FIGURES = {
     "apache": 959.80,

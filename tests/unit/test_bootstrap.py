@@ -74,7 +74,7 @@ def times(found):
 @pytest.mark.parametrize(("number", "least"), [(5, 0.93), (10, 0.93), (20, 0.93)])
 def test_intervals_over_boots_cover_the_true_ratio(number, least, monkeypatch):
     monkeypatch.setattr(bootstrap, "RESAMPLES", 400)
-    rng, tries = np.random.default_rng(1), 400
+    rng, tries = np.random.default_rng(1), 200
     covered = 0
     for seed in range(tries):
         found = boots(number, rng)

@@ -15,10 +15,9 @@ from harness.commands import history as commands
 from harness.errors import UserError
 from harness.model.track import Track
 from harness.results.history import subject, verdicts
-from harness.results.history.archive import Archive, Outcome
+from harness.results.history.archive import Archive
 from harness.results.history.database import Database
 from harness.results.store import RunFolder
-from tests.of_before import of_before
 from tests.synthetic import write_exact, write_run
 
 VM = ("HVC",)
@@ -322,27 +321,6 @@ def test_a_run_of_before_is_another_series(runs):
     write_run(runs, 0, {"hypercall": 1389}, host="tcg", track="upstream")
     night(runs, 1)
     assert history().changes() == []
-
-
-def test_an_archive_of_before_has_no_sequences(runs, place):
-    """A database of revision 0003, read, and then written to: numbers compare, and an import once
-    more brings the sequences."""
-    folders = [night(runs, number) for number in range(2)]
-    of_before(place, "0003", folders)
-    with Database.open(place, writable=False) as opened:
-        archive = Archive(opened)
-        assert archive.load()["sequence"].isna().all()
-        assert commands._history(archive).changes() == []
-    with Database.open(place) as opened:
-        archive = Archive(opened)
-        archive.take(night(runs, 2, PLANTED))
-        judged = commands._history(archive)
-        (change,) = judged.changes()
-        assert (change.after, judged.lines(change)) == (9, [])
-        assert [archive.take(folder) for folder in folders] == [Outcome.UPDATED] * 2
-        judged = commands._history(archive)
-        (change,) = judged.changes()
-        assert judged.lines(change) == [LINE]
 
 
 def test_the_archive_keeps_what_keys_a_series(runs):

@@ -7,7 +7,6 @@ import sqlite3
 import sys
 import time
 import xml.etree.ElementTree as ET
-from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from shutil import copytree
@@ -31,8 +30,7 @@ from harness.results.history.database import Database
 from harness.results.history.nights import History, worse
 from harness.results.store import RunFolder
 from harness.run.pace import stage_of
-from tests.of_before import of_before
-from tests.synthetic import FIRST, measurement, write_cells, write_run
+from tests.synthetic import measurement, write_cells, write_run
 
 HOSTILE = "<script>alert('x')</script>$\\frac{\"><img src=x onerror=alert(1)>"
 BENCHMARKS = ("hypercall", "device-io", "virtual-ipi")
@@ -487,36 +485,6 @@ def test_two_kernels_by_turns_are_two_series(runs):
     text = (runs / "history.html").read_text()
     assert text.count("<svg") == 4
     assert "hypercall, vm, kernel=7.2</h3>" in text
-
-
-def test_series_of_before_go_on(runs, place):
-    """A database of before schema 2, and then a night by this harness."""
-    quiet_nights(runs, 18, steps={12: 1.1})
-    folders = sorted(runs.iterdir())
-    series = {"host": "server", "track": "v4.10", "cpu": "cortex-a57", "gic": "3"}
-    cell = {"configuration": "vm", "mechanism": "none", "benchmark": "hypercall"}
-    named = {**series, **cell, "metric": "cost", "unit": "instructions", "settings": ""}
-    moment = FIRST + timedelta(days=16)
-    accepted = {"series": json.dumps(named, sort_keys=True), "until": moment, "note": "then"}
-    of_before(place, "0002", folders[:-1], [accepted])
-    with Database.open(place, writable=False) as opened:
-        archive = Archive(opened)
-        before = History.of(archive.load(reasons=False), archive.acknowledged())
-    with Database.open(place) as opened:
-        archive = Archive(opened)
-        archive.take(folders[-1])
-        after = History.of(archive.load(reasons=False), archive.acknowledged())
-        alarmed = History.of(archive.load(reasons=False))
-    old, new = ({each.key: each.series.values for each in one.entries()} for one in (before, after))
-    assert len(old) == 6
-    assert {key: values[:-1] for key, values in new.items()} == old, "none is split or joined"
-    (change,) = after.changes()
-    assert change.key[6] == "hypercall"
-    said = [
-        verdicts.table(one).set_index(["benchmark", "metric"]).loc[("hypercall", "cost"), "verdict"]
-        for one in (alarmed, after)
-    ]
-    assert said == ["regressed", "steady"], "it was acknowledged before"
 
 
 def test_another_statistic_is_another_series(runs):

@@ -21,7 +21,7 @@ from harness.machine.guest.microbench import Sample, parse_line, read_sample
 from harness.model.playbook import Benchmark
 from harness.paths import IMAGES
 
-RECORDED = (Path(__file__).parent / "recorded" / "microbench-vm.log").read_text().splitlines()
+RECORDED = (Path(__file__).parents[1] / "recorded" / "microbench-vm.log").read_text().splitlines()
 
 
 def answers(name):
@@ -110,7 +110,7 @@ def test_operations_that_are_counted_are_alone_and_whole():
     assert (sample["batch"], "empty" in sample) == (1, False)
 
 
-BATCH = (Path(__file__).parent / "recorded" / "microbench-batch.log").read_text().splitlines()
+BATCH = (Path(__file__).parents[1] / "recorded" / "microbench-batch.log").read_text().splitlines()
 STEP = Step("virtual-eoi", Effort(40, 10, 60, 5.0), 20_000)
 
 

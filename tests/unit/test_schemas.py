@@ -24,7 +24,7 @@ from tests.unit.test_playbook import GOOD, SHIPPED
 FILES = Path(schema.__file__).with_name("schemas")
 # Whose keys are named as columns of results.csv are.
 OF_A_SERIES = {"Change"}
-RECORDED = Path(__file__).with_name("recorded") / "schema1"
+RECORDED = Path(__file__).parents[1] / "recorded" / "schema1"
 
 
 def complaints(name, data):

@@ -149,7 +149,7 @@ class Machine(Protocol):
 
 @dataclass(frozen=True)
 class HermeticMachine:
-    """A machine of the emulator's for each script."""
+    """A machine of the emulator's for each script; it need not wait for the end of its guests."""
 
     emulator: Emulator
     machine: TcgMachine
@@ -180,6 +180,7 @@ class HostMachine:
         program = self.host.start(["sh", self.host.put(file)], name)
         try:
             yield program, guests
+            Script(program, wanted.artifacts.setup.playbook.boot_seconds).ended()
         finally:
             program.hang_up()
 

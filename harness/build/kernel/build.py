@@ -165,13 +165,15 @@ def kbuild(
 ) -> None:
     """Make `goals` of the kernel in `tree`, whose lock the caller has, into the folder `objects`.
     Raises ProcessError with the compiler's last lines."""
+    # One more than there are CPUs, as some wait for the disk or for the linker.
+    jobs = len(os.sched_getaffinity(0)) + 1
     # Nobody may go on building in a tree whose lock has gone with its owner.
     run(
         mortal(
             [
                 require("make", "make"),
                 "-s",
-                f"-j{os.cpu_count()}",
+                f"-j{jobs}",
                 f"O={objects}",
                 "ARCH=arm64",
                 f"CROSS_COMPILE={toolchain.prefix}",

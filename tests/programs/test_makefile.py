@@ -19,8 +19,10 @@ case "$*" in
 	test -e "$NOTES.venv" || { echo "venv before apt" >> "$NOTES"; exit 1; }
 	mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo "venv" >> "$NOTES" ;;
 "-m pip"*)
-	echo "pip user=$PIP_USER path=$PYTHONPATH target=$PIP_TARGET" >> "$NOTES"
+	lock=$(echo "$*" | grep -o 'requirements.*lock')
+	echo "pip $lock user=$PIP_USER path=$PYTHONPATH target=$PIP_TARGET" >> "$NOTES"
 	test -z "$NO_NETWORK" ;;
+"-m compileall"*) ;;
 *) exec {python} "$@" ;;
 esac
 """
@@ -42,7 +44,7 @@ class Newcomer:
     def __init__(self, folder):
         self.checkout, self.notes = folder / "a checkout", folder / "notes"
         self.checkout.mkdir()
-        for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        for name in ("Makefile", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.checkout)
         self.tools = folder / "tools"
         self.tools.mkdir()
@@ -83,7 +85,11 @@ def newcomer(tmp_path):
     return Newcomer(tmp_path)
 
 
-PIP = ["pip user=0 path= target="] * 2
+def pip(lock):
+    return [f"pip {each} user=0 path= target=" for each in (lock, "")]
+
+
+PIP = pip("requirements-dev.lock")
 FIRST = ["apt-get update", "apt-get install", "venv", *PIP]
 
 
@@ -142,6 +148,18 @@ def test_what_fits_no_more_is_made_anew(newcomer, change):
     assert noted == ["venv", *PIP]
     assert not (newcomer.venv / "left over").exists()
     assert newcomer.make("venv", *words)[2] == []
+
+
+def test_to_run_takes_less_than_to_develop(newcomer):
+    """There is no neve to run, but by then its packages are there."""
+    assert newcomer.make("reproduce")[2] == [*FIRST[:3], *pip("requirements.lock")]
+    assert newcomer.make("reproduce")[2] == []
+    (newcomer.venv / "kept").touch()
+    assert newcomer.make("venv")[2] == PIP, "what develops is added"
+    assert (newcomer.venv / "kept").exists()
+    assert newcomer.make("venv")[2] == newcomer.make("reproduce")[2] == []
+    shutil.rmtree(newcomer.venv)
+    assert newcomer.make("reproduce", "venv")[2] == FIRST[2:], "what the one of them needs"
 
 
 def test_another_checkout_s_environment_stays(newcomer, tmp_path):

@@ -96,7 +96,7 @@ def test_scheduler_with_tls(lab, monkeypatch):
     address, environment = lab
     known = (
         "import sys; from harness.run import fleet; from harness.errors import UserError; "
-        "from tests.unit.test_fleet import job\n"
+        "from tests.programs.test_fleet import job\n"
         "try: fleet.execute([job()], None, sys.argv[1])\n"
         "except UserError as error: print(error)"
     )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command starts quickly: what is slow to load is loaded by those who use it."""
+"""The command starts quickly: what is slow to load is loaded by those who use it. What it draws
+does not depend on the process."""
 
 import os
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from harness.paths import ROOT
 from tests.synthetic import write_run
+from tests.unit.test_figures import write_run as write_operations
 
 SLOW = {
     "alembic",
@@ -77,3 +79,19 @@ def test_quick_commands_load_nothing_slow(command, allowed):
 def test_a_report_loads_no_more_than_it_draws_with(tmp_path):
     write_run(tmp_path / "runs", 1, {"hypercall": 1000.0})
     assert not loaded("report night-001", tmp_path) & {"asyncio", "paramiko", "scipy", "sqlalchemy"}
+
+
+def test_pictures_are_the_same_in_every_process(tmp_path):
+    write_operations(tmp_path / "runs", "one")
+    script = (
+        "import sys; from harness.cli import main; "
+        "main(['report', 'one', '--figure', 'svg', '--output', sys.argv[1]])"
+    )
+    for seed, name in (("1", "a.svg"), ("2", "b.svg")):
+        subprocess.run(
+            [sys.executable, "-c", script, name],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
+            check=True,
+        )
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

@@ -22,7 +22,7 @@ from tests.synthetic import write_run
 
 # Real ones of an emulated machine, with the reports of then, but for how they write errors, their
 # appendix and some sentences.
-RECORDED = Path(__file__).with_name("recorded") / "schema1"
+RECORDED = Path(__file__).parents[1] / "recorded" / "schema1"
 MICRO, APPLICATIONS = "20261127-085041-fallback-08f6", "20261127-152105-applications-9d17"
 
 

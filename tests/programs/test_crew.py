@@ -104,7 +104,7 @@ def test_who_ends_first_changes_nothing(tmp_path, emulator, monkeypatch):
 RUN = """
 import os, sys
 from pathlib import Path
-from tests.unit.test_crew import session, setup
+from tests.programs.test_crew import session, setup
 os.sched_getaffinity = lambda _: {0, 1}
 made = session(Path(sys.argv[1]), setup())
 try:

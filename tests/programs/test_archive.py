@@ -35,7 +35,7 @@ from harness.results.history.models import Base, StoredRun
 from tests.of_before import of_before
 from tests.synthetic import write_run
 
-RECORDED = Path(__file__).with_name("recorded") / "schema1"
+RECORDED = Path(__file__).parents[1] / "recorded" / "schema1"
 APPLICATIONS = "20261127-152105-applications-9d17"
 HOSTILE = "x'; DROP TABLE runs; --<script>alert(1)</script>"
 

@@ -19,7 +19,7 @@ from harness.model.setup import Setup
 from harness.paths import IMAGES, KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.results.store import RunFolder
 
-RECORDED = Path(__file__).with_name("recorded") / "schema1"
+RECORDED = Path(__file__).parents[1] / "recorded" / "schema1"
 MICRO, APPLICATIONS = "20261127-085041-fallback-08f6", "20261127-152105-applications-9d17"
 FILES = ("report.md", "report.html", "report.svg", "junit.xml", "results.csv")
 

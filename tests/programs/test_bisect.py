@@ -21,9 +21,9 @@ from harness.model.playbook import load
 from harness.model.setup import Setup
 from harness.paths import PLAYBOOKS
 from harness.results.experiment import Experiment
+from tests.programs.test_revisions import track  # noqa: F401
 from tests.repositories import SmallKernel, fake_compiler
 from tests.synthetic import measurement
-from tests.unit.test_revisions import track  # noqa: F401
 
 TRAPS = "hypercall/nested-neve-vhe/traps <= 8"
 PASSES = "hypercall/nested-neve-vhe passes"
