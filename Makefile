@@ -42,9 +42,11 @@ programs: PACKAGES += $(TEST_PACKAGES)
 programs: venv
 	$(WITHOUT_MACHINES) tests/programs
 
-# As some tests wait, two more than there are CPUs run side by side.
+# Where tests wait, two more than there are CPUs run side by side.
+unit: WAITING := 0
+WAITING := 2
 WITHOUT_MACHINES = $(VENV)/bin/pytest $(SLOWEST) \
-		   --numprocesses $$(($$(nproc) + 2)) --maxprocesses 8 --dist worksteal
+		   --numprocesses $$(($$(nproc) + $(WAITING))) --maxprocesses 8 --dist worksteal
 
 # Many boots in a row; not a part of `make test`.
 stress: venv

@@ -14,7 +14,7 @@ from harness.results.content import figure
 from harness.results.drawing import FILE, Panel, described, pictures, svg
 from harness.results.drawing import figure as figure_of
 from harness.results.palette import Look, looks
-from harness.results.rendering import rendered
+from harness.results.rendering import html_table, rendered
 
 COLUMNS = [
     "kernel",
@@ -103,7 +103,7 @@ def write(folder: Path, rows: pd.DataFrame, kernels: Sequence[str], notes: Seque
     write_atomically(folder / "report.md", text(rows, kernels, notes) + "\n")
     page = rendered(
         "kernels.html.j2",
-        table=table.to_html(index=False, border=0),
+        table=html_table(table, len(table.columns) - len(kernels)),
         pictures=pictures(panels),
         notes=notes,
     )

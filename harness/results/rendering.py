@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 
 @cache
@@ -21,3 +22,9 @@ def _environment() -> jinja2.Environment:
 def rendered(template: str, **values: Any) -> str:
     """The file `template`, filled with `values`. Those of pages, `….html.j2`, are escaped."""
     return _environment().get_template(template).render(**values)
+
+
+def html_table(table: pd.DataFrame, names: int) -> str:
+    """`table` for a page. Its first columns, so many, are `names`, which stand on the left; the
+    others are figures."""
+    return table.to_html(index=False, border=0, classes=f"names-{names}")

@@ -14,7 +14,7 @@ from harness.results import appendix, applications, junit, operations, payload
 from harness.results.content import Content
 from harness.results.junit import change_in_words
 from harness.results.measured import Measured
-from harness.results.rendering import rendered
+from harness.results.rendering import html_table, rendered
 from harness.results.store import RunFolder
 
 
@@ -97,11 +97,8 @@ def write_pages(
         f"{template}.html.j2",
         **values,
         pictures=pictures,
-        table=table.to_html(index=False, border=0, classes="hosts" if "host" in table else None),
-        reasons={
-            name: part.reset_index().to_html(index=False, border=0, classes="reasons")
-            for name, part in reasons.items()
-        },
+        table=html_table(table, 2 + ("host" in table)),
+        reasons={name: html_table(part.reset_index(), 1) for name, part in reasons.items()},
     )
     write_atomically(folder / "report.html", page)
 
