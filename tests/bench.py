@@ -3,7 +3,7 @@
 
 python -m tests.bench [--times N] [--output FILE] [WHAT ...] runs each of WHAT several times, on a
 machine that has nothing else to do, and writes medians as JSON. `cold` and what it needs take an
-hour; pip and apt have what they have in their caches.
+hour; Debian's packages are installed, and pip downloads all that it installs.
 """
 
 import argparse
@@ -84,13 +84,19 @@ Seconds = dict[str, float]
 
 
 def _cold(place: Place) -> Seconds:
-    """`make reproduce` in a new checkout, with an empty cache."""
+    """`make reproduce` in a new checkout, with empty caches: ours and pip's."""
     checkout = place.folder / "checkout"
     place.run("git", "clone", "--quiet", str(ROOT), str(checkout))
     cache = str(place.folder / "cache")
     started = time.monotonic()
     first = place.watch(
-        "make", "reproduce", cwd=checkout, runs=checkout / "runs", NEVE_CACHE=cache, PYTHONPATH=""
+        "make",
+        "reproduce",
+        cwd=checkout,
+        runs=checkout / "runs",
+        NEVE_CACHE=cache,
+        PIP_NO_CACHE_DIR="1",
+        PYTHONPATH="",
     )
     return {"cold": time.monotonic() - started, "cold: first figures": first}
 
