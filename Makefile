@@ -90,7 +90,7 @@ system:
 		echo "Installing with apt:" $$missing; \
 		sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-			$$sudo apt-get install -y -qq --no-install-recommends $$missing; \
+			$$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
 NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
