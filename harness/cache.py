@@ -180,9 +180,9 @@ class Cache:
             made.chmod(0o755)
             try:
                 make(made)
+                hold(made)  # before anybody else can see it
                 made.replace(final)
             except BaseException:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
-            hold(final)
         return final

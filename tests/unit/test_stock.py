@@ -9,13 +9,14 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from harness.build.kernel.source import find
+from harness.build.kernel.source import find, import_source
 from harness.build.stock import entries, prune
 from harness.cache import Cache, size_of, write_atomically
-from harness.holding import hold, one_use
+from harness.holding import hold, one_use, remove
 from harness.model.track import Track
 from harness.paths import ROOT
 from harness.results.experiment import Experiment
@@ -179,6 +180,26 @@ def test_what_another_process_makes_stays_and_what_a_killed_one_left_goes(cache)
         assert len(list((cache.artifacts / "rootfs").glob(".key-*"))) == 1
     prune(cache, older=timedelta(days=1), keep_last=False)
     assert list((cache.artifacts / "rootfs").iterdir()) == []
+
+
+def test_what_is_made_is_held_before_it_can_be_seen(cache, tmp_path, monkeypatch):
+    """Somebody removes what is new at the first moment that it has its name."""
+    seen, replace = [], Path.replace
+
+    def watched(source, target):
+        done = replace(source, target)
+        if done.is_dir():
+            seen.append((remove(done), done.is_dir()))
+        return done
+
+    tree = tmp_path / "linux"
+    (tree / "arch" / "arm64").mkdir(parents=True)
+    (tree / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\n")
+    monkeypatch.setattr(Path, "replace", watched)
+    with one_use():
+        cache.artifact("kind", "key", lambda folder: (folder / "file").touch())
+        import_source(cache, Track.load("upstream"), tree)
+    assert seen == [(False, True)] * 2
 
 
 def test_what_was_removed_under_way_is_made_again(cache):

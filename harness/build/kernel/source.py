@@ -142,8 +142,8 @@ def import_source(
         archive.replace(staged / archive.name)
         record = {**asdict(source), "archive": archive.name}
         write_atomically(staged / "source.json", json.dumps(record, indent=2) + "\n")
+        hold(staged)  # before anybody else can see it
         staged.replace(source.archive.parent)
-        hold(source.archive.parent)
     return source
 
 
