@@ -27,7 +27,7 @@ reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
 
 # Figures are exact whatever else runs, so tests have a CPU each; those of a file share machines.
-test: PACKAGES += $(TEST_PACKAGES)
+test unit programs: PACKAGES += $(TEST_PACKAGES)
 test: venv lint
 	$(WITHOUT_MACHINES) tests/unit tests/programs
 	$(VENV)/bin/pytest tests/integration $(SLOWEST) \
@@ -38,7 +38,6 @@ unit: venv
 	$(WITHOUT_MACHINES) tests/unit
 
 # With git, sshd, PostgreSQL, a compiler, or processes of ours.
-programs: PACKAGES += $(TEST_PACKAGES)
 programs: venv
 	$(WITHOUT_MACHINES) tests/programs
 
@@ -104,11 +103,12 @@ LOCK := requirements$(if $(filter-out reproduce,$(or $(MAKECMDGOALS),reproduce))
 # anew for another Python, other lock files or another place, which its programs have in them.
 venv: system
 	@$(NEW_ENOUGH)
-	@wanted="$$($(PYTHON) -c 'import sys; print(sys.version, sys.prefix)') $(CURDIR)" && \
-	wanted="$$wanted $$(cat requirements*.lock pyproject.toml | sha256sum)" && \
-	installed="$$(cat $(VENV)/.installed 2>/dev/null)"; \
+	@set -e; \
+	wanted="$$($(PYTHON) -c 'import sys; print(sys.version, sys.prefix)') $(CURDIR)"; \
+	wanted="$$wanted $$(cat requirements*.lock pyproject.toml | sha256sum)"; \
+	installed="$$(cat $(VENV)/.installed 2>/dev/null || true)"; \
 	case "$$installed" in "$$wanted"*" $(LOCK)"*) exit 0 ;; esac; \
-	set -e; echo "Installing Python packages into $(VENV)"; \
+	echo "Installing Python packages into $(VENV)"; \
 	case "$$installed" in \
 		"$$wanted"*) ;; \
 		*) rm -rf $(VENV) *.egg-info; $(PYTHON) -m venv $(VENV); installed="$$wanted" ;; \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Tests see a home of their own; integration tests share the user's cache."""
+"""Tests see a home of their own, but for integration tests, which share the user's cache; and what
+many of them begin with."""
 
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.cache import Cache
 
 # A script that starts the tests in the background has them ignore it, and their children, too.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -41,6 +43,18 @@ def _own_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("NEVE_VERBOSITY", "")  # which -v sets: it is as it was afterwards
     yield
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """The folder that commands find runs in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.bench.script import Script
 from harness.bench.traps import Event, event_of, usable_event
 from harness.bench.workload.micro import (
     HermeticMachine,
@@ -72,9 +71,8 @@ class Scripts(CellQueue):
         name = f"{self.spec.name}-{configuration}-{under_way.repetition}"
         benchmarks = [cell.benchmark for cell in cells]
         try:
-            with machine.run(wanted, benchmarks, name) as (program, guests):
+            with machine.run(wanted, benchmarks, name) as (script, guests):
                 self._record(guests)
-                script = Script(program, self.job.artifacts.setup.playbook.boot_seconds)
                 with self.stage(f"{configuration}: boot"):
                     booted = wanted.verify(script.begun())
                 self.told(configuration, booted)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.script import Script
 from harness.bench.traps import events
 from harness.bench.workload.micro import HermeticMachine, MicroScript
 from harness.build.image.emulator import emulator
@@ -28,7 +27,6 @@ from harness.model.setup import Setup
 from harness.results.frames import read_csv
 from tests.integration.conftest import FALLBACK, PAPER, busy, figures, finish, neve
 
-BOOT_SECONDS = 480
 OPERATIONS = 60
 STEPS = {"iterations": 40, "warmup": 10, "trap_iterations": OPERATIONS, "nested_share": 1}
 # Track, GIC, configuration, and what a hypercall traps; upstream's kernel is whatever is newest.
@@ -73,8 +71,7 @@ def under_way(wanted, benchmarks, transcripts, *options):
     machine = levels.machine_of(wanted.spec, wanted.artifacts)
     plain = emulator(Cache.default())
     qemu = replace(plain, argv=(*plain.argv, *options))
-    with HermeticMachine(qemu, machine, transcripts).run(wanted, benchmarks, "l0") as (program, _):
-        script = Script(program, BOOT_SECONDS)
+    with HermeticMachine(qemu, machine, transcripts).run(wanted, benchmarks, "l0") as (script, _):
         script.begun()
         yield script
 

@@ -4,8 +4,6 @@
 import json
 from datetime import timedelta
 
-import pytest
-
 from harness.commands import history as commands
 from harness.results.history import verdicts
 from harness.results.history.archive import Archive, Outcome
@@ -16,12 +14,6 @@ from tests.synthetic import FIRST
 from tests.unit.test_exact import LINE, PLANTED
 from tests.unit.test_exact import night as exact_night
 from tests.unit.test_history import quiet_nights
-
-
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "runs"
 
 
 def test_series_of_before_go_on(runs, place):

@@ -16,7 +16,7 @@ import pytest
 from harness.build.kernel import source
 from harness.build.kernel.manifest import Manifest
 from harness.build.kernel.patches import changed_files
-from harness.cache import Cache, file_sha256
+from harness.cache import file_sha256
 from harness.errors import InfrastructureError, UserError
 from harness.model.origin import ReleaseOrigin
 from harness.model.series import PatchSeries
@@ -65,11 +65,6 @@ def server():
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield serving
         serving.shutdown()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache")
 
 
 @pytest.fixture

@@ -46,11 +46,6 @@ diff --git a/{SWITCH} b/{SWITCH}
 
 
 @pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def track(tmp_path):
     fragment = tmp_path / "kernel.config"
     fragment.write_text("CONFIG_KVM=y\n")

@@ -65,12 +65,6 @@ def night(runs, number, sequence=NESTED, cost=43611, l1="k1", **more):
     )
 
 
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "runs"
-
-
 def neve(*arguments):
     return CliRunner().invoke(cli.cli, [*map(str, arguments)])
 

@@ -47,12 +47,6 @@ def quiet_nights(runs, count, *, steps=None, host="server"):
         write_run(runs, night, values, host=host, kernels=kernel)
 
 
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "runs"
-
-
 def neve(*arguments):
     return CliRunner().invoke(cli.cli, [*map(str, arguments)], catch_exceptions=True)
 

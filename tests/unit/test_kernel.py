@@ -16,7 +16,6 @@ from harness.build.kernel import build as builds
 from harness.build.kernel import config, source
 from harness.build.kernel.origin import bring, offered
 from harness.build.toolchain import Toolchain
-from harness.cache import Cache
 from harness.errors import InfrastructureError, UserError
 from harness.model.origin import DebianOrigin
 from harness.model.series import PatchSeries
@@ -38,11 +37,6 @@ Image:
 \t@echo map > $(O)/System.map
 \t@echo run >> $(O)/built
 """
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache")
 
 
 @pytest.fixture

@@ -132,11 +132,6 @@ def run_of(setup, seconds, folder):
     return progress
 
 
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache")
-
-
 def test_a_run_is_expected_to_take_what_it_took(cache, tmp_path):
     setup = setup_of()
     assert Pace.of(cache, setup).seconds is None

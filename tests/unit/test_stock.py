@@ -15,7 +15,7 @@ import pytest
 
 from harness.build.kernel.source import find, import_source
 from harness.build.stock import entries, prune
-from harness.cache import Cache, size_of, write_atomically
+from harness.cache import size_of, write_atomically
 from harness.holding import hold, one_use, remove
 from harness.model.track import Track
 from harness.paths import ROOT
@@ -32,11 +32,6 @@ sys.stdin.read()
 """
 NEVER = "lambda folder: sys.exit('made again')"
 SLOWLY = "lambda folder: (print('makes it', flush=True), sys.stdin.read())"
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache")
 
 
 def put(cache, kind, key, *, days=0.0, record=None):

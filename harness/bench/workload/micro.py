@@ -29,7 +29,7 @@ from harness.model.playbook import Cell, Configuration
 # timer's step, and than what reading it takes.
 TICKS = 1000
 
-Running = tuple[Program, dict[str, Guest]]  # a script under way, and its guests by name
+Running = tuple[Script, dict[str, Guest]]  # a script under way, and its guests by name
 
 
 @dataclass
@@ -136,6 +136,10 @@ class MicroScript:
         }
         return script(variables, [self.step(benchmark) for benchmark in benchmarks])
 
+    def said_by(self, program: Program) -> Script:
+        """What `program`, which runs the text, says."""
+        return Script(program, self.artifacts.setup.playbook.boot_seconds)
+
 
 class Machine(Protocol):
     """What runs scripts."""
@@ -162,7 +166,7 @@ class HermeticMachine:
         text = wanted.text(files, list(guests.values()), benchmarks)
         transcript = self.transcripts / f"{name}.log"
         with hermetic(self.emulator, self.machine, text, files.by_name, transcript) as program:
-            yield program, guests
+            yield wanted.said_by(program), guests
 
 
 @dataclass(frozen=True)
@@ -179,8 +183,9 @@ class HostMachine:
         file.write_text(wanted.text(self.host, list(guests.values()), benchmarks), encoding="utf-8")
         program = self.host.start(["sh", self.host.put(file)], name)
         try:
-            yield program, guests
-            Script(program, wanted.artifacts.setup.playbook.boot_seconds).ended()
+            said = wanted.said_by(program)
+            yield said, guests
+            said.ended()
         finally:
             program.hang_up()
 
