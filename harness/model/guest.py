@@ -36,8 +36,9 @@ class Guest:
     """A guest of KVM. Files are paths of the level that starts it, or symbols; sizes are in MiB.
     vCPUs stay on `pinned`, one to one: by default on the first CPUs. `disk` is read-only; `tap` is
     the interface that its network card (address `mac`) is at the other end of, served by the
-    kernel's vhost. What the VMM gives it at random is drawn by `seed`; with 0 there is nothing, and
-    two boots are equal."""
+    kernel's vhost. Without `ioeventfd` the vCPU that notifies a device waits for the VMM's answer.
+    What the VMM gives it at random is drawn by `seed`; with 0 there is nothing, and two boots are
+    equal."""
 
     kernel: str
     cpus: int
@@ -47,6 +48,7 @@ class Guest:
     arguments: str | None = None
     virtual_el2: bool = False
     virtio_console: bool = False
+    ioeventfd: bool = True
     device_tree: str | None = None
     devices: tuple[str, ...] = ()
     chardevs: tuple[str, ...] = ()
@@ -107,6 +109,24 @@ def linux_guest(
         virtio_console=True,
         devices=("virtio-rng-device",),
         seed=seed,
+    )
+
+
+def flat_guest(kernel: str, memory_mib: int, gic: int) -> Guest:
+    """A flat image of ours that answers commands: like Linux, it is told where its console is.
+
+    What it measures is alone: no thread of the VMM is left with a line, and KVM's bus has no
+    notifications that an access to the distributor would be compared with. Linux would notify the
+    VMM under a lock, for which an emulator's other CPUs spin.
+    """
+    return Guest(
+        kernel,
+        GUEST_CPUS,
+        memory_mib,
+        gic,
+        arguments="console=hvc0",
+        virtio_console=True,
+        ioeventfd=False,
     )
 
 

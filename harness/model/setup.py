@@ -14,6 +14,7 @@ from harness.model.guest import (
     GUEST_CPUS,
     File,
     Guest,
+    flat_guest,
     is_symbol,
     kernel_file,
     linux_guest,
@@ -202,7 +203,7 @@ class Setup:
             )
         if payload := self.playbook.payload:
             return payload_guest(File.PAYLOAD, GUEST_CPUS, memory, spec.gic, payload.arguments)
-        return Guest(File.MICROBENCH, GUEST_CPUS, memory, spec.gic)
+        return flat_guest(File.MICROBENCH, memory, spec.gic)
 
     def guests(self, spec: HostSpec) -> Mapping[str, Guest]:
         """All guests on the host, each by what it is called in plans and in metadata."""

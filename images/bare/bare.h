@@ -15,6 +15,9 @@ struct machine {
 	uint64_t gich;		/* GICv2 with EL2: virtual interface control; or 0 */
 	uint64_t uart;
 	uint32_t uart_intid;
+	uint64_t virtio;	/* the transport of QEMU's first device */
+	uint32_t virtio_intid;
+	bool hvc;		/* the command line has "console=hvc0" */
 	uint64_t ram_base;
 	uint64_t ram_size;
 	int cpus;
@@ -33,7 +36,16 @@ void gic_send_sgi(int cpu, uint32_t sgi);
 uint32_t gic_acknowledge(void);
 void gic_end(uint32_t intid);
 
+void uart_init(void);
+void uart_write(const char *text, size_t length);
+char uart_read(void);
+
+bool virtio_console_init(void);
+void virtio_console_write(const char *text, size_t length);
+char virtio_console_read(void);
+
 void console_init(void);
+uint32_t console_intid(void);
 void console_write(const char *text, size_t length);
 size_t console_read_line(char *line, size_t size);
 

@@ -10,7 +10,7 @@ CFLAGS := -O2 -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fpie -fno-stack-p
 	  -I$(BARE) -I$(O)
 LDFLAGS := -nostdlib -static-pie -Wl,--no-dynamic-linker -Wl,-T,$(BARE)image.lds \
 	   -Wl,--build-id=none -Wl,-z,notext -Wl,-z,norelro
-OBJS := $(addprefix $(O)/,start.o boot.o console.o fdt.o gic.o $(SOURCES))
+OBJS := $(addprefix $(O)/,start.o boot.o console.o fdt.o gic.o uart.o virtio.o $(SOURCES))
 HEADERS := $(wildcard *.h $(BARE)*.h)
 VPATH := $(BARE)
 

@@ -1,61 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PL011 console. A machine-readable line is "@MB kind key=value ... crc=XXXXXXXX",
+ * The console. A machine-readable line is "@MB kind key=value ... crc=XXXXXXXX",
  * the CRC-32 (IEEE 802.3, as zlib's) taken over everything from '@' to the blank
  * before "crc=".
  */
 #include "bare.h"
 
-#define UARTDR		0x00
-#define UARTFR		0x18
-#define UARTLCR_H	0x2c
-#define UARTCR		0x30
-#define UARTIMSC	0x38
-#define FR_RXFE		(1u << 4)
-#define FR_TXFE		(1u << 7)
-#define LCR_H_8BIT_FIFO	0x70
-#define CR_ENABLE	0x301
-#define IMSC_RX		0x50	/* receive and receive timeout */
-#define FIFO_DEPTH	16
+#define PSCI_SYSTEM_OFF		0x84000008
 
 static char line[768];
 static size_t used;
 
+/* As its command line says, like Linux's: on the UART, or with "console=hvc0" on virtio. */
 void console_init(void)
 {
-	write32(machine.uart + UARTLCR_H, LCR_H_8BIT_FIFO);
-	write32(machine.uart + UARTCR, CR_ENABLE);
-	write32(machine.uart + UARTIMSC, IMSC_RX);
+	if (!machine.hvc)
+		return uart_init();
+	if (virtio_console_init())
+		return;
+	machine.hvc = false;
+	line_start("panic");
+	line_word("reason", "no-hvc0");
+	line_end();
+	smccc(PSCI_SYSTEM_OFF, 0, 0, 0);
 }
 
-/*
- * Each access costs an exit to the VMM of every level, so the status register
- * is read once per FIFO of characters and not once per character.
- */
+uint32_t console_intid(void)
+{
+	return machine.hvc ? machine.virtio_intid : machine.uart_intid;
+}
+
 void console_write(const char *text, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		if (i % FIFO_DEPTH == 0)
-			while (!(read32(machine.uart + UARTFR) & FR_TXFE))
-				;
-		write32(machine.uart + UARTDR, (uint8_t)text[i]);
-	}
+	if (machine.hvc)
+		virtio_console_write(text, length);
+	else
+		uart_write(text, length);
 }
 
-/*
- * Reads a line without its end. Interrupts stay masked: WFI returns when the
- * UART's interrupt is pending, and reading the FIFO takes it away again.
- */
+/* Reads a line without its end. */
 size_t console_read_line(char *out, size_t size)
 {
 	size_t length = 0;
 
 	for (;;) {
-		char c;
+		char c = machine.hvc ? virtio_console_read() : uart_read();
 
-		while (read32(machine.uart + UARTFR) & FR_RXFE)
-			asm volatile("wfi" ::: "memory");
-		c = read32(machine.uart + UARTDR);
 		if (c == '\n' || c == '\r')
 			break;
 		if (length < size - 1)

@@ -68,6 +68,13 @@ static void take_node(const struct node *node, struct machine *out)
 		if (node->interrupts)
 			out->uart_intid = be32(node->interrupts + 1) +
 					  GIC_SPI_BASE;
+	} else if (is_compatible(node, "virtio,mmio") &&
+		   be64(node->reg) > out->virtio) {
+		/* QEMU takes them from the last one on */
+		out->virtio = be64(node->reg);
+		if (node->interrupts)
+			out->virtio_intid = be32(node->interrupts + 1) +
+					    GIC_SPI_BASE;
 	} else if (node->device_type && same(node->device_type, "memory")) {
 		out->ram_base = be64(node->reg);
 		out->ram_size = be64(node->reg + 2);
@@ -79,8 +86,25 @@ static void take_node(const struct node *node, struct machine *out)
 	}
 }
 
+static bool has_word(const char *text, const char *word)
+{
+	for (;;) {
+		size_t length = 0;
+
+		while (word[length] && text[length] == word[length])
+			length++;
+		if (!word[length] && (!text[length] || text[length] == ' '))
+			return true;
+		while (*text && *text != ' ')
+			text++;
+		if (!*text++)
+			return false;
+	}
+}
+
 static void take_property(struct node *node, const char *name,
-			  const uint32_t *value, size_t length)
+			  const uint32_t *value, size_t length,
+			  struct machine *out)
 {
 	if (same(name, "compatible")) {
 		node->compatible = (const char *)value;
@@ -92,6 +116,8 @@ static void take_property(struct node *node, const char *name,
 		node->reg_length = length;
 	} else if (same(name, "interrupts")) {
 		node->interrupts = value;
+	} else if (same(name, "bootargs")) {
+		out->hvc = has_word((const char *)value, "console=hvc0");
 	}
 }
 
@@ -114,7 +140,7 @@ bool read_machine(const void *fdt, struct machine *out)
 			uint32_t length = be32(at);
 
 			take_property(&node, strings + be32(at + 1), at + 2,
-				      length);
+				      length, out);
 			at += 2 + (length + 3) / 4;
 			continue;
 		}

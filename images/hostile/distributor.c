@@ -46,8 +46,8 @@ static void change_states(uint64_t value, int me)
 
 	gic_send_sgi(value >> 12 & 1 && machine.cpus > 1 ? !me : me, 2 + (value >> 13) % 14);
 	if (value >> 20 & 1)
-		write32(machine.gicd + at + machine.uart_intid / 32 * 4,
-			1u << machine.uart_intid % 32);
+		write32(machine.gicd + at + console_intid() / 32 * 4,
+			1u << console_intid() % 32);
 	/* not the SGI that the helper is called by */
 	write32(frame + at, (uint32_t)(value >> 24) & ~2u);
 }
@@ -99,7 +99,7 @@ static void calm(void)
 	}
 	gic_init_distributor();
 	gic_init_cpu();
-	gic_enable_spi(machine.uart_intid);
+	gic_enable_spi(console_intid());
 	if (has_el2)
 		gic_enable_ppi(WATCHDOG_INTID);
 }

@@ -153,7 +153,7 @@ int main(void)
 	catch_exceptions(0);
 	gic_init_distributor();
 	gic_init_cpu();
-	gic_enable_spi(machine.uart_intid);
+	gic_enable_spi(console_intid());
 	if (has_el2)
 		vel2_start();
 	console_init();

@@ -114,8 +114,8 @@ int main(void)
 
 	gic_init_distributor();
 	gic_init_cpu();
-	gic_enable_spi(machine.uart_intid);
 	console_init();
+	gic_enable_spi(console_intid());
 	use_timer("virtual");
 	if (machine.cpus >= 2)
 		smccc(PSCI_CPU_ON, machine.mpidr[1],

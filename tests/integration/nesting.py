@@ -17,7 +17,7 @@ from harness.machine.guest.microbench import microbench_guest, parse_line
 from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import vmm_argv
 from harness.machine.host.tcg import tcg_host
-from harness.model.guest import File, Guest, kernel_file, linux_guest
+from harness.model.guest import File, flat_guest, kernel_file, linux_guest
 from harness.model.inventory import TcgHostSpec
 from harness.model.playbook import Configuration, validate
 from harness.model.setup import Setup, Workload
@@ -170,7 +170,7 @@ class Background:
 
 
 def hostile_guest(image, setup):
-    return Guest(image, 2, 128, setup.gic)
+    return flat_guest(image, 128, setup.gic)
 
 
 class Hostile:
@@ -333,7 +333,7 @@ def leaks(host):
 
 def assert_healthy(host, artifacts, setup):
     """L0's kernel has nothing to complain of, and another VM works."""
-    guest = Guest(host.put(artifacts.files[File.MICROBENCH]), 2, 128, setup.gic)
+    guest = flat_guest(host.put(artifacts.files[File.MICROBENCH]), 128, setup.gic)
     with microbench_guest(host, guest, name="other", boot_seconds=SECONDS) as other:
         for benchmark in ("hypercall", "virtual-ipi"):
             assert other.run(benchmark, 100, 10, SECONDS).median > 0

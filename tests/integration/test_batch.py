@@ -10,7 +10,7 @@ from harness.bench.workload.micro import MicroScript
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.machine.guest.microbench import microbench_guest
-from harness.model.guest import GUEST_CPUS, File, Guest
+from harness.model.guest import File, flat_guest
 from tests.integration.test_exact import micro_script, under_way
 
 TICKS = 20_000
@@ -94,7 +94,7 @@ def test_a_guest_without_a_cycle_counter_takes_the_other(artifacts, tmp_path):
 
 
 def test_batches_by_hand(machine, artifacts):
-    guest = Guest(machine.put(artifacts.files[File.MICROBENCH]), GUEST_CPUS, 128, 3)
+    guest = flat_guest(machine.put(artifacts.files[File.MICROBENCH]), 128, 3)
     with microbench_guest(machine, guest, name="batches", boot_seconds=TIMEOUT) as micro:
         assert micro.batch("hypercall", 1, TIMEOUT) == 1
         one = micro.run("hypercall", 20, 10, TIMEOUT)

@@ -23,7 +23,7 @@ from harness.machine.guest.nv_mode import set_nv_mode
 from harness.machine.guest.vmm import QEMU, vmm_argv
 from harness.machine.host import fabric_host, tcg
 from harness.machine.host.ssh import ssh_host
-from harness.model.guest import File, Guest, payload_guest
+from harness.model.guest import File, Guest, flat_guest, payload_guest
 from harness.model.inventory import SshHostSpec, TcgHostSpec, parse_address
 from harness.paths import IMAGES, ROOT
 from harness.results.frames import read_csv
@@ -137,7 +137,7 @@ def test_what_is_read_back_is_what_was_written(artifacts, tmp_path):
 
 
 def test_hanging_up_ends_the_guest(machine, payload, artifacts):
-    guest = Guest(machine.put(artifacts.files[File.MICROBENCH]), 2, 128, 3)
+    guest = flat_guest(machine.put(artifacts.files[File.MICROBENCH]), 128, 3)
     program = machine.start(vmm_argv(guest), "hang-up")
     program.expect("@MB ready", Deadline(60, "the guest"))
     program.hang_up()

@@ -12,7 +12,7 @@ from harness.machine import levels
 from harness.machine.guest.linux import booted
 from harness.machine.guest.microbench import microbench_guest
 from harness.machine.guest.vmm import vmm_argv
-from harness.model.guest import File, Guest
+from harness.model.guest import File, flat_guest
 from harness.model.inventory import TcgHostSpec
 from harness.results.frames import read_csv
 from tests.integration import nesting
@@ -108,7 +108,7 @@ def test_shell_at_l1_by_the_command(paper_artifacts, tmp_path):
 def test_a_vm_that_is_not_measured_has_no_cycle_counter(paper_artifacts, tmp_path):
     """It reads zero, and the timer stays the virtual counter."""
     with paper_l0(paper_artifacts, tmp_path) as host:
-        guest = Guest(host.put(paper_artifacts.files[File.MICROBENCH]), 2, 128, 3)
+        guest = flat_guest(host.put(paper_artifacts.files[File.MICROBENCH]), 128, 3)
         with microbench_guest(host, guest, name="plain", boot_seconds=60) as plain:
             assert not plain.use_timer("cycles")
             assert plain.run("hypercall", 200, 20, 60).timer == "virtual"

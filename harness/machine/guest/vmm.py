@@ -19,9 +19,9 @@ def vmm_argv(guest: Guest) -> list[str]:
     A guest that resets ends QEMU (-no-reboot), so a reboot loop is noticed; signals of the
     terminal go to the guest, not to QEMU.
 
-    A UART costs a guest several exits per character, which are a second a line below a guest
-    hypervisor. With `virtio_console` the terminal is hvc0, and what a kernel has to say before it
-    has found that comes out of the UART.
+    A UART costs a guest an exit or more per character, and below a guest hypervisor a line is
+    seconds then. With `virtio_console` the terminal is hvc0, and what a kernel has to say before
+    it has found that comes out of the UART.
     """
     machine = f"virt,accel=kvm,gic-version={guest.gic}"
     if not guest.seed:
@@ -64,6 +64,8 @@ def vmm_argv(guest: Guest) -> list[str]:
         ]
     else:
         argv += ["-serial", "chardev:console"]
+    if not guest.ioeventfd:
+        argv += ["-global", "virtio-mmio.ioeventfd=off"]
     argv += ["-kernel", guest.kernel]
     if guest.initrd:
         argv += ["-initrd", guest.initrd]
