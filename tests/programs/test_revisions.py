@@ -294,10 +294,10 @@ def test_setup_says_what_each_kernel_is_made_of():
         "l1": "~/linux@main",
         "l2": None,
     }
-    assert setup.spare("l1") == {"accounting", "nv_without_nv2"}
-    assert setup.spare("l0") == {"accounting"}
+    assert setup.spare("l1") == {"accounting", "nv_without_nv2", "skip_holes"}
+    assert setup.spare("l0") == {"accounting", "skip_holes"}
     few = playbook.model_copy(update={"configurations": ("vm", "nested-neve-vhe")})
-    assert Setup.of(few).spare("l0") == {"accounting", "nv_without_nv2"}
+    assert Setup.of(few).spare("l0") == {"accounting", "nv_without_nv2", "skip_holes"}
     assert Setup.of(load(PLAYBOOKS / "paper.yaml")).spare("l1-neve") == {"accounting"}
     with pytest.raises(UserError, match=r"kernels.*6\.1.*upstream needs"):
         with_kernels(playbook, {Level.L0: "6.1"})
