@@ -101,6 +101,16 @@ def test_tree_is_imported_built_once_and_found_again(cache, tree, track):
     assert record["source"] == taken.sha256
 
 
+def test_kernels_with_and_without_a_network_do_not_undo_each_other(cache, tree, track):
+    taken = source.import_source(cache, track, tree())
+    plain = track.fragments[0].path.read_text()
+    for options in (plain, f"{plain}CONFIG_NET=y\n"):
+        track.fragments[0].path.write_text(options)
+        builds.build(cache, taken, track)
+    configured = (cache.trees / f"upstream-{taken.key}").glob("obj*/configured")
+    assert [file.read_text() for file in configured] == ["run\n"] * 2
+
+
 def test_key_follows_configuration_and_compiler(cache, tree, track, monkeypatch):
     taken = source.import_source(cache, track, tree())
     first = builds.recipe(taken, track, Toolchain("a-", "gcc 12")).key

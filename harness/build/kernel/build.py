@@ -103,7 +103,8 @@ def build(
 ) -> Kernel:
     """The kernel of `source`; built unless one with the same key is in the cache.
 
-    Variants of the series share one object tree, so another one costs only what differs.
+    Variants of the series share one object tree, or one with a network and one without, so another
+    one costs only what differs.
     Raises DoesNotApplyError if a patch does not apply, DoesNotBuildError with the compiler's last
     lines and the path of the build log.
     """
@@ -197,7 +198,8 @@ def _first(tail: str, tree: Path) -> str:
 def _build_in_tree(cache: Cache, made_of: _Recipe, folder: Path) -> None:
     source, wanted = made_of.source, made_of.options
     tree = source.patched(cache, made_of.patches)
-    objects = tree.parent / "obj"
+    # Nearly all is compiled anew where the other one was built last: so many headers look at this.
+    objects = tree.parent / ("obj-net" if wanted.get("CONFIG_NET") == "y" else "obj")
     objects.mkdir(exist_ok=True)
     log = cache.log(f"kernel-{source.track}-{source.version}")
     fragment = objects / "requested.config"

@@ -4,7 +4,7 @@
 Nothing is written into that repository: its objects are read by a bare one of ours, which has a
 work tree and an object folder beside it that go from one revision to the next.
 
-trees/<track>-git-<hash of the repository's path>/repository.git, src, obj
+trees/<track>-git-<hash of the repository's path>/repository.git, src, obj, obj-net
 """
 
 import hashlib
