@@ -86,21 +86,17 @@ def test_payload_at_l1(machine, payload):
     program.hang_up()
 
 
-def test_payload_at_l2_by_the_command(artifacts, payload, tmp_path):
-    done = finish(
-        neve(
-            "run",
-            FALLBACK,
-            "--only",
-            "configuration=nested-neve-vhe",
-            "--payload",
-            payload,
-            cwd=tmp_path,
-        ),
-        tmp_path,
-    )
+def boots(image, configuration, folder):
+    """`image` by the command, in `configuration`."""
+    words = (FALLBACK, "--only", f"configuration={configuration}", "--payload", image)
+    return finish(neve("run", *words, cwd=folder), folder)
+
+
+def test_payload_at_l1_by_the_command(artifacts, payload, tmp_path):
+    done = boots(payload, "vm", tmp_path)
     assert done.status == 0, done.output
-    assert "hello from the payload" in (done.folder / "consoles" / "tcg-l1.log").read_text()
+    consoles = "".join(file.read_text() for file in (done.folder / "consoles").iterdir())
+    assert "hello from the payload" in consoles
     assert "in 1 of 1 configurations" in done.output
 
 
@@ -127,10 +123,9 @@ def forgetful(folder):
 
 def test_what_is_read_back_is_what_was_written(artifacts, tmp_path):
     """At L2; an image that sees other bytes ends with a status that says so."""
-    words = (FALLBACK, "--only", "configuration=nested-neve-vhe", "--payload")
     found = []
-    for image in ("readback", forgetful(tmp_path)):
-        done = finish(neve("run", *words, image, cwd=tmp_path), tmp_path)
+    for image, where in (("readback", "nested-neve-vhe"), (forgetful(tmp_path), "vm")):
+        done = boots(image, where, tmp_path)
         (record,) = RunFolder.open(tmp_path / "runs", "latest").records()
         found.append((done.status, record.samples[0]["status"]))
     assert found == [(0, 0), (1, 1)]
