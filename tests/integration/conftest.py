@@ -30,18 +30,20 @@ from harness.paths import KERNEL_PATCHES, PLAYBOOKS, ROOT
 from harness.progress import Progress
 from harness.results.frames import read_csv
 from tests.integration.nesting import ARCHITECTED, CONFIGURATIONS, booted_by, start_l2
-from tests.integration.server.machine import running
+from tests.integration.server.machine import CPU, running
 
 # What takes minutes is begun first, so that nobody waits for one of them at the end.
 LONGEST = (
-    "test_applications",
     "test_nested_linux",
-    "test_levels",
     "test_server",
     "test_nested",
-    "test_series",
+    "test_levels",
+    "test_applications",
     "test_exact",
+    "test_series",
     "test_fallback",
+    "test_paper",
+    "test_guard",
 )
 FALLBACK = PLAYBOOKS / "fallback.yaml"
 PAPER = PLAYBOOKS / "paper.yaml"
@@ -187,7 +189,7 @@ def suite_artifacts(request, v4_10, tmp_path_factory):
     return replace(prepared, kernels=kernels, nested=nested, files=files)
 
 
-@pytest.fixture(scope="module", params=["cortex-a57"])
+@pytest.fixture(scope="module", params=[CPU])
 def server(request, tmp_path_factory):
     """A Debian server of its own, running; the parameter is its CPU."""
     with running(tmp_path_factory.mktemp("server"), request.param) as made:

@@ -11,7 +11,7 @@ from harness.paths import ROOT
 from harness.results.store import RunFolder
 from tests.documents import commands, text_of
 from tests.integration.conftest import finish, neve
-from tests.integration.server.machine import PASSWORD, running
+from tests.integration.server.machine import CPU, PASSWORD, running
 
 pytestmark = pytest.mark.timeout(3600)  # an emulated server on a busy machine takes its time
 PLAYBOOK = """\
@@ -67,11 +67,12 @@ def run(server, cwd, *arguments, **changes):
 @pytest.mark.parametrize(
     ("server", "track", "version"),
     [
-        ("cortex-a57", "upstream", "7."),
-        pytest.param("cortex-a57", "v4.10", "4.10", marks=pytest.mark.stress),
+        (CPU, "upstream", "7."),
+        pytest.param(CPU, "v4.10", "4.10", marks=pytest.mark.stress),
         pytest.param("neoverse-v1", "upstream", "7.", marks=pytest.mark.stress),
     ],
     indirect=["server"],
+    scope="module",  # or the server would end with the test
 )
 def test_deploy_measure_and_undeploy(request, server, track, version, own_kernel, tmp_path):
     if track == "v4.10":
@@ -132,7 +133,7 @@ def deploy_measure_and_undeploy(server, tmp_path, track, version, **changes):
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("server", ["cortex-a57"], indirect=True)
+@pytest.mark.parametrize("server", [CPU], indirect=True)
 @pytest.mark.parametrize("track", ["upstream", "v4.10"])
 def test_two_boots(request, server, track, own_kernel, tmp_path):
     if track == "v4.10":
@@ -164,7 +165,7 @@ def test_two_boots(request, server, track, own_kernel, tmp_path):
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("server", ["cortex-a57"], indirect=True)
+@pytest.mark.parametrize("server", [CPU], indirect=True)
 def test_who_follows_the_page_about_servers_gets_the_rows_of_the_vm(server, own_kernel, tmp_path):
     page = text_of("docs/how-to/server.md").partition("\n## With kernels of ours\n")[2]
     told = commands(page.partition("\n## ")[0])

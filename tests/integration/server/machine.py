@@ -25,6 +25,7 @@ from tests.integration.server.power import tell
 
 HERE = Path(__file__).parent
 PASSWORD = "correct-horse"
+CPU = "cortex-a57"
 PACKAGES = (
     "?essential",
     "dbus",
@@ -106,7 +107,7 @@ def disk(cache):
         (folder / "key").touch(0o600)
         (folder / "key").write_bytes(_openssh(key))
         log = folder / "first-boot.log"
-        machine = Machine(folder, folder, "cortex-a57", arguments="init=/first-boot", once=True)
+        machine = Machine(folder, folder, CPU, arguments="init=/first-boot", once=True)
         machine.serial = log
         machine.start()
         machine.process.wait(600)
@@ -146,7 +147,7 @@ def _openssh(key):
 
 
 @contextmanager
-def running(folder, cpu="cortex-a57", **options):
+def running(folder, cpu=CPU, **options):
     """A server of its own, booted."""
     made = disk(Cache.default())
     run(["cp", "--sparse=always", str(made / "disk"), str(folder / "disk")])
