@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import paramiko
 import pexpect
@@ -137,6 +138,14 @@ def test_hanging_up_ends_the_guest(machine, payload, artifacts):
     program.expect("@MB ready", Deadline(60, "the guest"))
     program.hang_up()
     machine.run(f"for i in $(seq 9); do pidof {QEMU} || exit 0; sleep 1; done; exit 1")
+
+
+def test_flat_guest_without_the_console_it_is_told_of_says_so(machine, artifacts):
+    told = flat_guest(machine.put(artifacts.files[File.MICROBENCH]), 128, 3)
+    program = machine.start(vmm_argv(replace(told, virtio_console=False)), "deaf")
+    program.expect("@MB panic reason=no-hvc0", Deadline(60, "its last words"))
+    assert program.wait(Deadline(60, "its end")) == 0
+    program.hang_up()
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.stress)])
