@@ -26,13 +26,12 @@ export PIP_USER := 0
 reproduce: venv
 	$(VENV)/bin/neve run playbooks/fallback.yaml
 
-# Figures are exact whatever else runs, and tests wait a quarter of their time; those of a file share
-# machines.
+# Figures are exact whatever else runs, so tests have a CPU each; those of a file share machines.
 test unit programs: PACKAGES += $(TEST_PACKAGES)
 test: venv lint
 	$(WITHOUT_MACHINES) tests/unit tests/programs
 	$(VENV)/bin/pytest tests/integration $(SLOWEST) \
-		--numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+		--numprocesses $$(nproc) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Of the package by itself.
 unit: venv
