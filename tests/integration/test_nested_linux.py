@@ -95,7 +95,7 @@ def l2(l1, setup):
         "events:20",
         "virtio:50",
         "ever",
-        "memory:8:200+fpu:3:200",
+        "memory:16:200+fpu:3:200",
         monitor=True,
     )
 

@@ -35,10 +35,9 @@ ITS_OWN = (
     "/var/tmp",
     "/tmp",
 )
-# Whoever writes a file changes the time of its contents; to hash them all takes a minute.
 SNAPSHOT = (
-    "find / -xdev \\( {skipped} \\) -prune -o -type f -printf '%p|%m|%U:%G|%s|%T@\\n' "
-    "-o -printf '%p|%y|%m|%U:%G|%l\\n' | sort"
+    "find / -xdev \\( {skipped} \\) -prune -o -printf '%p|%y|%m|%U:%G|%l\\n' | sort; "
+    "find / -xdev \\( {skipped} \\) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum"
 ).format(skipped=" -o ".join(f"-path {path}" for path in ITS_OWN))
 
 
